@@ -1,1 +1,15 @@
-//! Placeholder.
+//! What a homeserver decides: rooms, accounts, sync. No HTTP here.
+//!
+//! [`Engine`] is what the APIs may ask. It stands on `spec` (the rules, pure) and `storage` (what is kept), and asks
+//! for what lies above it through traits: [`Clock`] for the time.
+
+pub mod account;
+mod clock;
+mod error;
+mod requester;
+
+pub use self::{
+    clock::Clock,
+    error::{Error, Result, Subject},
+    requester::Requester,
+};

@@ -1,0 +1,3 @@
+//! Accounts: registering, logging in, tokens, devices.
+
+pub mod uia;

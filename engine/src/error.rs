@@ -1,0 +1,139 @@
+//! Why the engine did not do what was asked. It speaks of rooms and users, never of HTTP.
+
+use std::time::Duration;
+
+/// The engine's results.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a [`Error::NotFound`] did not find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A room that this server knows.
+    Room,
+    /// An event that the asker may see.
+    Event,
+    /// A state event of a room.
+    State,
+    /// A room alias.
+    Alias,
+    /// An account of this server.
+    User,
+    /// A device of the asker.
+    Device,
+    /// A profile, or a field of one.
+    Profile,
+    /// An account-data entry.
+    AccountData,
+    /// A stored filter.
+    Filter,
+}
+
+impl Subject {
+    /// A sentence for people that says what is missing.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Room => "There is no such room on this server",
+            Self::Event => "There is no such event, or it is not for you to see",
+            Self::State => "The room has no such state event",
+            Self::Alias => "There is no such room alias",
+            Self::User => "There is no such user",
+            Self::Device => "You have no such device",
+            Self::Profile => "There is no such profile, or it has no such field",
+            Self::AccountData => "There is no such account data",
+            Self::Filter => "You have no such filter",
+        }
+    }
+}
+
+/// Why the engine refused or failed. A `String` in a variant is a sentence for the person who asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What was asked for does not exist, or the asker may not know that it does.
+    #[error("{} is unknown here", .0.sentence())]
+    NotFound(Subject),
+    /// The asker may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(String),
+    /// The authorization rules of the room refuse the event.
+    #[error("the rules of the room refuse it: {0}")]
+    Denied(String),
+    /// The access token is unknown, revoked or expired. After a soft logout the client keeps its keys.
+    #[error("the access token is unknown")]
+    UnknownToken {
+        /// Whether the device still exists and only the token has run out.
+        soft_logout: bool,
+    },
+    /// The content has the wrong shape for what was asked.
+    #[error("bad JSON: {0}")]
+    BadJson(String),
+    /// A parameter has a value that makes no sense.
+    #[error("invalid parameter: {0}")]
+    InvalidParam(String),
+    /// A parameter is missing.
+    #[error("missing parameter: {0}")]
+    MissingParam(String),
+    /// The event or the content is over a limit.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// The user name is taken.
+    #[error("the user name is taken")]
+    UserInUse,
+    /// The user name breaks the grammar.
+    #[error("invalid user name: {0}")]
+    InvalidUsername(String),
+    /// The password is too weak.
+    #[error("weak password: {0}")]
+    WeakPassword(String),
+    /// The account was deactivated.
+    #[error("the account is deactivated")]
+    UserDeactivated,
+    /// The account is locked; its tokens are kept.
+    #[error("the account is locked")]
+    UserLocked,
+    /// The account is suspended and may only read.
+    #[error("the account is suspended")]
+    UserSuspended,
+    /// More steps of user-interactive authentication are needed.
+    #[error("user-interactive authentication is needed")]
+    Interactive(Box<crate::account::uia::Challenge>),
+    /// The alias is taken.
+    #[error("the room alias is taken")]
+    RoomInUse,
+    /// Alias creation met an alias that exists.
+    #[error("the alias exists")]
+    AliasExists,
+    /// The room version is not one that this server can create.
+    #[error("unsupported room version {0}")]
+    UnsupportedRoomVersion(String),
+    /// The initial state of a new room is not allowed.
+    #[error("invalid room state: {0}")]
+    InvalidRoomState(String),
+    /// An alias in a canonical alias event does not point to the room.
+    #[error("bad alias: {0}")]
+    BadAlias(String),
+    /// The user is not in the state that the operation needs.
+    #[error("bad state: {0}")]
+    BadState(String),
+    /// The same annotation exists already.
+    #[error("duplicate annotation")]
+    DuplicateAnnotation,
+    /// The method is not for this resource (`m.fully_read` through account data).
+    #[error("not allowed here: {0}")]
+    MethodNotAllowed(String),
+    /// A refusal without a code of its own in the specification (`M_UNKNOWN`, 400).
+    #[error("refused: {0}")]
+    Refused(String),
+    /// Too much of something in too short a time.
+    #[error("rate limited")]
+    LimitExceeded {
+        /// When it is worth trying again.
+        retry_after: Duration,
+    },
+    /// The store failed; the cause is for the log, not for the asker.
+    #[error("the store failed")]
+    Store(String),
+    /// An invariant of ours was broken, or the server is stopping.
+    #[error("internal: {0}")]
+    Internal(String),
+}

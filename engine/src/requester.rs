@@ -1,0 +1,16 @@
+//! Who asks: the account and the device behind an authenticated request.
+
+use ruma::{OwnedDeviceId, OwnedUserId};
+
+/// The account and device behind a request whose access token was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requester {
+    /// The account.
+    pub user_id: OwnedUserId,
+    /// The device that the token belongs to; absent for application services.
+    pub device_id: Option<OwnedDeviceId>,
+    /// Whether the account administers this server.
+    pub admin: bool,
+    /// Whether the account is a guest.
+    pub guest: bool,
+}
