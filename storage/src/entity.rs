@@ -1,0 +1,19 @@
+//! Rows only, a table a file. What they mean together is in the queries.
+
+pub mod access_token;
+pub mod account;
+pub mod account_data;
+pub mod alias;
+pub mod counter;
+pub mod device;
+pub mod event;
+pub mod filter;
+pub mod membership;
+pub mod profile;
+pub mod receipt;
+pub mod refresh_token;
+pub mod registration_token;
+pub mod room;
+pub mod server_key;
+pub mod snapshot;
+pub mod state_key;

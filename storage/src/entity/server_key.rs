@@ -1,0 +1,25 @@
+//! The signing keys of this server.
+
+use sea_orm::entity::prelude::*;
+
+/// A row of `server_keys`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "server_keys")]
+pub struct Model {
+    /// `ed25519:…`
+    #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
+    pub key_id: String,
+    /// The 32 secret bytes.
+    #[sea_orm(column_type = "Blob")]
+    pub seed: Vec<u8>,
+    /// When it was made, in ms.
+    pub created_ts: i64,
+    /// Since when it is no longer used, in ms.
+    pub expired_ts: Option<i64>,
+}
+
+/// None: what belongs to what is in the queries.
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

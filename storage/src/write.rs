@@ -1,0 +1,402 @@
+//! The one list of all that can be written.
+//!
+//! A [`Write`] is one atomic unit: all of it is on disk, or nothing. What others may learn by
+//! waiting is [`Logged`] and gets a position; all else is [`Plain`].
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::pending::Event;
+use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
+
+pub use crate::entity::event::Outcome;
+use crate::{
+    entity::{
+        access_token, account, device, filter, membership::Membership, profile, refresh_token,
+        registration_token, server_key,
+    },
+    id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
+};
+
+/// One atomic unit of writing.
+#[derive(Clone, Debug, Default)]
+pub struct Write {
+    /// The sequence that this write belongs to, if it builds on earlier ones.
+    pub chain: Option<Arc<Chain>>,
+    /// What has no position.
+    pub plain: Vec<Plain>,
+    /// What has a position; consecutive ones, in this order.
+    pub logged: Vec<Logged>,
+}
+
+impl Write {
+    /// A write of plain rows only.
+    #[must_use]
+    pub fn plain(plain: Vec<Plain>) -> Self {
+        Self {
+            plain,
+            ..Self::default()
+        }
+    }
+
+    /// A write of one announcement only.
+    #[must_use]
+    pub fn logged(logged: Logged) -> Self {
+        Self {
+            logged: vec![logged],
+            ..Self::default()
+        }
+    }
+
+    /// The same write as a link of `chain`.
+    #[must_use]
+    pub fn chained(mut self, chain: &Arc<Chain>) -> Self {
+        self.chain = Some(Arc::clone(chain));
+        self
+    }
+}
+
+/// A sequence of writes, each of which takes for granted that those before it succeed.
+///
+/// Once one has failed, the later ones fail too, untried, with
+/// [`Error::ChainBroken`](crate::Error::ChainBroken); whoever builds the writes then reads anew
+/// what is stored and starts another chain.
+#[derive(Debug, Default)]
+pub struct Chain {
+    broken: AtomicBool,
+}
+
+impl Chain {
+    /// A chain in which nothing has failed.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// Whether a write of the chain has failed.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn break_off(&self) {
+        self.broken.store(true, Ordering::Release);
+    }
+}
+
+/// What a successful write has become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The position of each [`Write::logged`], in order; `None` for an outlier.
+    pub positions: Vec<Option<Position>>,
+    /// A reader at this position sees the write.
+    pub position: Position,
+}
+
+/// What has a position. Once committed it is itself the announcement to [`Listener`](crate::Listener)s.
+#[derive(Clone, Debug)]
+pub enum Logged {
+    /// An event. Announced only if its place is [`Place::New`].
+    Event(NewEvent),
+    /// A receipt: replaces the one of the same room, user, kind and thread.
+    Receipt(NewReceipt),
+    /// Account data: replaces that of the same user, room and type.
+    AccountData(NewAccountData),
+}
+
+/// An event to be stored.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// From [`Ids::next_event`](crate::Ids::next_event).
+    pub row: EventRow,
+    /// Its room.
+    pub room: RoomRow,
+    /// The event.
+    pub event: Arc<Event>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Of a state event.
+    pub state_key: Option<StateKeyRow>,
+    /// The state of the room before the event.
+    pub snapshot: Option<SnapshotRow>,
+    /// Where it stands in the log.
+    pub place: Place,
+    /// The transaction ID of the client that sent it.
+    pub txn: Option<Txn>,
+    /// What the event makes of a user, if that is so by the current state now.
+    pub membership: Option<NewMembership>,
+}
+
+/// Where an event stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At the end: it is news.
+    New,
+    /// Before everything that is stored. The events of one write come newest first.
+    History,
+    /// Nowhere.
+    Outlier,
+}
+
+/// A client's transaction ID, which makes a repeated request harmless
+/// (client-server API, "Transaction identifiers").
+///
+/// A second event of the same sender, device, scope and id is an
+/// [`Error::Conflict`](crate::Error::Conflict).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Txn {
+    /// The device that sent it.
+    pub device: String,
+    /// The kind of request, with its path as far as that matters.
+    pub scope: String,
+    /// As the client chose it.
+    pub id: String,
+}
+
+/// What a user has become in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMembership {
+    /// The user: the state key of the event.
+    pub user_id: OwnedUserId,
+    /// What the user is now.
+    pub membership: Membership,
+    /// Who sent the event.
+    pub sender: OwnedUserId,
+    /// The user's name in the room.
+    pub displayname: Option<String>,
+    /// The user's picture in the room.
+    pub avatar_url: Option<String>,
+}
+
+/// How far a user has read (client-server API, "Receipts").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReceipt {
+    /// Where.
+    pub room: RoomRow,
+    /// Its ID, for those who hear of it.
+    pub room_id: OwnedRoomId,
+    /// Who.
+    pub user_id: OwnedUserId,
+    /// `m.read` or `m.read.private`.
+    pub kind: String,
+    /// The thread; empty for none.
+    pub thread_id: String,
+    /// Up to where.
+    pub event_id: OwnedEventId,
+    /// When, in ms.
+    pub ts: i64,
+}
+
+/// What a client keeps on the server (client-server API, "Client config").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAccountData {
+    /// Whose.
+    pub user_id: OwnedUserId,
+    /// For which room; `None` for all.
+    pub room: Option<RoomRow>,
+    /// The type.
+    pub event_type: String,
+    /// The content: a JSON object.
+    pub content: String,
+}
+
+/// At which position something became so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// That of the entry with this index in [`Write::logged`]. It must have one.
+    Logged(usize),
+    /// A known one.
+    Position(Position),
+}
+
+/// What has no position.
+///
+/// Rows of state keys, rooms and snapshots are written before all else, changes of stored events
+/// after them; everything about accounts in the order of the writes.
+#[derive(Clone, Debug)]
+pub enum Plain {
+    /// A pair of type and state key; nothing happens if it is there under the same id.
+    /// Comes from [`StateKeys::resolve`](crate::StateKeys::resolve).
+    StateKey(NewStateKey),
+    /// A new room. [`Error::Conflict`](crate::Error::Conflict) if the server knows it.
+    Room(NewRoom),
+    /// The room's forward extremities and current state.
+    RoomHead(RoomHead),
+    /// Whether the directory lists the room.
+    RoomPublished {
+        /// Which.
+        room: RoomRow,
+        /// Listed from now on?
+        published: bool,
+    },
+    /// A state. From [`snapshots::Lineage`](crate::snapshots::Lineage).
+    Snapshot(NewSnapshot),
+    /// What a user is in a room by an event that is not in this write, or is an outlier in it.
+    Membership {
+        /// The room.
+        room: RoomRow,
+        /// The event that says so.
+        event: EventRow,
+        /// What the user is.
+        membership: NewMembership,
+        /// Since when.
+        at: At,
+    },
+    /// The user wants to see nothing of the room any more, until the next change of membership.
+    Forgotten {
+        /// The room.
+        room: RoomRow,
+        /// The user.
+        user_id: OwnedUserId,
+    },
+    /// An event was redacted.
+    Redacted {
+        /// Which.
+        event: EventRow,
+        /// By which redaction.
+        by: EventRow,
+        /// What is left of it.
+        json: String,
+    },
+    /// A new alias. [`Error::Conflict`](crate::Error::Conflict) if it leads somewhere.
+    Alias {
+        /// The alias.
+        alias: OwnedRoomAliasId,
+        /// Where it leads.
+        room: RoomRow,
+        /// Who made it.
+        creator: OwnedUserId,
+    },
+    /// The alias leads nowhere any more.
+    AliasDelete {
+        /// The alias.
+        alias: OwnedRoomAliasId,
+    },
+    /// A new account. [`Error::Conflict`](crate::Error::Conflict) if the name is taken.
+    Account(account::Model),
+    /// Changes an account: what is `Set` in the model, found by its `user_id`.
+    AccountUpdate(account::ActiveModel),
+    /// Deletes an account, and its devices, tokens, profile and filters.
+    AccountDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+    },
+    /// A device; replaces the one of the same user and ID.
+    Device(device::Model),
+    /// Changes a device: what is `Set` in the model, found by its `user_id` and `device_id`.
+    DeviceUpdate(device::ActiveModel),
+    /// Deletes a device and its tokens.
+    DeviceDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// Which.
+        device_id: String,
+    },
+    /// Deletes all devices of a user and their tokens.
+    DevicesDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// But not this one.
+        except: Option<String>,
+    },
+    /// A new access token.
+    AccessToken(access_token::Model),
+    /// Changes an access token: what is `Set` in the model, found by its `hash`.
+    AccessTokenUpdate(access_token::ActiveModel),
+    /// Deletes an access token.
+    AccessTokenDelete {
+        /// Which.
+        hash: Vec<u8>,
+    },
+    /// A new refresh token.
+    RefreshToken(refresh_token::Model),
+    /// Changes a refresh token: what is `Set` in the model, found by its `id`.
+    RefreshTokenUpdate(refresh_token::ActiveModel),
+    /// Deletes a refresh token.
+    RefreshTokenDelete {
+        /// Which.
+        id: i64,
+    },
+    /// A field of a profile; replaces the one of the same user and name.
+    ProfileField(profile::Model),
+    /// Deletes a field of a profile.
+    ProfileFieldDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// Which.
+        field: String,
+    },
+    /// A filter; replaces the one of the same user and ID.
+    Filter(filter::Model),
+    /// A new registration token.
+    RegistrationToken(registration_token::Model),
+    /// Changes a registration token: what is `Set` in the model, found by its `token`.
+    RegistrationTokenUpdate(registration_token::ActiveModel),
+    /// Counts one completed registration. [`Error::Conflict`](crate::Error::Conflict) if the
+    /// token does not exist or was used as often as it may be.
+    RegistrationTokenUse {
+        /// Which.
+        token: String,
+    },
+    /// Deletes a registration token.
+    RegistrationTokenDelete {
+        /// Which.
+        token: String,
+    },
+    /// A signing key of this server; replaces the one of the same ID.
+    ServerKey(server_key::Model),
+}
+
+/// A pair of event type and state key to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewStateKey {
+    /// Its number.
+    pub id: StateKeyRow,
+    /// The event type.
+    pub event_type: String,
+    /// The state key.
+    pub state_key: String,
+}
+
+/// A room to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRoom {
+    /// From [`Ids::next_room`](crate::Ids::next_room).
+    pub row: RoomRow,
+    /// Its ID.
+    pub room_id: OwnedRoomId,
+    /// Its version.
+    pub version: String,
+    /// Who sent the create event.
+    pub creator: OwnedUserId,
+    /// Whether the directory lists it.
+    pub published: bool,
+}
+
+/// Where a room stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomHead {
+    /// The room.
+    pub room: RoomRow,
+    /// The events that no event follows yet.
+    pub extremities: Vec<EventRow>,
+    /// The current state.
+    pub snapshot: Option<SnapshotRow>,
+}
+
+/// A state to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSnapshot {
+    /// From [`Ids::next_snapshot`](crate::Ids::next_snapshot).
+    pub row: SnapshotRow,
+    /// Whose state it is.
+    pub room: RoomRow,
+    /// The list below; `None` for a full list.
+    pub parent: Option<SnapshotRow>,
+    /// How many lists are below.
+    pub chain: i32,
+    /// Packed changes on top of the parent.
+    pub entries: Vec<u8>,
+}
