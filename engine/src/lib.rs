@@ -5,11 +5,13 @@
 
 pub mod account;
 mod clock;
+mod engine;
 mod error;
 mod requester;
 
 pub use self::{
     clock::Clock,
+    engine::Engine,
     error::{Error, Result, Subject},
     requester::Requester,
 };

@@ -1,0 +1,19 @@
+//! `GET /_matrix/client/versions`: client-server API, "API Versions".
+
+use ruma::api::client::discovery::get_supported_versions::{Request, Response};
+
+use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
+
+/// The versions of the specification whose text our endpoints follow. An endpoint that is not there yet says so itself,
+/// with 404 `M_UNRECOGNIZED`.
+const VERSIONS: [&str; 20] = [
+    "r0.6.1", "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10",
+    "v1.11", "v1.12", "v1.13", "v1.14", "v1.15", "v1.16", "v1.17", "v1.18", "v1.19",
+];
+
+/// Answers with the versions and the extensions of this server.
+pub(crate) async fn handle(_ask: MaybeAuthed<Request>) -> Result<Reply<Response>, ApiError> {
+    let mut response = Response::new(VERSIONS.map(str::to_owned).to_vec());
+    response.unstable_features = [("org.rookery.ws".to_owned(), false)].into();
+    Ok(Reply(response))
+}

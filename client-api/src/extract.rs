@@ -1,0 +1,230 @@
+//! From an HTTP request to a typed one. In this order: token, rate limit, body, JSON, shape.
+//!
+//! The type of the extractor says who may ask: [`Public`] anyone, [`Authed`] a signed-in account, [`MaybeAuthed`] either,
+//! but not with a bad token.
+
+mod body;
+mod parse;
+mod token;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web};
+use engine::{Engine, Requester};
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use ruma::api::IncomingRequest;
+
+pub(crate) use self::body::drain;
+use crate::{Matched, Shared, error::ApiError, limits::Class};
+
+/// A request of a signed-in account.
+pub(crate) struct Authed<R> {
+    /// Who asks.
+    pub(crate) requester: Requester,
+    /// What is asked.
+    pub(crate) body: R,
+    /// The JSON of the body as it came, for what the typed form does not keep.
+    pub(crate) raw: web::Bytes,
+}
+
+/// A request that needs no account; a token with it is not looked at.
+pub(crate) struct Public<R> {
+    /// What is asked.
+    pub(crate) body: R,
+    /// The JSON of the body as it came.
+    pub(crate) raw: web::Bytes,
+    /// Where it comes from.
+    pub(crate) client: Client,
+}
+
+/// A request that may come with a token or without; a bad token is refused all the same.
+pub(crate) struct MaybeAuthed<R> {
+    /// Who asks, if they said so.
+    pub(crate) requester: Option<Requester>,
+    /// What is asked.
+    pub(crate) body: R,
+}
+
+/// What the connection tells about the client, for the list of devices and for limits.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    /// Its address, seen through our own proxy if the settings say that there is one.
+    pub(crate) address: IpAddr,
+    /// What it calls itself.
+    pub(crate) user_agent: Option<String>,
+}
+
+/// The ruma request that an extractor reads: `routes` takes method and paths from it.
+pub(crate) trait Asks {
+    /// The request type.
+    type Request: IncomingRequest;
+}
+
+impl<R: IncomingRequest> Asks for Authed<R> {
+    type Request = R;
+}
+impl<R: IncomingRequest> Asks for Public<R> {
+    type Request = R;
+}
+impl<R: IncomingRequest> Asks for MaybeAuthed<R> {
+    type Request = R;
+}
+impl<A: Asks> Asks for (A,) {
+    type Request = A::Request;
+}
+impl<T, A: Asks> Asks for (T, A) {
+    type Request = A::Request;
+}
+impl<T, U, A: Asks> Asks for (T, U, A) {
+    type Request = A::Request;
+}
+
+impl<R: IncomingRequest + 'static> FromRequest for Authed<R> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        async move {
+            let requester = match requester(&request).await {
+                Ok(requester) => requester,
+                Err(error) => return refuse(error, payload).await,
+            };
+            let shared = shared(&request)?;
+            let raw = body::read(&mut payload, &request, shared.settings.body_bytes_max).await?;
+            let body = parse::request(&request, &raw)?;
+            Ok(Self {
+                requester,
+                body,
+                raw,
+            })
+        }
+        .boxed_local()
+    }
+}
+
+impl<R: IncomingRequest + 'static> FromRequest for Public<R> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        async move {
+            let shared = shared(&request)?;
+            let client = Client::of(&request, shared.settings.behind_proxy);
+            let class = class(&request).unwrap_or(Class::Anonymous);
+            if let Err(wait) = shared.limits.take_for_address(class, client.address) {
+                return refuse(ApiError::limit_exceeded(wait), payload).await;
+            }
+            let raw = body::read(
+                &mut payload,
+                &request,
+                shared.settings.public_body_bytes_max,
+            )
+            .await?;
+            let body = parse::request(&request, &raw)?;
+            Ok(Self { body, raw, client })
+        }
+        .boxed_local()
+    }
+}
+
+impl<R: IncomingRequest + 'static> FromRequest for MaybeAuthed<R> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        async move {
+            let shared = shared(&request)?;
+            if token::of(&request, shared.settings.token_in_query)?.is_some() {
+                let Authed {
+                    requester, body, ..
+                } = Authed::from_request(&request, &mut payload).await?;
+                return Ok(Self {
+                    requester: Some(requester),
+                    body,
+                });
+            }
+            let Public { body, .. } = Public::from_request(&request, &mut payload).await?;
+            Ok(Self {
+                requester: None,
+                body,
+            })
+        }
+        .boxed_local()
+    }
+}
+
+impl Client {
+    /// The client behind a request. Never fails: a connection without an address counts as the local one.
+    pub(crate) fn of(request: &HttpRequest, behind_proxy: bool) -> Self {
+        let forwarded = || {
+            let header = request.headers().get_all("x-forwarded-for").last()?;
+            header
+                .to_str()
+                .ok()?
+                .rsplit(',')
+                .next()?
+                .trim()
+                .parse()
+                .ok()
+        };
+        let peer = || request.peer_addr().map(|address| address.ip());
+        let address = if behind_proxy {
+            forwarded().or_else(peer)
+        } else {
+            peer()
+        };
+        let user_agent = request
+            .headers()
+            .get("user-agent")
+            .and_then(|value| value.to_str().ok());
+        Self {
+            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            // Longer ones are cut, so that a list of devices stays a list.
+            user_agent: user_agent.map(|text| text.chars().take(300).collect()),
+        }
+    }
+}
+
+/// Who asks, by the token of the request; counted against their limit.
+///
+/// # Errors
+/// 401 without a token or with one that is not valid, 429 over the limit.
+pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiError> {
+    let shared = shared(request)?;
+    let token = token::of(request, shared.settings.token_in_query)?;
+    let token = token.ok_or_else(ApiError::missing_token)?;
+    let engine = request
+        .app_data::<web::Data<Engine>>()
+        .ok_or_else(ApiError::failure)?;
+    let requester = engine.authenticate(&token).await?;
+    if let Some(class) = class(request) {
+        shared
+            .limits
+            .take_for_user(class, &requester.user_id)
+            .map_err(ApiError::limit_exceeded)?;
+    }
+    Ok(requester)
+}
+
+/// What all requests share.
+pub(crate) fn shared(request: &HttpRequest) -> Result<web::Data<Shared>, ApiError> {
+    request
+        .app_data::<web::Data<Shared>>()
+        .cloned()
+        .ok_or_else(ApiError::failure)
+}
+
+fn class(request: &HttpRequest) -> Option<Class> {
+    request
+        .extensions()
+        .get::<Matched>()
+        .and_then(|matched| matched.class)
+}
+
+async fn refuse<T>(error: ApiError, mut payload: Payload) -> Result<T, ApiError> {
+    drain(&mut payload).await;
+    Err(error)
+}

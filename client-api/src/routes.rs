@@ -1,0 +1,66 @@
+//! All endpoints, a line each: method and paths come from ruma's metadata for the request that the handler reads.
+//!
+//! Adding one: a file named after the operation with a `handle`, a line here, its description in `spec/api`.
+
+use std::collections::BTreeSet;
+
+use actix_web::{FromRequest, Handler, Responder, http::Method};
+use ruma::api::{Metadata, path_builder::PathBuilder as _};
+
+use crate::{discovery, dispatch::Endpoint, extract::Asks, limits::Class, router::Router};
+
+/// The whole table.
+pub(crate) fn all() -> Router {
+    let mut router = Router::default();
+    discovery(&mut router);
+    router
+}
+
+fn discovery(router: &mut Router) {
+    router.endpoint(discovery::get_supported_versions::handle);
+    router.endpoint(discovery::get_capabilities::handle);
+}
+
+impl Router {
+    /// Adds a handler for the ruma request that it reads, under all stable paths and their `r0` forms.
+    fn endpoint<F, Args>(&mut self, handler: F)
+    where
+        F: Handler<Args> + Send + Sync,
+        Args: FromRequest + Asks,
+        F::Output: Responder,
+    {
+        let class = <Args::Request as Metadata>::RATE_LIMITED.then_some(Class::Requests);
+        self.limited(class, handler);
+    }
+
+    /// Like [`Router::endpoint`], but counted against this class of limits.
+    fn limited<F, Args>(&mut self, class: Option<Class>, handler: F)
+    where
+        F: Handler<Args> + Send + Sync,
+        Args: FromRequest + Asks,
+        F::Output: Responder,
+    {
+        let endpoint = Endpoint::new(class, handler);
+        let method = method_of::<Args::Request>();
+        for path in paths_of::<Args::Request>() {
+            self.add(method.clone(), &path, endpoint.clone());
+        }
+    }
+}
+
+/// The method of a request, in actix's type.
+fn method_of<R: Metadata>() -> Method {
+    Method::from_bytes(R::METHOD.as_str().as_bytes()).expect("a method of ruma's is a method")
+}
+
+/// The stable paths of a request. A path of `v3` is also served as `r0`, as clients from before 2021 ask for it.
+fn paths_of<R: Metadata>() -> BTreeSet<String> {
+    let builder = R::PATH_BUILDER;
+    let stable = builder
+        .all_paths()
+        .filter(|path| !path.contains("/unstable/"));
+    let old = |path: &str| path.replacen("/_matrix/client/v3/", "/_matrix/client/r0/", 1);
+    stable
+        .flat_map(|path| [path.to_owned(), old(path)])
+        .collect()
+}

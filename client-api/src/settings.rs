@@ -1,0 +1,76 @@
+//! What the client API lets its owner decide. The binary reads these from its settings file; only checked values come here.
+
+/// The settings of the client API.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The largest request body from a signed-in client, in bytes; more is answered with 413.
+    pub body_bytes_max: usize,
+    /// The largest request body of a request without a token, in bytes.
+    pub public_body_bytes_max: usize,
+    /// Whether `?access_token=` is accepted beside the `Authorization` header (old bots and bridges need it).
+    pub token_in_query: bool,
+    /// Whether the last address of `X-Forwarded-For` is taken as the client's, because a proxy of ours stands in front.
+    pub behind_proxy: bool,
+    /// Rate limits; `None` switches them off.
+    pub rate_limits: Option<RateLimits>,
+    /// The longest that a `/sync` may wait, in milliseconds; longer wishes are shortened to it.
+    pub sync_timeout_ms_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 10 * 1024 * 1024,
+            public_body_bytes_max: 256 * 1024,
+            token_in_query: true,
+            behind_proxy: false,
+            rate_limits: Some(RateLimits::default()),
+            sync_timeout_ms_max: 120_000,
+        }
+    }
+}
+
+/// How many requests of which kind are let through.
+#[derive(Clone, Debug)]
+pub struct RateLimits {
+    /// Events that one user sends.
+    pub sends: Bucket,
+    /// Other requests of one user that the specification marks as rate-limited.
+    pub requests: Bucket,
+    /// Requests without a token from one address (an IPv6 network of 64 bits counts as one).
+    pub anonymous: Bucket,
+    /// Attempts to log in or to register from one address.
+    pub logins: Bucket,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            sends: Bucket {
+                per_second: 20.0,
+                burst: 100,
+            },
+            requests: Bucket {
+                per_second: 10.0,
+                burst: 100,
+            },
+            anonymous: Bucket {
+                per_second: 10.0,
+                burst: 100,
+            },
+            logins: Bucket {
+                per_second: 0.5,
+                burst: 20,
+            },
+        }
+    }
+}
+
+/// A token bucket: `burst` at once, refilled with `per_second`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
+    /// Requests that come back per second; greater than zero.
+    pub per_second: f64,
+    /// Requests that may come at once; at least one.
+    pub burst: u32,
+}
