@@ -5,6 +5,8 @@
 
 mod body;
 mod parse;
+mod place;
+mod raw;
 mod token;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -14,7 +16,10 @@ use engine::{Engine, Requester};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::IncomingRequest;
 
-pub(crate) use self::body::drain;
+pub(crate) use self::{
+    body::drain,
+    raw::{RawAuthed, RawPublic},
+};
 use crate::{Matched, Shared, error::ApiError, limits::Class};
 
 /// A request of a signed-in account.
@@ -86,12 +91,7 @@ impl<R: IncomingRequest + 'static> FromRequest for Authed<R> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         async move {
-            let requester = match requester(&request).await {
-                Ok(requester) => requester,
-                Err(error) => return refuse(error, payload).await,
-            };
-            let shared = shared(&request)?;
-            let raw = body::read(&mut payload, &request, shared.settings.body_bytes_max).await?;
+            let (requester, raw) = authed(&request, &mut payload).await?;
             let body = parse::request(&request, &raw)?;
             Ok(Self {
                 requester,
@@ -110,18 +110,7 @@ impl<R: IncomingRequest + 'static> FromRequest for Public<R> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         async move {
-            let shared = shared(&request)?;
-            let client = Client::of(&request, shared.settings.behind_proxy);
-            let class = class(&request).unwrap_or(Class::Anonymous);
-            if let Err(wait) = shared.limits.take_for_address(class, client.address) {
-                return refuse(ApiError::limit_exceeded(wait), payload).await;
-            }
-            let raw = body::read(
-                &mut payload,
-                &request,
-                shared.settings.public_body_bytes_max,
-            )
-            .await?;
+            let (client, raw) = public(&request, &mut payload).await?;
             let body = parse::request(&request, &raw)?;
             Ok(Self { body, raw, client })
         }
@@ -224,7 +213,35 @@ fn class(request: &HttpRequest) -> Option<Class> {
         .and_then(|matched| matched.class)
 }
 
-async fn refuse<T>(error: ApiError, mut payload: Payload) -> Result<T, ApiError> {
-    drain(&mut payload).await;
-    Err(error)
+/// Who asks, and the body, of a request that needs an account.
+async fn authed(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> Result<(Requester, web::Bytes), ApiError> {
+    match requester(request).await {
+        Ok(requester) => {
+            let bytes_max = shared(request)?.settings.body_bytes_max;
+            Ok((requester, body::read(payload, request, bytes_max).await?))
+        }
+        Err(error) => {
+            drain(payload).await;
+            Err(error)
+        }
+    }
+}
+
+/// The client and the body of a request that needs no account.
+async fn public(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> Result<(Client, web::Bytes), ApiError> {
+    let shared = shared(request)?;
+    let client = Client::of(request, shared.settings.behind_proxy);
+    let class = class(request).unwrap_or(Class::Anonymous);
+    if let Err(wait) = shared.limits.take_for_address(class, client.address) {
+        drain(payload).await;
+        return Err(ApiError::limit_exceeded(wait));
+    }
+    let body = body::read(payload, request, shared.settings.public_body_bytes_max).await?;
+    Ok((client, body))
 }

@@ -33,6 +33,24 @@ impl Router {
         self.limited(class, handler);
     }
 
+    /// Adds a handler under paths that ruma has no request for.
+    pub(crate) fn custom<F, Args>(
+        &mut self,
+        method: &Method,
+        paths: &[&str],
+        class: Option<Class>,
+        handler: F,
+    ) where
+        F: Handler<Args> + Send + Sync,
+        Args: FromRequest,
+        F::Output: Responder,
+    {
+        let endpoint = Endpoint::new(class, handler);
+        for path in paths {
+            self.add(method.clone(), path, endpoint.clone());
+        }
+    }
+
     /// Like [`Router::endpoint`], but counted against this class of limits.
     fn limited<F, Args>(&mut self, class: Option<Class>, handler: F)
     where

@@ -8,6 +8,7 @@ use ruma::{
     api::{IncomingRequest, error::DeserializationError},
 };
 
+use super::place;
 use crate::{Matched, error::ApiError};
 
 /// Parses path, query and body as the request type `R`.
@@ -43,16 +44,17 @@ pub(super) fn request<R: IncomingRequest>(
         ));
     };
     let values: Vec<&str> = arguments.iter().map(|(_, value)| value.as_str()).collect();
-    R::try_from_http_request_inner(typed, &values).map_err(|error| diagnose(arguments, error))
+    R::try_from_http_request_inner(typed, &values).map_err(|error| diagnose(arguments, body, error))
 }
 
 /// Finds the words for an error of deserialization.
-fn diagnose(arguments: &[(Arc<str>, String)], error: DeserializationError) -> ApiError {
+fn diagnose(
+    arguments: &[(Arc<str>, String)],
+    body: &[u8],
+    error: DeserializationError,
+) -> ApiError {
     match error {
-        DeserializationError::Json(error) => ApiError::bad_json(format!(
-            "The body does not have the shape that this endpoint needs: {}",
-            without_place(&error.to_string())
-        )),
+        DeserializationError::Json(error) => ApiError::bad_json(wrong_shape(body, &error)),
         // ruma reports path and query alike.
         DeserializationError::Query(error) => {
             if let Some(sentence) = arguments
@@ -89,9 +91,15 @@ fn misfit(name: &str, value: &str) -> Option<String> {
     Some(format!("\"{shown}\" in the path is not a {what}: {error}"))
 }
 
-/// The message of a JSON error without the place, which says nothing to someone who did not write the text by hand.
-fn without_place(message: &str) -> &str {
-    message
+/// A sentence that names the field of the body and what is wrong with it.
+pub(super) fn wrong_shape(body: &[u8], error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    // The place says nothing to someone who did not write the text by hand.
+    let message = message
         .rfind(" at line ")
-        .map_or(message, |at| &message[..at])
+        .map_or(&*message, |at| &message[..at]);
+    match place::path_at(body, error.line(), error.column()) {
+        Some(path) => format!("\"{path}\" in the body does not fit: {message}"),
+        None => format!("The body does not fit: {message}"),
+    }
 }

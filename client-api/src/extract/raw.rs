@@ -1,0 +1,110 @@
+//! Extractors for the endpoints that ruma has no request type for.
+
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web};
+use engine::Requester;
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use serde::de::DeserializeOwned;
+
+use super::{Client, authed, parse, public};
+use crate::{Matched, error::ApiError};
+
+/// A request of a signed-in account, not yet typed.
+pub(crate) struct RawAuthed {
+    /// Who asks.
+    pub(crate) requester: Requester,
+    /// Path, query and body.
+    pub(crate) ask: Untyped,
+}
+
+/// A request that needs no account, not yet typed.
+pub(crate) struct RawPublic {
+    /// Where it comes from.
+    pub(crate) client: Client,
+    /// Path, query and body.
+    pub(crate) ask: Untyped,
+}
+
+/// What a request says, as text.
+pub(crate) struct Untyped {
+    /// The variables of the path, decoded, in its order.
+    pub(crate) arguments: Vec<String>,
+    /// The query, still encoded.
+    pub(crate) query: String,
+    /// The body: empty, or a JSON object.
+    pub(crate) body: web::Bytes,
+}
+
+impl Untyped {
+    fn of(request: &HttpRequest, body: web::Bytes) -> Self {
+        let extensions = request.extensions();
+        let arguments = extensions
+            .get::<Matched>()
+            .into_iter()
+            .flat_map(|m| &m.arguments);
+        Self {
+            arguments: arguments.map(|(_, value)| value.clone()).collect(),
+            query: request.query_string().to_owned(),
+            body,
+        }
+    }
+
+    /// The body as `T`; an empty one counts as `{}`.
+    ///
+    /// # Errors
+    /// 400 `M_BAD_JSON`, with the name of the field that does not fit.
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let body: &[u8] = if self.body.is_empty() {
+            b"{}"
+        } else {
+            &self.body
+        };
+        serde_json::from_slice(body)
+            .map_err(|error| ApiError::bad_json(parse::wrong_shape(body, &error)))
+    }
+
+    /// The query as `T`.
+    ///
+    /// # Errors
+    /// 400 `M_INVALID_PARAM`.
+    pub(crate) fn query<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        web::Query::from_query(&self.query)
+            .map(web::Query::into_inner)
+            .map_err(|error| {
+                ApiError::invalid_param(format!("A query parameter does not fit: {error}"))
+            })
+    }
+}
+
+impl FromRequest for RawAuthed {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        async move {
+            let (requester, body) = authed(&request, &mut payload).await?;
+            Ok(Self {
+                requester,
+                ask: Untyped::of(&request, body),
+            })
+        }
+        .boxed_local()
+    }
+}
+
+impl FromRequest for RawPublic {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, mut payload) = (request.clone(), payload.take());
+        async move {
+            let (client, body) = public(&request, &mut payload).await?;
+            Ok(Self {
+                client,
+                ask: Untyped::of(&request, body),
+            })
+        }
+        .boxed_local()
+    }
+}
