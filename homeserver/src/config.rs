@@ -85,7 +85,11 @@ impl Config {
         };
         listeners::check(&config, &mut source);
         let problems = source.problems();
-        if problems.is_empty() { Ok(config) } else { Err(Problems(problems)) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(Problems(problems))
+        }
     }
 
     /// The database that is used: the one that is named, or else a file in the data directory.
@@ -118,12 +122,18 @@ fn chapters() -> Vec<Chapter> {
 }
 
 fn keys() -> Vec<Key> {
-    chapters().into_iter().flat_map(|chapter| chapter.keys).collect()
+    chapters()
+        .into_iter()
+        .flat_map(|chapter| chapter.keys)
+        .collect()
 }
 
 fn read_file(path: &Path) -> Result<String, Problems> {
     std::fs::read_to_string(path).map_err(|error| {
-        Problems(vec![Problem::of("", format!("cannot read {}: {error}", path.display()))])
+        Problems(vec![Problem::of(
+            "",
+            format!("cannot read {}: {error}", path.display()),
+        )])
     })
 }
 
@@ -131,13 +141,18 @@ fn read_file(path: &Path) -> Result<String, Problems> {
 /// and is read as the text that comes nearest.
 fn text_variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        Some((
+            name.into_string().ok()?,
+            value.to_string_lossy().into_owned(),
+        ))
     })
 }
 
 /// The file named by the environment, where no flag names one.
 pub(crate) fn file_from_environment() -> Option<PathBuf> {
-    std::env::var_os(ENVIRONMENT_FILE).filter(|path| !path.is_empty()).map(PathBuf::from)
+    std::env::var_os(ENVIRONMENT_FILE)
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 #[cfg(test)]

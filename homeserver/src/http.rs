@@ -61,7 +61,11 @@ impl CannotListen {
             io::ErrorKind::AddrNotAvailable => " (this machine has no such address)",
             _ => "",
         };
-        Self { address, hint, source }
+        Self {
+            address,
+            hint,
+            source,
+        }
     }
 }
 
@@ -92,5 +96,8 @@ pub(crate) fn bind(listener: Listener<'_>, configure: &Configure) -> Result<Boun
         server = bound.map_err(|source| CannotListen::new(address, source))?;
     }
     let addresses = server.addrs();
-    Ok(Bound { server: server.run(), addresses })
+    Ok(Bound {
+        server: server.run(),
+        addresses,
+    })
 }

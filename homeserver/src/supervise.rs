@@ -25,6 +25,11 @@ const HEALTHY_AFTER: Duration = Duration::from_secs(300);
 pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
+    /// Whether the process is going down.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Resolves when the process is going down; at once if it is already.
     pub(crate) async fn requested(&mut self) {
         // An error means that the supervisor is gone, which is a reason to stop as well.
@@ -42,7 +47,10 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     /// A supervisor without tasks.
     pub(crate) fn new() -> Self {
-        Self { stopping: watch::Sender::new(false), tasks: JoinSet::new() }
+        Self {
+            stopping: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// The request to stop, for those who are no tasks of this supervisor.
@@ -89,9 +97,16 @@ where
         match tokio::spawn(make(stop.clone())).await {
             Ok(()) => return,
             Err(failure) if failure.is_cancelled() => return,
-            Err(_) => error!(task = name, "a background task panicked; it is started again"),
+            Err(_) => error!(
+                task = name,
+                "a background task panicked; it is started again"
+            ),
         }
-        pause = if started.elapsed() >= HEALTHY_AFTER { PAUSE_MIN } else { pause };
+        pause = if started.elapsed() >= HEALTHY_AFTER {
+            PAUSE_MIN
+        } else {
+            pause
+        };
         tokio::select! {
             () = sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
             () = stop.requested() => return,

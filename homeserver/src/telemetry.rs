@@ -1,6 +1,6 @@
 //! What the server says about itself: the log and the measurements.
 
-use std::io::stderr;
+use std::io::{IsTerminal, stderr};
 use std::panic;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
@@ -12,8 +12,9 @@ use tracing_subscriber::{Layer, fmt};
 use crate::config::{Log, LogFormat};
 
 /// Upper bounds of the classes that durations are counted in, in seconds.
-const DURATION_BUCKETS: &[f64] =
-    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const DURATION_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
 
 /// Starts logging to standard error, panics included.
 ///
@@ -21,15 +22,27 @@ const DURATION_BUCKETS: &[f64] =
 /// the first one's settings.
 pub(crate) fn log(settings: &Log) {
     let lines = match settings.format {
-        LogFormat::Text => fmt::layer().with_writer(stderr).with_target(false).boxed(),
-        LogFormat::Json => fmt::layer().with_writer(stderr).json().flatten_event(true).boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_writer(stderr)
+            .with_ansi(stderr().is_terminal())
+            .with_target(false)
+            .boxed(),
+        LogFormat::Json => fmt::layer()
+            .with_writer(stderr)
+            .json()
+            .flatten_event(true)
+            .boxed(),
     };
     let logging = tracing_subscriber::registry()
         .with(lines.with_filter(settings.filter.to_env_filter()))
         .try_init();
     if logging.is_ok() {
         panic::set_hook(Box::new(|info| {
-            error!(place = info.location().map(ToString::to_string), "panic: {}", words(info));
+            error!(
+                place = info.location().map(ToString::to_string),
+                "panic: {}",
+                words(info)
+            );
         }));
     }
 }
@@ -43,7 +56,9 @@ fn words<'a>(info: &'a panic::PanicHookInfo<'_>) -> &'a str {
 /// # Errors
 /// None in practice: the classes of durations are constants.
 pub(crate) fn metrics() -> Result<PrometheusHandle, BuildError> {
-    let recorder = PrometheusBuilder::new().set_buckets(DURATION_BUCKETS)?.build_recorder();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(DURATION_BUCKETS)?
+        .build_recorder();
     let handle = recorder.handle();
     // Global by nature, as the log is; a second server in one process shares the first recorder.
     let _ = metrics::set_global_recorder(recorder);

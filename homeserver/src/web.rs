@@ -24,17 +24,11 @@ pub(crate) struct Site {
     metrics: PrometheusHandle,
     metrics_allow: Vec<IpNet>,
     stop: Stop,
-    store: storage::Store,
 }
 
 impl Site {
     /// What the configuration says.
-    pub(crate) fn new(
-        config: &Config,
-        metrics: PrometheusHandle,
-        stop: Stop,
-        store: storage::Store,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, metrics: PrometheusHandle, stop: Stop) -> Self {
         let name = &config.server.name;
         let federation = match &config.discovery.server {
             Some(server) => server.to_string(),
@@ -43,13 +37,16 @@ impl Site {
         };
         Self {
             server_name: name.clone(),
-            client_url: config.discovery.client_url.as_ref().map(|url| url.0.clone()),
+            client_url: config
+                .discovery
+                .client_url
+                .as_ref()
+                .map(|url| url.0.clone()),
             federation,
             registration: config.registration.mode,
             metrics,
             metrics_allow: config.metrics.allow.clone(),
             stop,
-            store,
         }
     }
 }
@@ -87,6 +84,8 @@ pub(crate) fn configure_federation(routes: &mut web::ServiceConfig, site: web::D
                 .route(web::method(actix_web::http::Method::OPTIONS).to(well_known::preflight)),
         )
         .service(
-            web::resource("/health").app_data(site).route(web::get().to(health::handle)),
+            web::resource("/health")
+                .app_data(site)
+                .route(web::get().to(health::handle)),
         );
 }

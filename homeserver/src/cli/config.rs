@@ -56,5 +56,9 @@ fn summary(config: &Config) -> String {
 }
 
 fn join(addresses: &[std::net::SocketAddr]) -> String {
-    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

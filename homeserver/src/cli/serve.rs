@@ -71,13 +71,25 @@ impl Flags {
         ];
         let lists = [
             list("listeners.client.addresses", "--listen", self.listen),
-            list("listeners.federation.addresses", "--listen-federation", self.listen_federation),
+            list(
+                "listeners.federation.addresses",
+                "--listen-federation",
+                self.listen_federation,
+            ),
             list("federation.trusted_ca", "--trusted-ca", self.trusted_ca),
-            list("federation.allow_addresses", "--allow-address", self.allow_address),
+            list(
+                "federation.allow_addresses",
+                "--allow-address",
+                self.allow_address,
+            ),
         ];
         values.extend(texts.into_iter().chain(lists).flatten());
         if self.open_registration {
-            values.push(("registration.mode", "--open-registration", Raw::from("open")));
+            values.push((
+                "registration.mode",
+                "--open-registration",
+                Raw::from("open"),
+            ));
         }
         if self.no_rate_limits {
             values.push(("limits.rate_limits", "--no-rate-limits", Raw::from(false)));

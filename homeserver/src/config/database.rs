@@ -68,8 +68,12 @@ impl fmt::Debug for DatabaseUrl {
 
 /// `postgres://user:secret@host/db` becomes `postgres://user:…@host/db`.
 fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let Some((login, place)) = rest.rsplit_once('@') else { return url.to_owned() };
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    let Some((login, place)) = rest.rsplit_once('@') else {
+        return url.to_owned();
+    };
     match login.split_once(':') {
         Some((user, _)) => format!("{scheme}://{user}:…@{place}"),
         None => url.to_owned(),
@@ -91,7 +95,11 @@ mod tests {
             ("mysql://localhost/rookery", false),
             ("rookery.db", false),
         ] {
-            assert_eq!(DatabaseUrl::read(&Raw::from(text)).is_some(), good, "{text}");
+            assert_eq!(
+                DatabaseUrl::read(&Raw::from(text)).is_some(),
+                good,
+                "{text}"
+            );
         }
     }
 

@@ -45,7 +45,10 @@ fn describe(text: &mut String, chapter: &Chapter, key: &Key) {
 
 fn comment(text: &mut String, manual: &[&str]) {
     for manual_line in manual {
-        line(text, format_args!("{}", format!("#{manual_line}").trim_end()));
+        line(
+            text,
+            format_args!("{}", format!("#{manual_line}").trim_end()),
+        );
     }
 }
 

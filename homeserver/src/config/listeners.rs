@@ -49,7 +49,11 @@ pub(super) fn check(config: &Config, source: &mut Source) {
         ));
     }
     let pairs = [
-        ("listeners.client", &config.client.tls_cert, &config.client.tls_key),
+        (
+            "listeners.client",
+            &config.client.tls_cert,
+            &config.client.tls_key,
+        ),
         (
             "listeners.federation",
             &config.federation_listener.tls_cert,

@@ -13,7 +13,7 @@ section! {
 
         /// What is logged: a level (error, warn, info, debug, trace), or levels by part, as in
         /// "info,storage=debug".
-        filter: LogFilter, default "info";
+        filter: LogFilter, default "info,actix_server=warn";
     }
 }
 
@@ -53,7 +53,10 @@ impl Setting for LogFilter {
 
     fn read(raw: &Raw) -> Option<Self> {
         let text = raw.text()?;
-        EnvFilter::try_new(text).ok().filter(|_| plausible(text)).map(|_| Self(text.to_owned()))
+        EnvFilter::try_new(text)
+            .ok()
+            .filter(|_| plausible(text))
+            .map(|_| Self(text.to_owned()))
     }
 }
 
@@ -79,7 +82,11 @@ mod tests {
             ("storage=loud", false),
             ("", false),
         ] {
-            assert_eq!(LogFilter::read(&Raw::from(text)).is_some(), good, "{text:?}");
+            assert_eq!(
+                LogFilter::read(&Raw::from(text)).is_some(),
+                good,
+                "{text:?}"
+            );
         }
     }
 }

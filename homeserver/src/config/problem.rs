@@ -16,7 +16,11 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem of a key that is not written anywhere in particular.
     pub(crate) fn of(key: &str, message: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), message: message.into(), origin: None }
+        Self {
+            key: key.to_owned(),
+            message: message.into(),
+            origin: None,
+        }
     }
 }
 

@@ -27,6 +27,16 @@ pub(crate) enum RegistrationMode {
     Open,
 }
 
+impl std::fmt::Display for RegistrationMode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::Token => "token",
+            Self::Open => "open",
+        })
+    }
+}
+
 impl Setting for RegistrationMode {
     const EXPECTED: &'static str = r#""closed", "token" or "open""#;
 

@@ -40,7 +40,10 @@ pub(crate) type FlagValue = (&'static str, &'static str, Raw);
 
 /// The environment variable that sets `key`: `limits.max_body` is `ROOKERY_LIMITS_MAX_BODY`.
 pub(crate) fn variable(key: &str) -> String {
-    format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "_").to_uppercase())
+    format!(
+        "{ENVIRONMENT_PREFIX}{}",
+        key.replace('.', "_").to_uppercase()
+    )
 }
 
 /// The values as written, the strongest layer of each key, and the problems found so far.
@@ -61,13 +64,18 @@ impl Source {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: Vec<FlagValue>,
     ) -> Self {
-        let mut source = Self { values: BTreeMap::new(), problems: Vec::new() };
+        let mut source = Self {
+            values: BTreeMap::new(),
+            problems: Vec::new(),
+        };
         if let Some((path, text)) = file {
             source.add_file(keys, path, text);
         }
         source.add_environment(keys, environment);
         for (key, flag, raw) in flags {
-            source.values.insert(key.to_owned(), (raw, Origin::Flag(flag)));
+            source
+                .values
+                .insert(key.to_owned(), (raw, Origin::Flag(flag)));
         }
         source
     }
@@ -101,7 +109,10 @@ impl Source {
 
     /// Notes a problem that shows only when several keys are seen together.
     pub(crate) fn note(&mut self, mut problem: Problem) {
-        problem.origin = self.values.get(&problem.key).map(|(_, origin)| origin.clone());
+        problem.origin = self
+            .values
+            .get(&problem.key)
+            .map(|(_, origin)| origin.clone());
         self.problems.push(problem);
     }
 
@@ -131,7 +142,10 @@ impl Source {
                 self.problems.push(Problem {
                     key: String::new(),
                     message: format!("this is not TOML: {}", error.message().replace('\n', ", ")),
-                    origin: Some(Origin::File { path: path.to_owned(), line }),
+                    origin: Some(Origin::File {
+                        path: path.to_owned(),
+                        line,
+                    }),
                 });
             }
         }
@@ -151,7 +165,11 @@ impl Source {
                 }
                 _ => {
                     let message = suggest::unknown(keys.iter().map(|known| known.name), &key);
-                    self.problems.push(Problem { key, message, origin: Some(origin) });
+                    self.problems.push(Problem {
+                        key,
+                        message,
+                        origin: Some(origin),
+                    });
                 }
             }
         }
@@ -169,7 +187,8 @@ impl Source {
             match keys.iter().find(|key| variable(key.name) == name) {
                 Some(key) => {
                     let origin = Origin::Environment(name);
-                    self.values.insert(key.name.to_owned(), (Raw::Untyped(text), origin));
+                    self.values
+                        .insert(key.name.to_owned(), (Raw::Untyped(text), origin));
                 }
                 None => {
                     let variables: Vec<String> =
@@ -190,20 +209,35 @@ struct File<'a> {
 
 impl File<'_> {
     fn at(&self, offset: usize) -> Origin {
-        Origin::File { path: self.path.to_owned(), line: line_of(self.text, offset) }
+        Origin::File {
+            path: self.path.to_owned(),
+            line: line_of(self.text, offset),
+        }
     }
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
+        .count()
+        + 1
 }
 
 fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}.{name}")
+    }
 }
 
 fn is_section(keys: &[Key], name: &str) -> bool {
-    keys.iter().any(|key| key.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    keys.iter().any(|key| {
+        key.name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 fn ours<T: Setting>(key: &str, raw: &Raw) -> T {

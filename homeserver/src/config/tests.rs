@@ -10,8 +10,9 @@ fn load(
     environment: &[(&str, &str)],
     flags: Vec<FlagValue>,
 ) -> Result<Config, Vec<String>> {
-    let environment =
-        environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let environment = environment
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Config::from_layers(Some((Path::new("rookery.toml"), file)), environment, flags)
         .map_err(|Problems(problems)| problems.iter().map(ToString::to_string).collect())
 }
@@ -23,7 +24,11 @@ fn named() -> Vec<FlagValue> {
 #[test]
 fn the_example_file_is_the_defaults() {
     let example = example();
-    assert_eq!(load(&example, &[], Vec::new()), load("", &[], named()), "{example}");
+    assert_eq!(
+        load(&example, &[], Vec::new()),
+        load("", &[], named()),
+        "{example}"
+    );
 }
 
 /// Also with every `#` taken away: defaults change nothing, and the examples are good values.
@@ -55,15 +60,21 @@ fn every_key_has_a_manual_and_a_variable_of_its_own() {
     assert_eq!(variables.len(), keys.len(), "two keys share a variable");
     for key in keys {
         let manual: String = key.manual.concat();
-        assert!(manual.trim().len() > 10, "{} says too little: {manual}", key.name);
+        assert!(
+            manual.trim().len() > 10,
+            "{} says too little: {manual}",
+            key.name
+        );
     }
 }
 
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let file = "[server]\nname = \"file.example\"\ndata_dir = \"from-file\"\nworkers = 3\n";
-    let environment =
-        [("ROOKERY_SERVER_DATA_DIR", "from-environment"), ("ROOKERY_SERVER_NAME", "env.example")];
+    let environment = [
+        ("ROOKERY_SERVER_DATA_DIR", "from-environment"),
+        ("ROOKERY_SERVER_NAME", "env.example"),
+    ];
     let config = load(file, &environment, named()).unwrap();
     assert_eq!(config.server.name, "example.org");
     assert_eq!(config.server.data_dir, Path::new("from-environment"));
@@ -72,7 +83,11 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn other_variables_are_left_alone_but_misspelt_ones_are_not() {
-    let environment = [("HOME", "/root"), ("ROOKERY_CONFIG", "x"), ("ROOKERY_LOG_FILTR", "info")];
+    let environment = [
+        ("HOME", "/root"),
+        ("ROOKERY_CONFIG", "x"),
+        ("ROOKERY_LOG_FILTR", "info"),
+    ];
     let problems = load("", &environment, named()).unwrap_err();
     assert_eq!(
         problems,
@@ -129,7 +144,10 @@ fn all_problems_are_told_at_once() {
     let file = "[log]\nformat = \"xml\"\n[database]\nurl = \"oracle://x\"\nreaders = -1";
     let problems = load(file, &[], Vec::new()).unwrap_err();
     assert_eq!(problems.len(), 4, "{problems:#?}");
-    assert!(problems[0].contains("server.name: is missing"), "{problems:#?}");
+    assert!(
+        problems[0].contains("server.name: is missing"),
+        "{problems:#?}"
+    );
     assert!(problems[0].contains("ROOKERY_SERVER_NAME"), "{problems:#?}");
     assert!(problems[0].contains("--server-name"), "{problems:#?}");
 }
@@ -138,8 +156,14 @@ fn all_problems_are_told_at_once() {
 fn a_file_that_is_no_toml_is_told_by_line() {
     let problems = load("[server]\nname = \n", &[], named()).unwrap_err();
     assert_eq!(problems.len(), 1);
-    assert!(problems[0].starts_with("config: this is not TOML: "), "{problems:#?}");
-    assert!(problems[0].ends_with("(rookery.toml, line 2)"), "{problems:#?}");
+    assert!(
+        problems[0].starts_with("config: this is not TOML: "),
+        "{problems:#?}"
+    );
+    assert!(
+        problems[0].ends_with("(rookery.toml, line 2)"),
+        "{problems:#?}"
+    );
 }
 
 #[test]
@@ -150,5 +174,8 @@ fn an_origin_reads_well() {
 #[test]
 fn without_a_url_the_database_is_a_file_beside_the_rest() {
     let config = load("[server]\ndata_dir = \"/srv/rookery\"", &[], named()).unwrap();
-    assert_eq!(config.database_url().to_string(), "sqlite:/srv/rookery/rookery.db");
+    assert_eq!(
+        config.database_url().to_string(),
+        "sqlite:/srv/rookery/rookery.db"
+    );
 }

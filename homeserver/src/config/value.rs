@@ -36,7 +36,10 @@ impl Setting for Count {
             Raw::Untyped(text) => text.parse().ok()?,
             _ => return None,
         };
-        u32::try_from(number).ok().filter(|count| *count <= 1_000_000).map(Self)
+        u32::try_from(number)
+            .ok()
+            .filter(|count| *count <= 1_000_000)
+            .map(Self)
     }
 }
 
@@ -107,7 +110,9 @@ impl Setting for IpNet {
 
     fn read(raw: &Raw) -> Option<Self> {
         let text = raw.text()?;
-        text.parse().ok().or_else(|| Some(Self::from(text.parse::<std::net::IpAddr>().ok()?)))
+        text.parse()
+            .ok()
+            .or_else(|| Some(Self::from(text.parse::<std::net::IpAddr>().ok()?)))
     }
 }
 
@@ -167,7 +172,9 @@ impl Setting for BaseUrl {
 
     fn read(raw: &Raw) -> Option<Self> {
         let text = raw.text()?.trim_end_matches('/');
-        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))?;
         let host = rest.split('/').next()?;
         let plain = !rest.contains(['?', '#', '@', '"', '\\'])
             && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
@@ -183,7 +190,9 @@ impl Setting for Secret {
     const EXPECTED: &'static str = "a text of at least 8 characters that is hard to guess";
 
     fn read(raw: &Raw) -> Option<Self> {
-        raw.text().filter(|text| text.chars().count() >= 8).map(|text| Self(text.to_owned()))
+        raw.text()
+            .filter(|text| text.chars().count() >= 8)
+            .map(|text| Self(text.to_owned()))
     }
 
     fn shown(raw: &Raw) -> String {
@@ -206,14 +215,37 @@ mod tests {
 
     #[test]
     fn sizes_and_times_carry_their_units() {
-        for (text, bytes) in [("1 B", 1), ("64KiB", 65536), ("50 MiB", 50 << 20), (" 2 GiB", 2 << 30)] {
+        for (text, bytes) in [
+            ("1 B", 1),
+            ("64KiB", 65536),
+            ("50 MiB", 50 << 20),
+            (" 2 GiB", 2 << 30),
+        ] {
             assert_eq!(Size::read(&Raw::from(text)), Some(Size(bytes)), "{text}");
         }
-        for text in ["", "x", "50", "50 MB", "-1 B", "0 B", "99999999999999999999 B", "1.5 MiB"] {
+        for text in [
+            "",
+            "x",
+            "50",
+            "50 MB",
+            "-1 B",
+            "0 B",
+            "99999999999999999999 B",
+            "1.5 MiB",
+        ] {
             assert_eq!(Size::read(&Raw::from(text)), None, "{text}");
         }
-        for (text, ms) in [("5 ms", 5), ("30s", 30_000), ("2 min", 120_000), ("7 d", 604_800_000)] {
-            assert_eq!(Duration::read(&Raw::from(text)), Some(Duration::from_millis(ms)), "{text}");
+        for (text, ms) in [
+            ("5 ms", 5),
+            ("30s", 30_000),
+            ("2 min", 120_000),
+            ("7 d", 604_800_000),
+        ] {
+            assert_eq!(
+                Duration::read(&Raw::from(text)),
+                Some(Duration::from_millis(ms)),
+                "{text}"
+            );
         }
     }
 
@@ -228,24 +260,43 @@ mod tests {
     #[test]
     fn lists_are_toml_lists_or_have_commas() {
         let both = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        assert_eq!(Vec::<IpNet>::read(&Raw::from(["10.0.0.0/8", "::1"])), Some(both.clone()));
-        assert_eq!(Vec::<IpNet>::read(&Raw::Untyped("10.0.0.0/8, ::1".to_owned())), Some(both));
-        assert_eq!(Vec::<IpNet>::read(&Raw::Untyped(String::new())), Some(Vec::new()));
+        assert_eq!(
+            Vec::<IpNet>::read(&Raw::from(["10.0.0.0/8", "::1"])),
+            Some(both.clone())
+        );
+        assert_eq!(
+            Vec::<IpNet>::read(&Raw::Untyped("10.0.0.0/8, ::1".to_owned())),
+            Some(both)
+        );
+        assert_eq!(
+            Vec::<IpNet>::read(&Raw::Untyped(String::new())),
+            Some(Vec::new())
+        );
         assert_eq!(Vec::<IpNet>::read(&Raw::from("::1")), None);
     }
 
     #[test]
     fn a_base_url_is_http_and_has_a_host() {
         for (text, read) in [
-            ("https://matrix.example.org", Some("https://matrix.example.org")),
+            (
+                "https://matrix.example.org",
+                Some("https://matrix.example.org"),
+            ),
             ("http://localhost:8008/", Some("http://localhost:8008")),
-            ("https://example.org/matrix", Some("https://example.org/matrix")),
+            (
+                "https://example.org/matrix",
+                Some("https://example.org/matrix"),
+            ),
             ("matrix.example.org", None),
             ("ftp://example.org", None),
             ("https://", None),
             ("https://a b", None),
         ] {
-            assert_eq!(BaseUrl::read(&Raw::from(text)).map(|url| url.0).as_deref(), read, "{text}");
+            assert_eq!(
+                BaseUrl::read(&Raw::from(text)).map(|url| url.0).as_deref(),
+                read,
+                "{text}"
+            );
         }
     }
 

@@ -16,7 +16,9 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 pub(super) async fn handle(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let registration = match site.registration {
         RegistrationMode::Open => "Open: choose “Create account” in your client.",
-        RegistrationMode::Token => "With a registration token, from the people who run this server.",
+        RegistrationMode::Token => {
+            "With a registration token, from the people who run this server."
+        }
         RegistrationMode::Closed => "Closed: the people who run this server make accounts.",
     };
     let page = fill(&[
@@ -41,17 +43,18 @@ fn fill(facts: &[(&str, &str)]) -> String {
 
 /// The text as HTML shows it. The URL may hold what the client wrote in its Host header.
 fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            _ => safe.push(c),
-        }
-        safe
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut safe, c| {
+            match c {
+                '&' => safe.push_str("&amp;"),
+                '<' => safe.push_str("&lt;"),
+                '>' => safe.push_str("&gt;"),
+                '"' => safe.push_str("&quot;"),
+                '\'' => safe.push_str("&#39;"),
+                _ => safe.push(c),
+            }
+            safe
+        })
 }
 
 #[cfg(test)]

@@ -23,8 +23,16 @@ pub(super) async fn handle(site: web::Data<Site>, request: HttpRequest) -> HttpR
 }
 
 fn allowed(site: &Site, request: &HttpRequest) -> bool {
-    let proxied = PROXY_HEADERS.iter().any(|name| request.headers().contains_key(*name));
-    let Some(peer) = request.peer_addr() else { return false };
+    let proxied = PROXY_HEADERS
+        .iter()
+        .any(|name| request.headers().contains_key(*name));
+    let Some(peer) = request.peer_addr() else {
+        return false;
+    };
     let peer = peer.ip().to_canonical();
-    !proxied && site.metrics_allow.iter().any(|network| network.contains(&peer))
+    !proxied
+        && site
+            .metrics_allow
+            .iter()
+            .any(|network| network.contains(&peer))
 }

@@ -41,7 +41,10 @@ pub(super) fn client_url(site: &Site, request: &HttpRequest) -> String {
 fn cors(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     response
         .insert_header(("Access-Control-Allow-Origin", "*"))
-        .insert_header(("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS"))
+        .insert_header((
+            "Access-Control-Allow-Methods",
+            "GET, POST, PUT, DELETE, OPTIONS",
+        ))
         .insert_header((
             "Access-Control-Allow-Headers",
             "X-Requested-With, Content-Type, Authorization",
