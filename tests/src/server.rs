@@ -1,0 +1,396 @@
+//! A homeserver to test: the built binary with a data directory and database of its own, or any Matrix server that
+//! `TEST_SERVER_URL` names.
+
+use std::{
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{Call, User, api::Coverage, database::TestDatabase, eventually::PATIENCE};
+
+/// The server name of the servers that the tests start.
+pub const SERVER_NAME: &str = "localhost";
+/// Their secret for registration by `/_synapse/admin/v1/register`.
+pub const SHARED_SECRET: &str = "the secret of the tests";
+
+/// Where requests go, and what has been asked so far.
+pub struct Connection {
+    base: RwLock<String>,
+    /// One pool of connections for all users of a server.
+    pub http: reqwest::Client,
+    /// Which operations were exercised.
+    pub coverage: Coverage,
+}
+
+/// A running server; it ends with its data when dropped.
+pub struct TestServer {
+    connection: Arc<Connection>,
+    own: Option<Own>,
+}
+
+/// A server process that we started.
+struct Own {
+    /// `None` while it is down.
+    process: Option<Child>,
+    directory: PathBuf,
+    database: TestDatabase,
+    flags: Vec<String>,
+}
+
+/// How a server of one's own is started.
+pub struct Settings {
+    /// Flags of `serve` besides those that every test server gets.
+    pub flags: Vec<String>,
+    /// Where the data goes.
+    pub database: TestDatabase,
+}
+
+impl Connection {
+    fn new(base: String) -> Arc<Self> {
+        // Another test of the process may have been first; it is the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(90))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("an HTTP client");
+        Arc::new(Self {
+            base: RwLock::new(base),
+            http,
+            coverage: Coverage::default(),
+        })
+    }
+
+    /// `http://host:port`, as it is now: it changes with a restart.
+    #[must_use]
+    pub fn base(&self) -> String {
+        self.base
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl TestServer {
+    /// A server with open registration and without rate limits.
+    pub async fn start() -> Self {
+        match std::env::var("TEST_SERVER_URL") {
+            Ok(url) => Self {
+                connection: Connection::new(url.trim_end_matches('/').to_owned()),
+                own: None,
+            },
+            Err(_) => Self::launch(Settings::open().await).await,
+        }
+    }
+
+    /// The same, for tests of what only ours has; `None` where another server is under test.
+    pub async fn start_own() -> Option<Self> {
+        let server = Self::start().await;
+        server.own.is_some().then_some(server)
+    }
+
+    /// A server with these settings; `None` where another server is under test.
+    pub async fn start_with(settings: Settings) -> Option<Self> {
+        match std::env::var_os("TEST_SERVER_URL") {
+            Some(_) => None,
+            None => Some(Self::launch(settings).await),
+        }
+    }
+
+    async fn launch(settings: Settings) -> Self {
+        let directory = std::env::temp_dir().join(format!(
+            "rookery-it-{}-{:08x}",
+            std::process::id(),
+            rand::random::<u32>()
+        ));
+        fs::create_dir_all(&directory).expect("a directory for the server");
+        let Settings { flags, database } = settings;
+        let mut own = Own {
+            process: None,
+            directory,
+            database,
+            flags,
+        };
+        let base = own.launch().await;
+        Self {
+            connection: Connection::new(base),
+            own: Some(own),
+        }
+    }
+
+    /// A request without a token.
+    pub fn call(&self, method: Method, path: impl Into<String>) -> Call {
+        Call::new(&self.connection, method, path)
+    }
+
+    /// `GET` without a token.
+    pub fn get(&self, path: impl Into<String>) -> Call {
+        self.call(Method::GET, path)
+    }
+
+    /// `POST` without a token.
+    pub fn post(&self, path: impl Into<String>, body: &Value) -> Call {
+        self.call(Method::POST, path).json(body)
+    }
+
+    /// New users, registered and logged in.
+    pub async fn users<const N: usize>(&self, names: [&str; N]) -> [User; N] {
+        let users = futures_util::future::join_all(names.map(|name| self.user(name))).await;
+        users.try_into().ok().expect("as many users as names")
+    }
+
+    /// One new user. On a server that is not ours the name gets a random end, as the plain one may be taken.
+    pub async fn user(&self, name: &str) -> User {
+        let name = self.fresh_name(name);
+        let password = format!("{name}'s own password");
+        let body = json!({
+            "username": name, "password": password, "initial_device_display_name": format!("{name}'s phone"),
+            "auth": {"type": "m.login.dummy"},
+        });
+        let session = self.post("/_matrix/client/v3/register", &body).await.ok();
+        User::new(&self.connection, &session, password)
+    }
+
+    /// A name that nobody has on this server.
+    #[must_use]
+    pub fn fresh_name(&self, name: &str) -> String {
+        match self.own {
+            Some(_) => name.to_owned(),
+            None => format!("{name}-{:08x}", rand::random::<u32>()),
+        }
+    }
+
+    /// Whether it is ours: then what only ours promises holds too.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// What has been asked of it.
+    #[must_use]
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// SIGKILL, and wait until it is gone. Its data stays.
+    pub fn kill(&mut self) {
+        let own = self.own.as_mut().expect("a server of our own");
+        own.kill();
+    }
+
+    /// SIGTERM, and how long it then took to end.
+    ///
+    /// # Panics
+    /// If it does not end, or not well.
+    pub async fn stop(&mut self) -> Duration {
+        let own = self.own.as_mut().expect("a server of our own");
+        let mut process = own.process.take().expect("a running server");
+        let since = Instant::now();
+        let sent = Command::new("kill")
+            .args(["-TERM", &process.id().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "no SIGTERM was sent"
+        );
+        while since.elapsed() < PATIENCE {
+            if let Some(status) = process.try_wait().expect("the process is ours") {
+                assert!(status.success(), "it ended with {status}\n{}", own.log());
+                return since.elapsed();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        own.process = Some(process);
+        panic!("it goes on after SIGTERM\n{}", own.log());
+    }
+
+    /// Starts it again on its data. The users go on with their tokens.
+    pub async fn restart(&mut self) {
+        let own = self.own.as_mut().expect("a server of our own");
+        let base = own.launch().await;
+        *self
+            .connection
+            .base
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = base;
+    }
+
+    /// Its database, and the directory of its data.
+    #[must_use]
+    pub fn data(&self) -> (&TestDatabase, PathBuf) {
+        let own = self.own.as_ref().expect("a server of our own");
+        (&own.database, own.directory.join("data"))
+    }
+
+    /// What it has written to its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.own.as_ref().map(Own::log).unwrap_or_default()
+    }
+
+    /// The process ID.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref()?.process.as_ref().map(Child::id)
+    }
+}
+
+impl Settings {
+    /// Open registration, a shared secret, no rate limits; the database of the environment.
+    pub async fn open() -> Self {
+        Self::with([
+            "--open-registration",
+            "--registration-shared-secret",
+            SHARED_SECRET,
+            "--no-rate-limits",
+        ])
+        .await
+    }
+
+    /// These flags; the database of the environment.
+    pub async fn with<const N: usize>(flags: [&str; N]) -> Self {
+        Self {
+            flags: flags.map(str::to_owned).to_vec(),
+            database: TestDatabase::of_environment().await,
+        }
+    }
+
+    /// On this database.
+    #[must_use]
+    pub fn on(mut self, database: TestDatabase) -> Self {
+        self.database = database;
+        self
+    }
+}
+
+impl Own {
+    /// Starts the process, and returns its base URL once it answers.
+    async fn launch(&mut self) -> String {
+        let ready = self.directory.join("ready.json");
+        // Of an earlier start.
+        let _ = fs::remove_file(&ready);
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_file())
+            .expect("a log file");
+        let mut command = Command::new(binary());
+        command
+            .args([
+                "serve",
+                "--server-name",
+                SERVER_NAME,
+                "--listen",
+                "127.0.0.1:0",
+            ])
+            .arg("--data-dir")
+            .arg(self.directory.join("data"))
+            .arg("--ready-file")
+            .arg(&ready)
+            .args(&self.flags)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log);
+        if let Some(url) = self.database.url() {
+            command.args(["--database", &url]);
+        }
+        let mut process = command.spawn().expect("the homeserver starts");
+        let since = Instant::now();
+        loop {
+            if let Some(address) = fs::read(&ready).ok().as_deref().and_then(client_address) {
+                self.process = Some(process);
+                return format!("http://{address}");
+            }
+            if let Some(status) = process.try_wait().expect("the process is ours") {
+                panic!("the homeserver ended with {status}\n{}", self.log());
+            }
+            if since.elapsed() > PATIENCE {
+                let _ = process.kill();
+                let _ = process.wait();
+                panic!("the homeserver does not get ready\n{}", self.log());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself; then there is nothing to kill.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!(
+                "the end of the server's log:\n{}",
+                lines[lines.len().saturating_sub(30)..].join("\n")
+            );
+        }
+        if let TestDatabase::Postgres { .. } = self.database {
+            let database = self.database.clone();
+            // A runtime of its own, on a thread of its own: a drop cannot wait for the one that it may run on.
+            let dropping = std::thread::spawn(move || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime")
+                    .block_on(database.drop_now());
+            });
+            let _ = dropping.join();
+        }
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// The address for clients in a ready file; `None` while it is not written in full.
+fn client_address(ready: &[u8]) -> Option<SocketAddr> {
+    let ready: Value = serde_json::from_slice(ready).ok()?;
+    let address = ready["client"]
+        .get(0)
+        .unwrap_or(&ready["client"])
+        .as_str()?
+        .to_owned();
+    let address = address.trim_start_matches("http://").trim_end_matches('/');
+    Some(address.parse().expect("an address in the ready file"))
+}
+
+/// The binary under test: `TEST_HOMESERVER`, or what cargo built beside this test.
+fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("TEST_HOMESERVER") {
+        return path.into();
+    }
+    let test = std::env::current_exe().expect("the test has a path");
+    let built = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("target/<profile>/deps")
+        .join("homeserver");
+    assert!(
+        built.exists(),
+        "{} is missing: run `cargo build -p homeserver`",
+        built.display()
+    );
+    built
+}
