@@ -4,16 +4,23 @@
 //! reading is functions over [`Store::reader`], which never waits for the writer. A write that has
 //! been answered is on disk. This crate decides nothing: it knows no rule of Matrix.
 
+pub mod account_data;
+pub mod accounts;
+pub mod devices;
 pub mod entity;
 mod error;
+pub mod filters;
 mod id;
 mod ids;
 mod listener;
 mod page;
 mod pending;
+pub mod profiles;
+pub mod registration_tokens;
 pub mod snapshots;
 mod state_keys;
 mod store;
+pub mod tokens;
 pub mod write;
 
 pub use error::{Error, Result};

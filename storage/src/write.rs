@@ -301,6 +301,13 @@ pub enum Plain {
         /// But not this one.
         except: Option<String>,
     },
+    /// Deletes all tokens of a device, and keeps the device.
+    DeviceTokensDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// Which.
+        device_id: String,
+    },
     /// A new access token.
     AccessToken(access_token::Model),
     /// Changes an access token: what is `Set` in the model, found by its `hash`.

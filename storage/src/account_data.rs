@@ -1,0 +1,50 @@
+//! Account data: what clients keep on the server, for all rooms or for one.
+
+use ruma::{RoomId, UserId};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use crate::{
+    entity::{
+        account_data::{Column, Entity, GLOBAL, Model},
+        room,
+    },
+    error::Result,
+    id::RoomRow,
+};
+
+/// The content of one type, as JSON text; `room: None` for what belongs to no room.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    room: Option<RoomRow>,
+    event_type: &str,
+) -> Result<Option<String>> {
+    let key = (
+        user_id.to_string(),
+        room.unwrap_or(GLOBAL),
+        event_type.to_owned(),
+    );
+    Ok(Entity::find_by_id(key)
+        .one(db)
+        .await?
+        .map(|row| row.content))
+}
+
+/// All account data of a user, global and of every room. One query.
+pub async fn of_user(db: &impl ConnectionTrait, user_id: &UserId) -> Result<Vec<Model>> {
+    Ok(Entity::find()
+        .filter(Column::UserId.eq(user_id.as_str()))
+        .all(db)
+        .await?)
+}
+
+/// The row of a room, by which its account data is kept; `None` if the server does not know it.
+pub async fn room_row(db: &impl ConnectionTrait, room_id: &RoomId) -> Result<Option<RoomRow>> {
+    let row = room::Entity::find().filter(room::Column::RoomId.eq(room_id.as_str()));
+    Ok(row
+        .select_only()
+        .column(room::Column::Id)
+        .into_tuple()
+        .one(db)
+        .await?)
+}
