@@ -7,7 +7,10 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{Method, StatusCode, header},
 };
-use engine::Error;
+use engine::{
+    Error,
+    account::uia::{Challenge, Stage},
+};
 use serde_json::{Map, Value, json};
 
 /// A refusal or failure as the client sees it: status, error code, a sentence for people, and the code's extra keys.
@@ -236,6 +239,8 @@ impl From<Error> for ApiError {
             Error::InvalidParam(why) => Self::invalid_param(why),
             Error::MissingParam(why) => Self::missing_param(why),
             Error::TooLarge(why) => Self::too_large(why),
+            Error::KeyTooLarge(why) => Self::new(bad_request, "M_KEY_TOO_LARGE", why),
+            Error::ProfileTooLarge(why) => Self::new(bad_request, "M_PROFILE_TOO_LARGE", why),
             Error::UserInUse => Self::new(bad_request, "M_USER_IN_USE", "This user name is taken"),
             Error::InvalidUsername(why) => Self::new(bad_request, "M_INVALID_USERNAME", why),
             Error::WeakPassword(why) => Self::new(bad_request, "M_WEAK_PASSWORD", why),
@@ -289,7 +294,20 @@ impl From<Error> for ApiError {
 }
 
 /// The 401 that asks for more steps: "User-Interactive Authentication API".
-fn interactive(challenge: &engine::account::uia::Challenge) -> ApiError {
-    let body = Map::from_iter([("session".to_owned(), challenge.session.clone().into())]);
+fn interactive(challenge: &Challenge) -> ApiError {
+    let names = |stages: &[Stage]| stages.iter().map(|stage| stage.name()).collect::<Vec<_>>();
+    let flow = |stages: &Vec<Stage>| json!({ "stages": names(stages) });
+    let mut body = Map::new();
+    body.insert("flows".to_owned(), challenge.flows.iter().map(flow).collect());
+    // Always there: older clients look into it without asking whether it is.
+    body.insert("params".to_owned(), json!({}));
+    body.insert("session".to_owned(), challenge.session.clone().into());
+    if !challenge.completed.is_empty() {
+        body.insert("completed".to_owned(), names(&challenge.completed).into());
+    }
+    if let Some(refusal) = &challenge.refusal {
+        body.insert("errcode".to_owned(), "M_FORBIDDEN".into());
+        body.insert("error".to_owned(), refusal.clone().into());
+    }
     ApiError::from_body(StatusCode::UNAUTHORIZED, body)
 }

@@ -76,6 +76,12 @@ pub enum Error {
     /// The event or the content is over a limit.
     #[error("too large: {0}")]
     TooLarge(String),
+    /// The name of a profile field is too long.
+    #[error("profile key too large: {0}")]
+    KeyTooLarge(String),
+    /// The profile would become too large.
+    #[error("profile too large: {0}")]
+    ProfileTooLarge(String),
     /// The user name is taken.
     #[error("the user name is taken")]
     UserInUse,
@@ -136,4 +142,17 @@ pub enum Error {
     /// An invariant of ours was broken, or the server is stopping.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        Self::Store(text)
+    }
 }

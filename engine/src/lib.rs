@@ -4,9 +4,13 @@
 //! for what lies above it through traits: [`Clock`] for the time.
 
 pub mod account;
+pub mod account_data;
+pub mod chance;
 mod clock;
 mod engine;
 mod error;
+mod filter;
+pub mod profile;
 mod requester;
 
 pub use self::{

@@ -1,0 +1,40 @@
+//! `POST /account/deactivate`: client-server API, "Account deactivation".
+
+use storage::{Plain, accounts, profiles};
+
+use super::{Accounts, uia::Attempt};
+use crate::{Requester, Result};
+
+impl Accounts {
+    /// Closes the account of `by` for good: no password, no sessions, no profile; the name stays taken.
+    ///
+    /// Its rooms are left by the caller, who knows them.
+    ///
+    /// # Errors
+    /// Those of [`confirm`](Self::confirm).
+    pub async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
+        self.confirm(by, "deactivateAccount", String::new(), attempt)
+            .await?;
+        let user_id = &by.user_id;
+        let mut write = vec![
+            accounts::deactivated(user_id),
+            Plain::DevicesDelete {
+                user_id: user_id.clone(),
+                except: None,
+            },
+        ];
+        for field in profiles::all(self.inner.store.reader(), user_id)
+            .await?
+            .into_keys()
+        {
+            write.push(Plain::ProfileFieldDelete {
+                user_id: user_id.clone(),
+                field,
+            });
+        }
+        self.write(write).await?;
+        self.inner.tokens.forget(user_id, |_| true);
+        tracing::info!(%user_id, "an account was deactivated");
+        Ok(())
+    }
+}

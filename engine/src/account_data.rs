@@ -1,0 +1,217 @@
+//! Account data: client-server API, "Client config", and tags ("Room tagging"), which are account data too.
+
+use ruma::{RoomId, UserId};
+use serde_json::{Map, Value, json, value::RawValue};
+use storage::{Logged, RoomRow, Write, account_data, write::NewAccountData};
+
+use crate::{Error, Requester, Result, Subject, account::Accounts};
+
+/// The types that have endpoints of their own.
+const NOT_HERE: [&str; 2] = ["m.fully_read", "m.push_rules"];
+/// The longest type in bytes, as for events.
+const TYPE_BYTES_MAX: usize = 255;
+/// The longest name of a tag in bytes: "Room tagging".
+const TAG_BYTES_MAX: usize = 255;
+/// The type that holds the tags of a room.
+const TAG: &str = "m.tag";
+
+/// Which account data is meant.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Whose.
+    pub user_id: &'a UserId,
+    /// For which room; `None` for all.
+    pub room_id: Option<&'a RoomId>,
+}
+
+impl Accounts {
+    /// The content of one type.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: it is somebody else's. [`Error::NotFound`]: there is none.
+    pub async fn account_data(
+        &self,
+        by: &Requester,
+        place: Place<'_>,
+        event_type: &str,
+    ) -> Result<Box<RawValue>> {
+        check_own(by, place.user_id)?;
+        let missing = || Error::NotFound(Subject::AccountData);
+        let db = self.store().reader();
+        let room = match place.room_id {
+            Some(room_id) => Some(
+                account_data::room_row(db, room_id)
+                    .await?
+                    .ok_or_else(missing)?,
+            ),
+            None => None,
+        };
+        let json = account_data::find(db, place.user_id, room, event_type).await?;
+        RawValue::from_string(json.ok_or_else(missing)?).map_err(damaged)
+    }
+
+    /// Replaces the content of one type. It reaches the other sessions of the user by sync.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: it is somebody else's. [`Error::MethodNotAllowed`]: the type has an endpoint of its own.
+    /// [`Error::BadJson`]: the content is no object. [`Error::InvalidParam`]: an overlong type.
+    /// [`Error::NotFound`]: the server does not know the room.
+    pub async fn set_account_data(
+        &self,
+        by: &Requester,
+        place: Place<'_>,
+        event_type: &str,
+        content: &RawValue,
+    ) -> Result<()> {
+        check_own(by, place.user_id)?;
+        if NOT_HERE.contains(&event_type) {
+            let sentence =
+                format!("{event_type} has an endpoint of its own and cannot be set here");
+            return Err(Error::MethodNotAllowed(sentence));
+        }
+        if event_type.len() > TYPE_BYTES_MAX {
+            return Err(Error::InvalidParam(format!(
+                "A type may have {TYPE_BYTES_MAX} bytes"
+            )));
+        }
+        if !content.get().starts_with('{') {
+            return Err(Error::BadJson(
+                "Account data has to be a JSON object".to_owned(),
+            ));
+        }
+        let room = self.known_room(place.room_id).await?;
+        let _alone = self.alone(place.user_id).await;
+        self.log_account_data(place.user_id, room, event_type, content.get())
+            .await
+    }
+
+    /// The tags that `by` has given to a room, with what belongs to each.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: they are somebody else's.
+    pub async fn tags(
+        &self,
+        by: &Requester,
+        user_id: &UserId,
+        room_id: &RoomId,
+    ) -> Result<Map<String, Value>> {
+        check_own(by, user_id)?;
+        let Some(room) = account_data::room_row(self.store().reader(), room_id).await? else {
+            return Ok(Map::new());
+        };
+        self.tags_of(user_id, room).await
+    }
+
+    /// Tags a room; `info` is what belongs to the tag, such as its `order`. The tag is replaced if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the tags are somebody else's. [`Error::InvalidParam`]: an overlong name.
+    /// [`Error::NotFound`]: the server does not know the room.
+    pub async fn set_tag(
+        &self,
+        by: &Requester,
+        place: (&UserId, &RoomId),
+        tag: &str,
+        info: Value,
+    ) -> Result<()> {
+        if tag.len() > TAG_BYTES_MAX {
+            return Err(Error::InvalidParam(format!(
+                "A tag may have {TAG_BYTES_MAX} bytes"
+            )));
+        }
+        self.change_tags(by, place, |tags| {
+            tags.insert(tag.to_owned(), info).is_none() || true
+        })
+        .await
+    }
+
+    /// Takes a tag off a room. It is not missed if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the tags are somebody else's. [`Error::NotFound`]: the server does not know the room.
+    pub async fn delete_tag(
+        &self,
+        by: &Requester,
+        place: (&UserId, &RoomId),
+        tag: &str,
+    ) -> Result<()> {
+        self.change_tags(by, place, |tags| tags.remove(tag).is_some())
+            .await
+    }
+
+    /// Reads the tags, has `change` change them, and writes them if it says that it did.
+    async fn change_tags(
+        &self,
+        by: &Requester,
+        (user_id, room_id): (&UserId, &RoomId),
+        change: impl FnOnce(&mut Map<String, Value>) -> bool,
+    ) -> Result<()> {
+        check_own(by, user_id)?;
+        let room = self.known_room(Some(room_id)).await?;
+        let _alone = self.alone(user_id).await;
+        let mut tags = match room {
+            Some(room) => self.tags_of(user_id, room).await?,
+            None => Map::new(),
+        };
+        if !change(&mut tags) {
+            return Ok(());
+        }
+        let content = json!({ "tags": tags }).to_string();
+        self.log_account_data(user_id, room, TAG, &content).await
+    }
+
+    async fn tags_of(&self, user_id: &UserId, room: RoomRow) -> Result<Map<String, Value>> {
+        let json = account_data::find(self.store().reader(), user_id, Some(room), TAG).await?;
+        let content: Value = match json {
+            Some(json) => serde_json::from_str(&json).map_err(damaged)?,
+            None => Value::Null,
+        };
+        // A client may have stored something else under this type.
+        Ok(content
+            .get("tags")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default())
+    }
+
+    async fn known_room(&self, room_id: Option<&RoomId>) -> Result<Option<RoomRow>> {
+        let Some(room_id) = room_id else {
+            return Ok(None);
+        };
+        let row = account_data::room_row(self.store().reader(), room_id).await?;
+        Ok(Some(row.ok_or(Error::NotFound(Subject::Room))?))
+    }
+
+    async fn log_account_data(
+        &self,
+        user_id: &UserId,
+        room: Option<RoomRow>,
+        event_type: &str,
+        content: &str,
+    ) -> Result<()> {
+        let data = NewAccountData {
+            user_id: user_id.to_owned(),
+            room,
+            event_type: event_type.to_owned(),
+            content: content.to_owned(),
+        };
+        self.store()
+            .write(Write::logged(Logged::AccountData(data)))
+            .await?;
+        Ok(())
+    }
+}
+
+fn check_own(by: &Requester, user_id: &UserId) -> Result<()> {
+    if by.user_id == user_id {
+        Ok(())
+    } else {
+        Err(Error::Forbidden(
+            "You can only use your own account data".to_owned(),
+        ))
+    }
+}
+
+fn damaged(error: serde_json::Error) -> Error {
+    Error::Internal(format!("stored account data is not readable: {error}"))
+}

@@ -1,0 +1,254 @@
+//! Profiles: client-server API, "Profiles".
+//!
+//! Here a profile is fields with JSON values. That the display name and the avatar also stand in the member events of
+//! the user's rooms is the concern of whoever calls [`Accounts::set_profile_field`].
+
+use std::collections::BTreeMap;
+
+use ruma::UserId;
+use serde_json::Value;
+use storage::{Plain, entity::profile, profiles};
+
+use crate::{Error, Requester, Result, Subject, account::Accounts};
+
+/// The field with the name that people show to others.
+pub const DISPLAYNAME: &str = "displayname";
+/// The field with their picture, an `mxc:` URI.
+pub const AVATAR_URL: &str = "avatar_url";
+
+/// The longest field name in bytes: "Profiles".
+const FIELD_BYTES_MAX: usize = 255;
+/// The largest profile in bytes, as one JSON object: "Profiles".
+const PROFILE_BYTES_MAX: usize = 64 * 1024;
+/// The longest display name in characters, so that it cannot flood the rooms of its user.
+const DISPLAYNAME_LENGTH_MAX: usize = 256;
+/// The longest avatar URI in bytes.
+const AVATAR_URL_BYTES_MAX: usize = 1000;
+
+impl Accounts {
+    /// All fields of a profile; none if the user has set none.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no such user here, or deactivated.
+    pub async fn profile(&self, user_id: &UserId) -> Result<BTreeMap<String, Value>> {
+        self.check_profile_owner(user_id).await?;
+        let fields = profiles::all(self.store().reader(), user_id).await?;
+        fields
+            .into_iter()
+            .map(|(field, json)| Ok((field, parse(&json)?)))
+            .collect()
+    }
+
+    /// One field of a profile.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no such user here, deactivated, or without this field.
+    pub async fn profile_field(&self, user_id: &UserId, field: &str) -> Result<Value> {
+        self.check_profile_owner(user_id).await?;
+        let json = profiles::field(self.store().reader(), user_id, field).await?;
+        parse(&json.ok_or(Error::NotFound(Subject::Profile))?)
+    }
+
+    /// Sets a field of a profile. An empty or `null` display name or avatar removes the field.
+    ///
+    /// Returns whether that has changed anything.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: `by` is neither the user nor an administrator. [`Error::NotFound`]: no such user.
+    /// [`Error::InvalidParam`]: an impossible name or value. [`Error::KeyTooLarge`], [`Error::ProfileTooLarge`].
+    pub async fn set_profile_field(
+        &self,
+        by: &Requester,
+        user_id: &UserId,
+        field: &str,
+        value: Value,
+    ) -> Result<bool> {
+        self.check_writable(by, user_id, field).await?;
+        let Some(value) = checked(field, value)? else {
+            return self.remove(user_id, field).await;
+        };
+        let _alone = self.alone(user_id).await;
+        let mut fields = profiles::all(self.store().reader(), user_id).await?;
+        let json = value.to_string();
+        if fields.get(field) == Some(&json) {
+            return Ok(false);
+        }
+        fields.insert(field.to_owned(), json);
+        if size(&fields) > PROFILE_BYTES_MAX {
+            let sentence = format!("The profile would have over {PROFILE_BYTES_MAX} bytes");
+            return Err(Error::ProfileTooLarge(sentence));
+        }
+        self.write(vec![row(user_id, field, &value)]).await?;
+        Ok(true)
+    }
+
+    /// Removes a field of a profile. Returns whether it was there.
+    ///
+    /// # Errors
+    /// As for [`set_profile_field`](Self::set_profile_field).
+    pub async fn delete_profile_field(
+        &self,
+        by: &Requester,
+        user_id: &UserId,
+        field: &str,
+    ) -> Result<bool> {
+        self.check_writable(by, user_id, field).await?;
+        self.remove(user_id, field).await
+    }
+
+    async fn remove(&self, user_id: &UserId, field: &str) -> Result<bool> {
+        let _alone = self.alone(user_id).await;
+        if profiles::field(self.store().reader(), user_id, field)
+            .await?
+            .is_none()
+        {
+            return Ok(false);
+        }
+        let (user_id, field) = (user_id.to_owned(), field.to_owned());
+        self.write(vec![Plain::ProfileFieldDelete { user_id, field }])
+            .await?;
+        Ok(true)
+    }
+
+    async fn check_writable(&self, by: &Requester, user_id: &UserId, field: &str) -> Result<()> {
+        if by.user_id != user_id && !by.admin {
+            return Err(Error::Forbidden(
+                "You can only change your own profile".to_owned(),
+            ));
+        }
+        check_field(field)?;
+        self.check_profile_owner(user_id).await
+    }
+
+    async fn check_profile_owner(&self, user_id: &UserId) -> Result<()> {
+        match self.account(user_id).await? {
+            Some(account) if !account.deactivated => Ok(()),
+            _ => Err(Error::NotFound(Subject::Profile)),
+        }
+    }
+}
+
+/// The row that sets a field of a profile.
+pub(crate) fn row(user_id: &UserId, field: &str, value: &Value) -> Plain {
+    Plain::ProfileField(profile::Model {
+        user_id: user_id.to_string(),
+        field: field.to_owned(),
+        value: value.to_string(),
+    })
+}
+
+/// A field name is one of the three of the specification, or a namespaced identifier (appendices, "Common Namespaced
+/// Identifier Grammar").
+fn check_field(field: &str) -> Result<()> {
+    if field.len() > FIELD_BYTES_MAX {
+        let sentence = format!("The name of a profile field may have {FIELD_BYTES_MAX} bytes");
+        return Err(Error::KeyTooLarge(sentence));
+    }
+    if [DISPLAYNAME, AVATAR_URL].contains(&field) {
+        return Ok(());
+    }
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+    let starts_well = field.starts_with(|first: char| first.is_ascii_lowercase());
+    if !starts_well || !field.contains('.') || !field.bytes().all(allowed) {
+        return Err(Error::InvalidParam(
+            "The name of a profile field is displayname, avatar_url, or namespaced such as com.example.field"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// The value to store; `None`: the field is to go.
+fn checked(field: &str, value: Value) -> Result<Option<Value>> {
+    let refuse = |sentence: &str| Err(Error::InvalidParam(sentence.to_owned()));
+    match (field, &value) {
+        (DISPLAYNAME | AVATAR_URL, Value::Null) => Ok(None),
+        (DISPLAYNAME | AVATAR_URL, Value::String(text)) if text.is_empty() => Ok(None),
+        (DISPLAYNAME, Value::String(name)) if name.chars().count() > DISPLAYNAME_LENGTH_MAX => {
+            refuse("A display name may have 256 characters")
+        }
+        (AVATAR_URL, Value::String(uri)) if uri.len() > AVATAR_URL_BYTES_MAX => {
+            refuse("An avatar URI may have 1000 bytes")
+        }
+        (AVATAR_URL, Value::String(uri)) if !uri.starts_with("mxc://") => {
+            refuse("An avatar is given by its mxc:// URI")
+        }
+        (DISPLAYNAME | AVATAR_URL | "m.tz", value) if !value.is_string() => {
+            refuse("The value of this profile field is a string")
+        }
+        _ => Ok(Some(value)),
+    }
+}
+
+/// The length of `{"field":value,…}`.
+fn size(fields: &BTreeMap<String, String>) -> usize {
+    fields
+        .iter()
+        .map(|(field, json)| field.len() + json.len() + 4)
+        .sum::<usize>()
+        + 1
+}
+
+fn parse(json: &str) -> Result<Value> {
+    serde_json::from_str(json)
+        .map_err(|error| Error::Internal(format!("a stored profile field is no JSON: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{check_field, checked};
+    use crate::Error;
+
+    #[test]
+    fn field_names_are_known_or_namespaced() {
+        for field in [
+            "displayname",
+            "avatar_url",
+            "m.tz",
+            "com.example.field-1",
+            "org.a_b.c",
+        ] {
+            assert!(check_field(field).is_ok(), "{field}");
+        }
+        for field in [
+            "",
+            "name",
+            "Com.example",
+            ".a",
+            "1.a",
+            "a b.c",
+            "ä.b",
+            "a.ü",
+        ] {
+            assert!(
+                matches!(check_field(field), Err(Error::InvalidParam(_))),
+                "{field}"
+            );
+        }
+        let long = format!("a.{}", "b".repeat(254));
+        assert!(matches!(check_field(&long), Err(Error::KeyTooLarge(_))));
+    }
+
+    #[test]
+    fn known_fields_have_their_types_and_can_be_emptied() {
+        for (field, value) in [
+            ("displayname", json!(1)),
+            ("displayname", json!("x".repeat(257))),
+            ("avatar_url", json!("https://example.org/x.png")),
+            ("avatar_url", json!({})),
+            ("m.tz", Value::Null),
+        ] {
+            let refusal = checked(field, value.clone());
+            assert!(
+                matches!(refusal, Err(Error::InvalidParam(_))),
+                "{field}: {value}"
+            );
+        }
+        assert_eq!(checked("displayname", Value::Null).unwrap(), None);
+        assert_eq!(checked("avatar_url", json!("")).unwrap(), None);
+        assert_eq!(checked("a.b", Value::Null).unwrap(), Some(Value::Null));
+        assert_eq!(checked("a.b", json!([1.5])).unwrap(), Some(json!([1.5])));
+    }
+}
