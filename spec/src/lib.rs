@@ -2,12 +2,13 @@
 //!
 //! - [`room_version`]: the rules of room versions 1 to 12 as data; all other chapters take one of them.
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
-//! - `auth`: whether a state allows an event; `resolve`: which state several states make.
-//! - [`server_name`]: how servers are called.
+//! - [`auth`]: whether a state allows an event; `resolve`: which state several states make.
+//! - [`visibility`], [`server_name`]: who may see what, and how servers are called.
 //!
 //! What comes from outside is parsed once, at the border ([`json::parse`], [`event::Event::parse`]); the
 //! types that come out cannot hold what was refused there.
 
+pub mod auth;
 pub mod event;
 pub mod hash;
 pub mod json;
@@ -15,3 +16,4 @@ pub mod redact;
 pub mod room_version;
 pub mod server_name;
 pub mod sign;
+pub mod visibility;

@@ -3,6 +3,8 @@
 //! Source: client-server API, "Redactions"; each room version's "Redactions" and "Handling redactions".
 
 use crate::{
+    auth::{Power, PowerLevels},
+    event::Event,
     json::{Object, Value, Writer},
     room_version::{Keep, Key, RoomVersion},
 };
@@ -115,4 +117,32 @@ fn keep(version: &RoomVersion, event_type: &str) -> Keep {
         .iter()
         .find(|(listed, _)| *listed == event_type);
     listed.map_or(Keep::Keys(&[]), |(_, keep)| *keep)
+}
+
+/// Whether `redaction` takes effect on `target`, in a state with these power levels.
+///
+/// Both must be of the same room and neither the other's target. From room version 3 on, the sender needs
+/// the redact level or be of the server that sent the target; before, the authorization rules have asked
+/// for as much when the redaction was accepted.
+pub fn applies(
+    version: &RoomVersion,
+    levels: &PowerLevels,
+    redaction: &Event,
+    target: &Event,
+) -> bool {
+    let aimed = redaction.event_type() == "m.room.redaction"
+        && redaction.redacts() == Some(target.id())
+        && redaction.room_id() == target.room_id();
+    let circular = redaction.id() == target.id() || target.redacts() == Some(redaction.id());
+    if !aimed || circular {
+        return false;
+    }
+    version.auth.redactions_by_rule
+        || redaction.sender().server_name() == target.sender().server_name()
+        || may_redact_others(levels, redaction.sender().as_str())
+}
+
+/// Whether a user may redact what others have sent.
+pub fn may_redact_others(levels: &PowerLevels, user: &str) -> bool {
+    levels.user(user) >= Power::Level(levels.redact())
 }

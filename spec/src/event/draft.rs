@@ -102,7 +102,7 @@ impl Draft {
         if auth.len() > MAX_AUTH_EVENTS {
             return Err(FormatError::TooManyAuthEvents.into());
         }
-        let is_create = self.event_type == "m.room.create" && self.state_key.as_deref() == Some("");
+        let is_create = self.event_type == "m.room.create";
         let nameless = is_create && version.room_ids == RoomIds::CreateEvent;
         let deepest = prev.iter().map(|parent| parent.depth).max().unwrap_or(0);
         let depth = deepest.saturating_add(1).min(version.max_depth);

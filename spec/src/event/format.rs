@@ -54,7 +54,7 @@ pub(super) fn read(
         Some(Value::String(key)) => Some(key.as_str().into()),
         Some(_) => return Err(FormatError::Field("state_key")),
     };
-    let is_create = event_type == "m.room.create" && state_key.as_deref() == Some("");
+    let is_create = event_type == "m.room.create";
     let created = if is_create {
         room_id_of_create(version, &id)
     } else {
