@@ -2,7 +2,7 @@
 //!
 //! - [`room_version`]: the rules of room versions 1 to 12 as data; all other chapters take one of them.
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
-//! - [`auth`]: whether a state allows an event; `resolve`: which state several states make.
+//! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
 //! - [`visibility`], [`server_name`]: who may see what, and how servers are called.
 //!
 //! What comes from outside is parsed once, at the border ([`json::parse`], [`event::Event::parse`]); the
@@ -13,6 +13,7 @@ pub mod event;
 pub mod hash;
 pub mod json;
 pub mod redact;
+pub mod resolve;
 pub mod room_version;
 pub mod server_name;
 pub mod sign;
