@@ -1,0 +1,51 @@
+//! Unmodified Matrix clients, as people install them, chat through the server.
+//!
+//! Each story is a program of its own in `tests/clients/`, in the language of its library: two
+//! people register, meet in a room, talk, and part. It says step by step what passed.
+
+use std::path::Path;
+
+use tests::TestServer;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn two_people_chat_with_matrix_js_sdk() {
+    chat("js").await;
+}
+
+#[tokio::test]
+async fn two_people_chat_with_matrix_nio() {
+    chat("python").await;
+}
+
+#[tokio::test]
+async fn two_people_chat_with_matrix_rust_sdk() {
+    chat("rust").await;
+}
+
+/// Lets the story in `tests/clients/<language>` happen on a server of its own.
+async fn chat(language: &str) {
+    let server = TestServer::start().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(language)
+        .join("run.sh");
+    let told = Command::new(&script)
+        .arg(server.connection().base())
+        // For the story that is built by cargo: the target directory here is not its own.
+        .env_remove("CARGO_TARGET_DIR")
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", script.display()));
+    let story = String::from_utf8_lossy(&told.stdout);
+    let errors = String::from_utf8_lossy(&told.stderr);
+    assert!(
+        told.status.success(),
+        "{}: {}\n{story}\n{errors}",
+        script.display(),
+        told.status
+    );
+    // The last line is its summary.
+    eprintln!("{}", story.lines().last().unwrap_or_default());
+}
