@@ -298,7 +298,10 @@ fn interactive(challenge: &Challenge) -> ApiError {
     let names = |stages: &[Stage]| stages.iter().map(|stage| stage.name()).collect::<Vec<_>>();
     let flow = |stages: &Vec<Stage>| json!({ "stages": names(stages) });
     let mut body = Map::new();
-    body.insert("flows".to_owned(), challenge.flows.iter().map(flow).collect());
+    body.insert(
+        "flows".to_owned(),
+        challenge.flows.iter().map(flow).collect(),
+    );
     // Always there: older clients look into it without asking whether it is.
     body.insert("params".to_owned(), json!({}));
     body.insert("session".to_owned(), challenge.session.clone().into());

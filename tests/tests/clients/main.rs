@@ -6,6 +6,8 @@
 use std::path::Path;
 
 use tests::TestServer;
+use tests::database::TestDatabase;
+use tests::server::Settings;
 use tokio::process::Command;
 
 #[tokio::test]
@@ -23,16 +25,26 @@ async fn two_people_chat_with_matrix_rust_sdk() {
     chat("rust").await;
 }
 
-/// Lets the story in `tests/clients/<language>` happen on a server of its own.
+/// Lets the story in `tests/clients/<language>` happen on a server of its own, with SQLite and,
+/// where there is one for the tests, with PostgreSQL.
 async fn chat(language: &str) {
-    let server = TestServer::start().await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+    tell(language, &TestServer::start().await).await;
+    if let Some(database) = TestDatabase::postgres().await
+        && let Some(server) = TestServer::start_with(Settings::open().await.on(database)).await
+    {
+        tell(language, &server).await;
+    }
+}
+
+/// Runs the program of the story.
+async fn tell(language: &str, server: &TestServer) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("clients")
-        .join(language)
-        .join("run.sh");
+        .join(language);
+    let script = folder.join("run.sh");
     let told = Command::new(&script)
         .arg(server.connection().base())
-        // For the story that is built by cargo: the target directory here is not its own.
+        // The story that cargo builds has a target directory of its own, whatever the server's is.
         .env_remove("CARGO_TARGET_DIR")
         .kill_on_drop(true)
         .output()
@@ -46,6 +58,6 @@ async fn chat(language: &str) {
         script.display(),
         told.status
     );
-    // The last line is its summary.
+    // Its last line is its summary.
     eprintln!("{}", story.lines().last().unwrap_or_default());
 }
