@@ -17,6 +17,7 @@ mod page;
 mod pending;
 pub mod profiles;
 pub mod registration_tokens;
+pub mod server_keys;
 pub mod snapshots;
 mod state_keys;
 mod store;

@@ -1,0 +1,170 @@
+//! The signing keys of this server.
+//!
+//! They live in the database, in `server_keys`, and not in a file of their own: a backup of the
+//! database is then whole, and several processes on one database have one identity. A lost key is
+//! a lost server: nobody would believe its rooms any more.
+
+pub(crate) mod document;
+
+use std::sync::Arc;
+
+use ruma::ServerName;
+use spec::sign::{PublicKey, ServerKey};
+use storage::entity::server_key;
+use storage::{Plain, Store, Write, server_keys};
+
+/// The key that signs now, and those that did.
+#[derive(Debug, Clone)]
+pub struct OwnKeys {
+    current: Arc<ServerKey>,
+    old: Vec<OldKey>,
+}
+
+/// A key that signs no more; what it signed stays valid.
+#[derive(Debug, Clone)]
+pub(crate) struct OldKey {
+    pub(crate) key_id: String,
+    pub(crate) key: PublicKey,
+    /// When it stopped to sign, in milliseconds since the epoch.
+    pub(crate) expired_ts: i64,
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// They could not be read, or the first one not be written.
+    #[error("the signing keys could not be read or written")]
+    Store(#[from] storage::Error),
+    /// What is stored is no key.
+    #[error("the stored signing key {0} is damaged; restore the table server_keys from a backup")]
+    Damaged(String),
+}
+
+impl OwnKeys {
+    /// The keys of `server` from the store; where there is none yet, one is made of `seed` (32
+    /// random bytes) and on disk when this returns.
+    ///
+    /// # Errors
+    /// See [`KeysError`].
+    pub async fn load(
+        store: &Store,
+        server: &ServerName,
+        seed: [u8; 32],
+        now_ms: i64,
+    ) -> Result<Self, KeysError> {
+        let mut rows = server_keys::all(store.reader()).await?;
+        if !rows.iter().any(|row| row.expired_ts.is_none()) {
+            let made = fresh(server, seed, now_ms);
+            store
+                .write(Write::plain(vec![Plain::ServerKey(made.clone())]))
+                .await?;
+            rows.push(made);
+        }
+        Self::from_rows(server, &rows)
+    }
+
+    /// The key that signs now.
+    #[must_use]
+    pub fn current(&self) -> &Arc<ServerKey> {
+        &self.current
+    }
+
+    pub(crate) fn old(&self) -> &[OldKey] {
+        &self.old
+    }
+
+    /// The newest key without an end signs; there is one.
+    fn from_rows(server: &ServerName, rows: &[server_key::Model]) -> Result<Self, KeysError> {
+        let mut current = None;
+        let mut old = Vec::new();
+        for row in rows {
+            let key = Arc::new(parse(server, row)?);
+            match row.expired_ts {
+                Some(expired_ts) => old.push(OldKey {
+                    key_id: row.key_id.clone(),
+                    key: key.public_key(),
+                    expired_ts,
+                }),
+                None => current = Some(key),
+            }
+        }
+        let current = current.ok_or_else(|| KeysError::Damaged("(none is current)".to_owned()))?;
+        Ok(Self { current, old })
+    }
+}
+
+fn parse(server: &ServerName, row: &server_key::Model) -> Result<ServerKey, KeysError> {
+    let damaged = || KeysError::Damaged(row.key_id.clone());
+    let version = row.key_id.strip_prefix("ed25519:").ok_or_else(damaged)?;
+    let seed: &[u8; 32] = row.seed.as_slice().try_into().map_err(|_| damaged())?;
+    Ok(ServerKey::from_seed(server.to_owned(), version, seed))
+}
+
+/// A new key. Its version comes from its public half, so that two keys never share an ID: servers
+/// remember keys by ID, and would take the second for a forgery.
+fn fresh(server: &ServerName, seed: [u8; 32], now_ms: i64) -> server_key::Model {
+    let public = ServerKey::from_seed(server.to_owned(), "new", &seed)
+        .public_key()
+        .to_base64();
+    let version: String = public
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(8)
+        .collect();
+    server_key::Model {
+        key_id: format!("ed25519:{version}"),
+        seed: seed.to_vec(),
+        created_ts: now_ms,
+        expired_ts: None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn server() -> ruma::OwnedServerName {
+        "example.org".try_into().unwrap()
+    }
+
+    /// A server's keys: one current, one of the past.
+    pub(crate) fn keys() -> OwnKeys {
+        let mut retired = fresh(&server(), [1; 32], 1_000);
+        retired.expired_ts = Some(2_000);
+        OwnKeys::from_rows(&server(), &[retired, fresh(&server(), [2; 32], 2_000)]).unwrap()
+    }
+
+    #[test]
+    fn the_key_without_an_end_signs() {
+        let keys = keys();
+        assert_eq!(keys.old().len(), 1);
+        assert_eq!(keys.old()[0].expired_ts, 2_000);
+        assert_ne!(keys.old()[0].key_id, keys.current().key_id());
+    }
+
+    /// Server-server API, "Publishing Keys": the version has only letters, digits and `_`.
+    #[test]
+    fn a_new_key_has_an_id_of_the_right_form() {
+        for byte in 0..50 {
+            let id = fresh(&server(), [byte; 32], 0).key_id;
+            let version = id.strip_prefix("ed25519:").unwrap();
+            assert!(version.len() >= 6, "{id}");
+            assert!(
+                version
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+                "{id}"
+            );
+        }
+    }
+
+    #[test]
+    fn damage_is_told_and_not_papered_over() {
+        let mut short = fresh(&server(), [1; 32], 0);
+        short.seed.pop();
+        assert!(matches!(
+            OwnKeys::from_rows(&server(), &[short]),
+            Err(KeysError::Damaged(_))
+        ));
+    }
+}

@@ -1,0 +1,79 @@
+//! The routes: a line an endpoint.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, Route, web};
+
+use crate::{ApiError, Registered, keys, version};
+
+/// The path prefixes that this API answers, known paths and unknown ones.
+const PREFIXES: [&str; 2] = ["/_matrix/federation", "/_matrix/key"];
+
+type Line = (Method, &'static str, Route);
+
+fn all() -> Vec<Line> {
+    vec![
+        (
+            Method::GET,
+            "/_matrix/federation/v1/version",
+            web::get().to(version::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/key/v2/server",
+            web::get().to(keys::document::handle),
+        ),
+        // Deprecated, but asked by older servers: the key ID makes no difference.
+        (
+            Method::GET,
+            "/_matrix/key/v2/server/",
+            web::get().to(keys::document::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/key/v2/server/{keyId}",
+            web::get().to(keys::document::handle),
+        ),
+    ]
+}
+
+/// Every route of this API as method and path, variables written `{name}`; sorted by path.
+///
+/// The conformance tests hold it against `spec/api`.
+#[must_use]
+pub fn registered() -> Registered {
+    let mut routes: Registered = all()
+        .into_iter()
+        .map(|(method, path, _)| (method, path.to_owned()))
+        .collect();
+    routes.sort_by(|a, b| (&a.1, a.0.as_str()).cmp(&(&b.1, b.0.as_str())));
+    routes
+}
+
+pub(crate) fn configure(config: &mut web::ServiceConfig) {
+    let mut lines = all().into_iter().peekable();
+    while let Some((_, path, route)) = lines.next() {
+        let mut resource = web::resource(path).route(route);
+        while let Some((_, _, route)) = lines.next_if(|(_, next, _)| *next == path) {
+            resource = resource.route(route);
+        }
+        config.service(resource.default_service(web::to(other_method)));
+    }
+    for prefix in PREFIXES {
+        config.service(web::scope(prefix).default_service(web::to(unknown_path)));
+    }
+}
+
+/// Server-server API, "Unsupported endpoints": 405 for a known path with another method.
+async fn other_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if request.method() == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    Err(ApiError::method_not_allowed())
+}
+
+async fn unknown_path(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    if request.method() == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    Err(ApiError::unrecognized())
+}

@@ -1,0 +1,92 @@
+//! The extractor: a handler that takes [`Signed`] hears only from servers that are who they say.
+
+use std::sync::Arc;
+
+use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpRequest, web};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use ruma::OwnedServerName;
+use spec::json::{Strictness, Value, parse};
+
+use super::{Refused, RemoteKeys, claim, verify};
+use crate::{ApiError, Shared};
+
+/// The largest body of a request between servers, in bytes: a transaction of 50 events at 64 KiB
+/// and 100 ephemeral ones, with room to spare for large `send_join` bodies.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A request whose signature was checked.
+#[derive(Debug, Clone)]
+pub struct Signed {
+    /// The server that signed it.
+    pub origin: OwnedServerName,
+    /// The body; `None` for requests without one. Lenient JSON: it may hold events of old rooms.
+    pub content: Option<Value>,
+}
+
+impl FromRequest for Signed {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let body = read(payload).await?;
+            check(&request, &body).await
+        })
+    }
+}
+
+async fn check(request: &HttpRequest, body: &Bytes) -> Result<Signed, ApiError> {
+    // Both are registered by `Federation`; without them nobody can be believed.
+    let (Some(shared), Some(remote)) = (
+        request.app_data::<web::Data<Shared>>(),
+        request.app_data::<web::Data<Arc<dyn RemoteKeys>>>(),
+    ) else {
+        return Err(Refused::Missing.into());
+    };
+    let headers = request
+        .headers()
+        .get_all(AUTHORIZATION)
+        .filter_map(|value| value.to_str().ok());
+    let claim = claim(headers, shared.keys.current().server())?;
+    let content = match body.is_empty() {
+        true => None,
+        false => Some(parse(body, Strictness::Lenient)?),
+    };
+    let key = remote.key(&claim.origin, &claim.key).await;
+    let uri = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |uri| uri.as_str());
+    let now_ms = shared.clock.now_ms();
+    let origin = verify(
+        &claim,
+        request.method().as_str(),
+        uri,
+        content.as_ref(),
+        key,
+        now_ms,
+    )?;
+    Ok(Signed { origin, content })
+}
+
+async fn read(mut payload: Payload) -> Result<Bytes, ApiError> {
+    let mut body = web::BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| match error {
+            PayloadError::Overflow => ApiError::too_large(BODY_BYTES_MAX),
+            _ => ApiError::incomplete(),
+        })?;
+        if body.len() + chunk.len() > BODY_BYTES_MAX {
+            return Err(ApiError::too_large(BODY_BYTES_MAX));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
