@@ -10,6 +10,8 @@
 
 pub mod auth;
 pub mod event;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 pub mod hash;
 pub mod json;
 pub mod redact;
