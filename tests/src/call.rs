@@ -37,6 +37,8 @@ pub struct Answer<T = Value> {
     pub bytes: Vec<u8>,
     /// The request, for messages.
     asked: String,
+    /// Whether it is our server's.
+    ours: bool,
     shape: PhantomData<fn() -> T>,
 }
 
@@ -140,6 +142,7 @@ impl<T> Call<T> {
             headers,
             bytes,
             asked,
+            ours: self.connection.ours,
             shape: PhantomData,
         };
         answer.check(&self.connection, self.method.as_str(), &self.path);
@@ -184,6 +187,24 @@ impl<T> Answer<T> {
         assert!(
             found == (status, Some(errcode.to_owned())),
             "{}: {status} {errcode} expected, but it is {}",
+            self.asked,
+            self.summary()
+        );
+        self.json()
+    }
+
+    /// The body of a refusal that other servers word in another way: exactly this from ours, and any 4xx from others.
+    ///
+    /// # Panics
+    /// If it is another status or error code.
+    #[track_caller]
+    pub fn refused_by_us(self, status: u16, errcode: &str) -> Value {
+        if self.ours {
+            return self.refused(status, errcode);
+        }
+        assert!(
+            (400..500).contains(&self.status),
+            "{}: a refusal expected, but it is {}",
             self.asked,
             self.summary()
         );

@@ -23,6 +23,8 @@ pub const SHARED_SECRET: &str = "the secret of the tests";
 /// Where requests go, and what has been asked so far.
 pub struct Connection {
     base: RwLock<String>,
+    /// Whether we started it.
+    pub ours: bool,
     /// One pool of connections for all users of a server.
     pub http: reqwest::Client,
     /// Which operations were exercised.
@@ -53,7 +55,7 @@ pub struct Settings {
 }
 
 impl Connection {
-    fn new(base: String) -> Arc<Self> {
+    fn new(base: String, ours: bool) -> Arc<Self> {
         // Another test of the process may have been first; it is the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -63,6 +65,7 @@ impl Connection {
             .expect("an HTTP client");
         Arc::new(Self {
             base: RwLock::new(base),
+            ours,
             http,
             coverage: Coverage::default(),
         })
@@ -83,7 +86,7 @@ impl TestServer {
     pub async fn start() -> Self {
         match std::env::var("TEST_SERVER_URL") {
             Ok(url) => Self {
-                connection: Connection::new(url.trim_end_matches('/').to_owned()),
+                connection: Connection::new(url.trim_end_matches('/').to_owned(), false),
                 own: None,
             },
             Err(_) => Self::launch(Settings::open().await).await,
@@ -120,7 +123,7 @@ impl TestServer {
         };
         let base = own.launch().await;
         Self {
-            connection: Connection::new(base),
+            connection: Connection::new(base, true),
             own: Some(own),
         }
     }

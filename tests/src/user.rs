@@ -5,6 +5,7 @@ use std::sync::Arc;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::{
     Call, Room,
@@ -12,7 +13,7 @@ use crate::{
     path::v3,
     room::RoomBuilder,
     server::Connection,
-    sync::{Seen, Syncing},
+    sync::{Seen, Sync, Syncing},
 };
 
 /// One user on one device.
@@ -275,6 +276,43 @@ impl User {
     /// One sync. Without `since` an initial one; without `timeout` it does not wait.
     pub fn syncs(&self) -> Syncing {
         Syncing::new(self)
+    }
+
+    /// Syncs on from a token until a sync has what is looked for, and returns that with the token to go on from.
+    ///
+    /// # Panics
+    /// If it does not come.
+    pub async fn syncs_when<T>(
+        &self,
+        since: &str,
+        mut look: impl FnMut(&Sync) -> Option<T>,
+    ) -> (T, String) {
+        let mut since = since.to_owned();
+        let patience = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let sync = self.syncs().since(&since).timeout(10_000).await;
+            since = sync.next_batch();
+            if let Some(found) = look(&sync) {
+                return (found, since);
+            }
+            assert!(
+                tokio::time::Instant::now() < patience,
+                "in vain {} syncs; last: {sync:?}",
+                self.id
+            );
+        }
+    }
+
+    /// The same as a task, which waits while the test goes on. It has begun when this returns.
+    pub async fn watches<T: Send + 'static>(
+        &self,
+        since: &str,
+        look: impl FnMut(&Sync) -> Option<T> + Send + 'static,
+    ) -> JoinHandle<(T, String)> {
+        let (user, since) = (self.clone(), since.to_owned());
+        let watching = tokio::spawn(async move { user.syncs_when(&since, look).await });
+        tokio::task::yield_now().await;
+        watching
     }
 
     /// Syncs from the beginning until this event of the room arrives, and returns all that was seen of the room.

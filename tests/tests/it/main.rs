@@ -1,3 +1,15 @@
 //! Black-box tests: what people do, and what must be refused, over HTTP.
 
+mod account_data;
+mod directory;
+mod filters;
+mod history;
+mod membership;
 mod messages;
+mod profile;
+mod receipts;
+mod rooms;
+mod session;
+mod state;
+mod sync;
+mod typing;

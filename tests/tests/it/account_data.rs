@@ -1,0 +1,98 @@
+//! What users keep on the server for themselves.
+
+use serde_json::json;
+use tests::{TestServer, path::v3};
+
+#[tokio::test]
+async fn account_data_is_kept_and_told_to_the_own_devices() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let tablet = alice.logs_in_again().await;
+    let since = tablet.syncs().await.next_batch();
+    let path = v3(&["user", &alice.id, "account_data", "org.example.settings"]);
+    let content = json!({"theme": "dark", "nested": [1, {"a": null}]});
+    let waiting = tablet
+        .watches(&since, |sync| {
+            sync.account_data("org.example.settings").cloned()
+        })
+        .await;
+    alice.put(path.clone(), &content).await.ok();
+    assert_eq!(waiting.await.expect("a sync").0, content);
+    assert_eq!(tablet.get(path.clone()).await.ok(), content);
+    assert_eq!(
+        tablet.syncs().await.account_data("org.example.settings"),
+        Some(&content)
+    );
+    assert_eq!(bob.syncs().await.account_data("org.example.settings"), None);
+    for answer in [bob.get(path.clone()), bob.put(path, &json!({}))] {
+        answer.await.refused(403, "M_FORBIDDEN");
+    }
+    alice
+        .get(v3(&["user", &alice.id, "account_data", "org.example.none"]))
+        .await
+        .refused(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_room_has_account_data_of_its_own() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let since = alice.syncs().await.next_batch();
+    let path = v3(&[
+        "user",
+        &alice.id,
+        "rooms",
+        &room.id,
+        "account_data",
+        "org.example.colour",
+    ]);
+    alice
+        .put(path.clone(), &json!({"colour": "red"}))
+        .await
+        .ok();
+    let sync = alice.syncs().since(&since).await;
+    assert_eq!(
+        sync.of_room(&room, "account_data", "org.example.colour"),
+        Some(&json!({"colour": "red"}))
+    );
+    assert!(sync.account_data("org.example.colour").is_none());
+    assert_eq!(alice.get(path.clone()).await.ok(), json!({"colour": "red"}));
+    bob.get(path).await.refused(403, "M_FORBIDDEN");
+    let theirs = v3(&[
+        "user",
+        &bob.id,
+        "rooms",
+        &room.id,
+        "account_data",
+        "org.example.colour",
+    ]);
+    bob.get(theirs).await.refused(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn what_the_server_keeps_is_not_set_this_way() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().await;
+    let rules = v3(&["user", &alice.id, "account_data", "m.push_rules"]);
+    assert_eq!(alice.put(rules, &json!({})).await.status, 405);
+    let marker = v3(&[
+        "user",
+        &alice.id,
+        "rooms",
+        &room.id,
+        "account_data",
+        "m.fully_read",
+    ]);
+    assert_eq!(
+        alice.put(marker, &json!({"event_id": "$x"})).await.status,
+        405
+    );
+    let text = v3(&["user", &alice.id, "account_data", "org.example.text"]);
+    let answer = alice.put(text, &json!("no object")).await;
+    assert_eq!(
+        (answer.status, answer.errcode().as_deref()),
+        (400, Some("M_BAD_JSON"))
+    );
+}
