@@ -3,6 +3,7 @@
 //! Values are checked once, here; what travels on is typed. Only this crate knows the file: every
 //! other crate gets the small struct that it needs, from `app.rs`.
 
+mod compatibility;
 mod database;
 mod discovery;
 mod example;
@@ -22,10 +23,11 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::compatibility::Compatibility;
 pub(crate) use self::database::{Database, DatabaseUrl};
 pub(crate) use self::discovery::Discovery;
 pub(crate) use self::federation::Federation;
-pub(crate) use self::limits::Limits;
+pub(crate) use self::limits::{Limits, Rate};
 pub(crate) use self::listeners::{ClientListener, FederationListener};
 pub(crate) use self::log::{Log, LogFormat};
 pub(crate) use self::metrics::Metrics;
@@ -48,6 +50,7 @@ pub(crate) struct Config {
     pub(crate) registration: Registration,
     pub(crate) limits: Limits,
     pub(crate) federation: Federation,
+    pub(crate) compatibility: Compatibility,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
 }
@@ -80,6 +83,7 @@ impl Config {
             registration: Registration::read(&mut source),
             limits: Limits::read(&mut source),
             federation: Federation::read(&mut source),
+            compatibility: Compatibility::read(&mut source),
             log: Log::read(&mut source),
             metrics: Metrics::read(&mut source),
         };
@@ -116,6 +120,7 @@ fn chapters() -> Vec<Chapter> {
         Registration::chapter(),
         Limits::chapter(),
         Federation::chapter(),
+        Compatibility::chapter(),
         Log::chapter(),
         Metrics::chapter(),
     ]

@@ -1,7 +1,6 @@
 //! Listening: sockets, TLS, workers, and what holds for every request whatever its path.
 
 mod observe;
-mod unrecognized;
 
 use std::io;
 use std::net::SocketAddr;
@@ -79,7 +78,7 @@ pub(crate) fn bind(listener: Listener<'_>, configure: &Configure) -> Result<Boun
     let mut server = HttpServer::new(move || {
         App::new()
             .wrap(from_fn(observe::observe))
-            .default_service(web::to(unrecognized::handle))
+            .default_service(web::to(client_api::unrecognized))
             .configure(|routes| configure(routes))
     })
     .workers(listener.workers)

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::section::section;
+use super::raw::Raw;
+use super::section::{Setting, section};
 
 section! {
     /// How this server meets other servers.
     "federation" Federation {
-        /// How long other servers may rely on our signing key before they ask again.
-        key_validity: Duration, default "1 d";
+        /// How long other servers may rely on our signing key before they ask again: 1 h to 7 d.
+        key_validity: KeyValidity, default "1 d";
 
         /// Certificate authorities to trust besides the usual ones, PEM files.
         trusted_ca: Vec<PathBuf>, default [];
@@ -19,5 +20,20 @@ section! {
         /// Private networks that this server may connect to. All others are refused, so that
         /// nobody can make it reach into your own network.
         allow_addresses: Vec<IpNet>, default [];
+    }
+}
+
+/// A time within what the specification lets servers believe a key for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct KeyValidity(pub(crate) Duration);
+
+impl Setting for KeyValidity {
+    const EXPECTED: &'static str = r#"a time from "1 h" to "7 d""#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        let allowed = Duration::from_secs(3_600)..=Duration::from_secs(7 * 86_400);
+        Duration::read(raw)
+            .filter(|time| allowed.contains(time))
+            .map(Self)
     }
 }

@@ -16,6 +16,10 @@ section! {
         /// listens on all interfaces.
         addresses: Vec<SocketAddr>, default ["127.0.0.1:8008"];
 
+        /// Whether a reverse proxy of yours stands in front of all of them. Then the last address
+        /// in X-Forwarded-For counts as the client's, for rate limits and the list of devices.
+        behind_proxy: bool, default false;
+
         /// The certificate chain for TLS, a PEM file. Without it, connections are plain HTTP.
         tls_cert: Option<PathBuf>, example "/etc/ssl/matrix.example.org.pem";
 

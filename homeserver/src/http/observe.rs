@@ -1,4 +1,5 @@
-//! Around every request: how long it took, what came of it, and no panic that reaches the wire.
+//! Around every request: how long it took, what came of it, who may read it, and no panic that
+//! reaches the wire.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -6,9 +7,11 @@ use std::time::Duration;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::header::ACCESS_CONTROL_ALLOW_ORIGIN;
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
+use client_api::{Matched, add_cors_headers};
 use futures_util::FutureExt;
 use metrics::{counter, histogram};
 use serde_json::json;
@@ -24,7 +27,7 @@ pub(super) async fn observe(
     let method = request.method().clone();
     let path = request.path().to_owned();
 
-    let answer = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+    let mut answer = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(answer) => answer?.map_into_boxed_body(),
         Err(_) => {
             error!(%method, path, "the handler of a request panicked");
@@ -40,13 +43,26 @@ pub(super) async fn observe(
 
     let elapsed = started.elapsed();
     let status = answer.status();
-    let endpoint = answer
-        .request()
-        .match_pattern()
-        .unwrap_or_else(|| "none".to_owned());
+    let endpoint = endpoint(answer.request());
+    // The client API has set them already.
+    if !answer.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        add_cors_headers(answer.headers_mut());
+    }
     record(&method, endpoint, status, elapsed);
     debug!(%method, path, status = status.as_u16(), ms = elapsed.as_millis(), "answered");
     Ok(answer)
+}
+
+/// The pattern of the path that was asked, for labels: no identifiers in it.
+fn endpoint(request: &HttpRequest) -> String {
+    if let Some(matched) = request.extensions().get::<Matched>() {
+        return matched.pattern.to_string();
+    }
+    // A scope's own pattern is no endpoint: what it matches is unknown.
+    request
+        .match_pattern()
+        .filter(|pattern| !pattern.contains("{tail"))
+        .unwrap_or_else(|| "none".to_owned())
 }
 
 fn record(method: &Method, endpoint: String, status: StatusCode, elapsed: Duration) {
@@ -68,10 +84,10 @@ fn record(method: &Method, endpoint: String, status: StatusCode, elapsed: Durati
 }
 
 fn internal_error() -> HttpResponse {
-    HttpResponse::InternalServerError()
-        .insert_header(("Access-Control-Allow-Origin", "*"))
-        .json(json!({
-            "errcode": "M_UNKNOWN",
-            "error": "Something went wrong inside the server; its log says what",
-        }))
+    let mut answer = HttpResponse::InternalServerError().json(json!({
+        "errcode": "M_UNKNOWN",
+        "error": "Something went wrong inside the server; its log says what",
+    }));
+    add_cors_headers(answer.headers_mut());
+    answer
 }

@@ -1,7 +1,7 @@
 //! `/.well-known/matrix/{client,server}`: client-server API, "Well-known URIs"; server-server API,
 //! "Resolving server names".
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::Site;
@@ -12,21 +12,21 @@ const MAX_AGE: &str = "public, max-age=3600";
 
 /// Where clients connect.
 pub(super) async fn client(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    cors(&mut HttpResponse::Ok())
+    HttpResponse::Ok()
         .insert_header(("Cache-Control", MAX_AGE))
         .json(json!({"m.homeserver": {"base_url": client_url(&site, &request)}}))
 }
 
 /// Where other servers connect.
 pub(super) async fn server(site: web::Data<Site>) -> HttpResponse {
-    cors(&mut HttpResponse::Ok())
+    HttpResponse::Ok()
         .insert_header(("Cache-Control", MAX_AGE))
         .json(json!({"m.server": site.federation}))
 }
 
 /// What browsers ask before they ask.
 pub(super) async fn preflight() -> HttpResponse {
-    cors(&mut HttpResponse::NoContent()).finish()
+    HttpResponse::NoContent().finish()
 }
 
 /// The configured URL, or else the one at which the question was asked.
@@ -35,18 +35,4 @@ pub(super) fn client_url(site: &Site, request: &HttpRequest) -> String {
         let connection = request.connection_info();
         format!("{}://{}", connection.scheme(), connection.host())
     })
-}
-
-/// Well-known files are read by web clients of any origin.
-fn cors(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
-    response
-        .insert_header(("Access-Control-Allow-Origin", "*"))
-        .insert_header((
-            "Access-Control-Allow-Methods",
-            "GET, POST, PUT, DELETE, OPTIONS",
-        ))
-        .insert_header((
-            "Access-Control-Allow-Headers",
-            "X-Requested-With, Content-Type, Authorization",
-        ))
 }
