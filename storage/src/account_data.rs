@@ -1,7 +1,7 @@
 //! Account data: what clients keep on the server, for all rooms or for one.
 
 use ruma::{RoomId, UserId};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
     entity::{
@@ -9,8 +9,19 @@ use crate::{
         room,
     },
     error::Result,
-    id::RoomRow,
+    id::{Position, RoomRow},
 };
+
+/// Account data as stored.
+pub type StoredAccountData = Model;
+
+impl StoredAccountData {
+    /// The room that it belongs to; `None` for global data.
+    #[must_use]
+    pub fn room(&self) -> Option<RoomRow> {
+        (self.room != GLOBAL).then_some(self.room)
+    }
+}
 
 /// The content of one type, as JSON text; `room: None` for what belongs to no room.
 pub async fn find(
@@ -47,4 +58,34 @@ pub async fn room_row(db: &impl ConnectionTrait, room_id: &RoomId) -> Result<Opt
         .into_tuple()
         .one(db)
         .await?)
+}
+
+/// What of a user's data, global and of all rooms, changed after `from` (exclusive) up to `to`
+/// (inclusive), oldest change first. One query, on the index (user_id, position).
+pub async fn since(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    from: Position,
+    to: Position,
+) -> Result<Vec<StoredAccountData>> {
+    let changed = Entity::find()
+        .filter(Column::UserId.eq(user_id.as_str()))
+        .filter(Column::Position.gt(from))
+        .filter(Column::Position.lte(to))
+        .order_by_asc(Column::Position);
+    Ok(changed.all(db).await?)
+}
+
+/// All data of a user for `room`, or (`None`) all global data, by type. One query, on the primary
+/// key.
+pub async fn of_room(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    room: Option<RoomRow>,
+) -> Result<Vec<StoredAccountData>> {
+    let data = Entity::find()
+        .filter(Column::UserId.eq(user_id.as_str()))
+        .filter(Column::Room.eq(room.unwrap_or(GLOBAL)))
+        .order_by_asc(Column::EventType);
+    Ok(data.all(db).await?)
 }

@@ -6,29 +6,44 @@
 
 pub mod account_data;
 pub mod accounts;
+pub mod aliases;
+mod connect;
 pub mod devices;
 pub mod entity;
 mod error;
+pub mod events;
 pub mod filters;
 mod id;
 mod ids;
 mod listener;
+mod lock;
+pub mod members;
+mod migration;
+mod packed;
+mod padded;
 mod page;
-mod pending;
 pub mod profiles;
+pub mod receipts;
 pub mod registration_tokens;
+pub mod rooms;
 pub mod server_keys;
 pub mod snapshots;
 mod state_keys;
 mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tokens;
 pub mod write;
+mod writer;
 
 pub use error::{Error, Result};
 pub use id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow};
 pub use ids::Ids;
 pub use listener::Listener;
+pub use packed::{pack_events, unpack_events};
 pub use page::Limit;
 pub use state_keys::{Resolved, StateKeys};
-pub use store::{Settings, Store};
+pub use store::{Durability, Settings, Store};
 pub use write::{Chain, Committed, Logged, Plain, Write};

@@ -1,16 +1,26 @@
 //! The store: connections, the writer, and what they share.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    any::Any,
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use sea_orm::DatabaseConnection;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::{
-    error::Result,
+    connect,
+    error::{Error, Result},
     id::Position,
     ids::Ids,
     listener::Listener,
     state_keys::StateKeys,
     write::{Committed, Write},
+    writer::{self, Ask, Shared, Waiting, Writer},
 };
 
 /// Where the data is, and what may be spent on it.
@@ -22,6 +32,17 @@ pub struct Settings {
     pub readers: u32,
     /// The PostgreSQL schema; `None` for the user's default. No meaning for SQLite.
     pub schema: Option<String>,
+    /// What a commit waits for.
+    pub durability: Durability,
+}
+
+/// What a commit waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Until the disk has it.
+    Full,
+    /// Nothing: for tests, whose data may go with the machine.
+    None,
 }
 
 impl Settings {
@@ -32,6 +53,7 @@ impl Settings {
             url: url.into(),
             readers: 4,
             schema: None,
+            durability: Durability::Full,
         }
     }
 }
@@ -44,15 +66,58 @@ pub struct Store {
 
 struct Inner {
     reader: DatabaseConnection,
-    ids: Ids,
-    state_keys: StateKeys,
+    shared: Arc<Shared>,
+    queue: mpsc::UnboundedSender<Ask>,
+    places: Arc<Semaphore>,
+    /// What the data needs in order to be there: the directory of a test.
+    _kept: Option<Kept>,
 }
 
+type Kept = Arc<dyn Any + Send + Sync>;
+
 impl Store {
-    /// Opens the data, creating or migrating it where needed, and starts the writer.
+    /// Opens the data, creating or migrating it where needed, and starts the writer, which lives
+    /// on the current tokio runtime until [`Store::close`] or the last clone is gone.
+    ///
+    /// # Errors
+    /// [`Error::Locked`]: another process uses the data. [`Error::Settings`]: the URL is not of a
+    /// kind that is known. [`Error::File`], [`Error::Database`]: it cannot be opened.
     pub async fn open(settings: Settings) -> Result<Self> {
-        let _ = settings;
-        unimplemented!()
+        Self::open_keeping(settings, None).await
+    }
+
+    pub(crate) async fn open_keeping(settings: Settings, kept: Option<Kept>) -> Result<Self> {
+        let connect::Connections {
+            writer: db,
+            reader,
+            lock,
+        } = connect::open(&settings).await?;
+        let ids = Arc::new(Ids::open(&db).await?);
+        let shared = Arc::new(Shared {
+            state_keys: StateKeys::new(reader.clone(), Arc::clone(&ids)),
+            ids,
+            position: AtomicI64::new(writer::position(&db).await?.0),
+            listeners: Mutex::default(),
+        });
+        let (queue, asks) = mpsc::unbounded_channel();
+        tokio::spawn(
+            Writer {
+                db,
+                shared: Arc::clone(&shared),
+                lock,
+            }
+            .run(asks),
+        );
+        let places = Arc::new(Semaphore::new(writer::QUEUE_MAX));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                reader,
+                shared,
+                queue,
+                places,
+                _kept: kept,
+            }),
+        })
     }
 
     /// The connections for reading. They see all that is committed and never wait for the writer.
@@ -64,31 +129,43 @@ impl Store {
     /// Unused row ids.
     #[must_use]
     pub fn ids(&self) -> &Ids {
-        &self.inner.ids
+        &self.inner.shared.ids
     }
 
     /// Pairs of event type and state key as integers.
     #[must_use]
     pub fn state_keys(&self) -> &StateKeys {
-        &self.inner.state_keys
+        &self.inner.shared.state_keys
     }
 
-    /// The last position that was committed: a reader sees everything up to it.
+    /// The last position that was committed and announced: a reader sees everything up to it, and
+    /// every listener has heard of it.
     #[must_use]
     pub fn position(&self) -> Position {
-        unimplemented!()
+        Position(self.inner.shared.position.load(Ordering::Acquire))
     }
 
     /// Has `listener` hear of every commit from now on.
     pub fn subscribe(&self, listener: Arc<dyn Listener>) {
-        let _ = listener;
-        unimplemented!()
+        let listeners = &self.inner.shared.listeners;
+        listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(listener);
     }
 
     /// Waits until the writer's queue has room. Whoever uses [`Store::enqueue`] waits here first.
-    pub async fn ready(&self) {}
+    pub async fn ready(&self) {
+        // The place itself is taken by `enqueue`: between the two some more may come, not many.
+        drop(self.inner.places.acquire().await);
+    }
 
     /// Writes; it is on disk when this returns. Dropping the future does not take the write back.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`]: a row exists that may exist only once. [`Error::ChainBroken`]: an
+    /// earlier write of its chain failed. [`Error::Closed`]: the store was closed.
+    /// [`Error::Database`]: the database failed; then it is not known whether the write is stored.
     pub async fn write(&self, write: Write) -> Result<Committed> {
         self.ready().await;
         self.enqueue(write).await
@@ -97,17 +174,41 @@ impl Store {
     /// Takes a place in the writer's queue now, and resolves when the write is on disk.
     ///
     /// Writes are applied in the order of these calls. Dropping the future does not take the write
-    /// back. Must be called within a tokio runtime.
-    pub fn enqueue(
-        &self,
-        write: Write,
-    ) -> impl Future<Output = Result<Committed>> + Send + 'static {
-        let _ = write;
-        async { unimplemented!() }
+    /// back.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn enqueue(&self, write: Write) -> impl Future<Output = Result<Committed>> + Send + use<> {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting {
+            write: writer::prepare(write),
+            answer,
+            place: Arc::clone(&self.inner.places).try_acquire_owned().ok(),
+        };
+        // If the writer is gone, so is the sender of the answer.
+        let _ = self.inner.queue.send(Ask::Write(Box::new(waiting)));
+        async move { answered.await.unwrap_or(Err(Error::Closed)) }
     }
 
-    /// Opens an empty store for a test, which goes away with it.
-    pub async fn in_memory() -> Result<Self> {
-        unimplemented!()
+    /// Writes what is in the queue, refuses all that comes later, and closes the database.
+    ///
+    /// When this returns another process may open it.
+    pub async fn close(&self) {
+        let _ = self.inner.queue.send(Ask::Close);
+        self.inner.queue.closed().await;
+        if let Err(error) = self.inner.reader.clone().close().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "closing the database failed"
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("position", &self.position())
+            .finish_non_exhaustive()
     }
 }

@@ -8,8 +8,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use crate::pending::Event;
 use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
+use spec::event::Event;
 
 pub use crate::entity::event::Outcome;
 use crate::{

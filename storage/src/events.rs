@@ -1,0 +1,176 @@
+//! Events: by what they are called, and by where they stand.
+
+use ruma::{EventId, OwnedEventId, UserId};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
+};
+use spec::{event::Event, room_version::RoomVersion};
+
+use crate::{
+    entity::event::{self, Outcome},
+    error::{Error, Result},
+    id::{EventRow, Position, RoomRow, StateKeyRow},
+    padded::padded,
+    page::Limit,
+    write::Txn,
+};
+
+/// An event as stored.
+pub type StoredEvent = event::Model;
+
+impl StoredEvent {
+    /// The event itself; redacted, if it was.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: it is not an event of this room version.
+    pub fn parse(&self, version: &RoomVersion) -> Result<Event> {
+        let damaged =
+            |why: String| Error::Corrupt(format!("event {} cannot be read: {why}", self.event_id));
+        let id =
+            OwnedEventId::try_from(self.event_id.as_str()).map_err(|e| damaged(e.to_string()))?;
+        Event::from_stored(version, id, &self.json).map_err(|e| damaged(e.to_string()))
+    }
+}
+
+/// The event in this row. One look-up by primary key.
+pub async fn by_row(db: &impl ConnectionTrait, event: EventRow) -> Result<Option<StoredEvent>> {
+    Ok(event::Entity::find_by_id(event).one(db).await?)
+}
+
+/// The events in these rows, in no order; unknown ones are left out. Look-ups by primary key, 256 a
+/// query.
+pub async fn by_rows(db: &impl ConnectionTrait, events: &[EventRow]) -> Result<Vec<StoredEvent>> {
+    let mut found = Vec::with_capacity(events.len());
+    for chunk in padded(events) {
+        found.extend(
+            event::Entity::find()
+                .filter(event::Column::Id.is_in(chunk))
+                .all(db)
+                .await?,
+        );
+    }
+    Ok(found)
+}
+
+/// The event with this ID, whatever became of it. One look-up by a unique index.
+pub async fn by_id(db: &impl ConnectionTrait, event_id: &EventId) -> Result<Option<StoredEvent>> {
+    let found = event::Entity::find().filter(event::Column::EventId.eq(event_id.as_str()));
+    Ok(found.one(db).await?)
+}
+
+/// The events with these IDs, in no order; unknown ones are left out. Look-ups by a unique index,
+/// 256 a query.
+pub async fn by_ids(db: &impl ConnectionTrait, event_ids: &[&EventId]) -> Result<Vec<StoredEvent>> {
+    let event_ids: Vec<_> = event_ids.iter().map(|event_id| event_id.as_str()).collect();
+    let mut found = Vec::with_capacity(event_ids.len());
+    for chunk in padded(&event_ids) {
+        let these = event::Column::EventId.is_in(chunk);
+        found.extend(event::Entity::find().filter(these).all(db).await?);
+    }
+    Ok(found)
+}
+
+/// Accepted events of `room` between `after` and `before` (both exclusive), newest first: one page
+/// of scrolling back.
+///
+/// At most `limit`; fewer mean that there are no more. [`Position::MIN`] as `after` reaches to the
+/// start of what is stored. One query, on the index (room, position).
+pub async fn page_back(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    after: Position,
+    before: Position,
+    limit: Limit,
+) -> Result<Vec<StoredEvent>> {
+    let page = between(room, after, before).order_by(event::Column::Position, Order::Desc);
+    Ok(page.limit(limit.get()).all(db).await?)
+}
+
+/// Accepted events of `room` between `after` and `before` (both exclusive), oldest first.
+///
+/// At most `limit`; fewer mean that there are no more. One query, on the index (room, position).
+pub async fn page_forward(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    after: Position,
+    before: Position,
+    limit: Limit,
+) -> Result<Vec<StoredEvent>> {
+    let page = between(room, after, before).order_by(event::Column::Position, Order::Asc);
+    Ok(page.limit(limit.get()).all(db).await?)
+}
+
+fn between(room: RoomRow, after: Position, before: Position) -> Select<event::Entity> {
+    event::Entity::find()
+        .filter(event::Column::Room.eq(room))
+        .filter(event::Column::Position.gt(after))
+        .filter(event::Column::Position.lt(before))
+        .filter(event::Column::Outcome.eq(Outcome::Accepted))
+}
+
+/// The last accepted event of `room` at or before `at`. One look-up on the index (room, position).
+pub async fn latest(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    at: Position,
+) -> Result<Option<StoredEvent>> {
+    let last = event::Entity::find()
+        .filter(event::Column::Room.eq(room))
+        .filter(event::Column::Position.lte(at))
+        .filter(event::Column::Outcome.eq(Outcome::Accepted))
+        .order_by(event::Column::Position, Order::Desc)
+        .limit(1);
+    Ok(last.one(db).await?)
+}
+
+/// The last accepted event of `room` with `state_key` at or before `at`: where one server orders
+/// the room, its state then. One look-up on the index (room, state_key, position).
+pub async fn latest_state(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    state_key: StateKeyRow,
+    at: Position,
+) -> Result<Option<StoredEvent>> {
+    let last = event::Entity::find()
+        .filter(event::Column::Room.eq(room))
+        .filter(event::Column::StateKey.eq(state_key))
+        .filter(event::Column::Position.lte(at))
+        .filter(event::Column::Outcome.eq(Outcome::Accepted))
+        .order_by(event::Column::Position, Order::Desc)
+        .limit(1);
+    Ok(last.one(db).await?)
+}
+
+/// The rooms with accepted events after `from` (exclusive) up to `to` (inclusive), each with the
+/// position of its last one, in no order.
+///
+/// One query, on the index (position): its cost grows with the events in between.
+pub async fn changed_rooms(
+    db: &impl ConnectionTrait,
+    from: Position,
+    to: Position,
+) -> Result<Vec<(RoomRow, Position)>> {
+    let changed = event::Entity::find()
+        .select_only()
+        .column(event::Column::Room)
+        .column_as(event::Column::Position.max(), "last")
+        .filter(event::Column::Position.gt(from))
+        .filter(event::Column::Position.lte(to))
+        .filter(event::Column::Outcome.eq(Outcome::Accepted))
+        .group_by(event::Column::Room);
+    Ok(changed.into_tuple().all(db).await?)
+}
+
+/// The event that `sender` sent with this transaction ID. One look-up by a unique index.
+pub async fn by_txn(
+    db: &impl ConnectionTrait,
+    sender: &UserId,
+    txn: &Txn,
+) -> Result<Option<StoredEvent>> {
+    let found = event::Entity::find()
+        .filter(event::Column::Sender.eq(sender.as_str()))
+        .filter(event::Column::TxnDevice.eq(&txn.device))
+        .filter(event::Column::TxnScope.eq(&txn.scope))
+        .filter(event::Column::TxnId.eq(&txn.id));
+    Ok(found.one(db).await?)
+}

@@ -1,0 +1,110 @@
+//! Who is what in which room, as of the current state.
+
+use ruma::UserId;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+
+pub use crate::entity::membership::Membership;
+use crate::{
+    entity::membership,
+    error::Result,
+    id::{Position, RoomRow},
+};
+
+/// A membership as stored.
+pub type Member = membership::Model;
+
+/// What `user_id` is in `room`; `None` if never anything. One look-up by primary key.
+pub async fn one(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    user_id: &UserId,
+) -> Result<Option<Member>> {
+    Ok(membership::Entity::find_by_id((room, user_id.to_string()))
+        .one(db)
+        .await?)
+}
+
+/// All who are one of `which` in `room`, by user ID; empty `which` means everyone who ever was
+/// anything. One query, on the primary key: its cost grows with the members of the room.
+pub async fn of_room(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    which: &[Membership],
+) -> Result<Vec<Member>> {
+    let mut members = membership::Entity::find()
+        .filter(membership::Column::Room.eq(room))
+        .order_by_asc(membership::Column::UserId);
+    if !which.is_empty() {
+        members = members.filter(membership::Column::Membership.is_in(which.iter().copied()));
+    }
+    Ok(members.all(db).await?)
+}
+
+/// How many are `which` in `room`. One query, on the primary key.
+pub async fn count(db: &impl ConnectionTrait, room: RoomRow, which: Membership) -> Result<u64> {
+    let members = membership::Entity::find()
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::Membership.eq(which));
+    Ok(members.count(db).await?)
+}
+
+/// All rooms in which `user_id` is one of `which`, forgotten ones left out, by room; empty `which`
+/// means all. One query, on the index (user_id, membership).
+pub async fn of_user(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    which: &[Membership],
+) -> Result<Vec<Member>> {
+    let mut rooms = membership::Entity::find()
+        .filter(membership::Column::UserId.eq(user_id.as_str()))
+        .filter(membership::Column::Forgotten.eq(false))
+        .order_by_asc(membership::Column::Room);
+    if !which.is_empty() {
+        rooms = rooms.filter(membership::Column::Membership.is_in(which.iter().copied()));
+    }
+    Ok(rooms.all(db).await?)
+}
+
+/// Where what `user_id` is has changed after `from` (exclusive) up to `to` (inclusive), oldest
+/// change first: what it is now. Forgotten ones are there.
+///
+/// One query, on the index (user_id, position).
+pub async fn changed_of_user(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    from: Position,
+    to: Position,
+) -> Result<Vec<Member>> {
+    let changed = membership::Entity::find()
+        .filter(membership::Column::UserId.eq(user_id.as_str()))
+        .filter(membership::Column::Position.gt(from))
+        .filter(membership::Column::Position.lte(to))
+        .order_by_asc(membership::Column::Position);
+    Ok(changed.all(db).await?)
+}
+
+/// All rooms that `a` and `b` are both joined to, by room. One query, on the index
+/// (user_id, membership).
+pub async fn shared_rooms(
+    db: &impl ConnectionTrait,
+    a: &UserId,
+    b: &UserId,
+) -> Result<Vec<RoomRow>> {
+    let of_b = sea_orm::QueryTrait::into_query(
+        membership::Entity::find()
+            .select_only()
+            .column(membership::Column::Room)
+            .filter(membership::Column::UserId.eq(b.as_str()))
+            .filter(membership::Column::Membership.eq(Membership::Join)),
+    );
+    let shared = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Room)
+        .filter(membership::Column::UserId.eq(a.as_str()))
+        .filter(membership::Column::Membership.eq(Membership::Join))
+        .filter(membership::Column::Room.in_subquery(of_b))
+        .order_by_asc(membership::Column::Room);
+    Ok(shared.into_tuple().all(db).await?)
+}

@@ -1,0 +1,67 @@
+//! The events.
+
+use sea_orm::sea_query::{ConditionalStatement, Expr, ExprTrait};
+use sea_orm_migration::{
+    DbErr, SchemaManager,
+    schema::{big_integer, big_integer_null, small_integer, text, text_null, text_uniq},
+};
+
+use super::{index, table};
+
+pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            table("events")
+                .col(big_integer("id").primary_key())
+                .col(text_uniq("event_id"))
+                .col(big_integer("room"))
+                .col(big_integer_null("position"))
+                .col(text("sender"))
+                .col(text("type"))
+                .col(big_integer_null("state_key"))
+                .col(big_integer("depth"))
+                .col(big_integer("origin_server_ts"))
+                .col(small_integer("outcome"))
+                .col(big_integer_null("snapshot"))
+                .col(big_integer_null("redacted_by"))
+                .col(text("json"))
+                .col(text_null("txn_device"))
+                .col(text_null("txn_scope"))
+                .col(text_null("txn_id"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index("events", "events_room_position", &["room", "position"])
+                .and_where(Expr::col("position").is_not_null())
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index("events", "events_position", &["position"])
+                .and_where(Expr::col("position").is_not_null())
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index("events", "events_state", &["room", "state_key", "position"])
+                .and_where(Expr::col("state_key").is_not_null())
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index(
+                "events",
+                "events_txn",
+                &["sender", "txn_device", "txn_scope", "txn_id"],
+            )
+            .unique()
+            .and_where(Expr::col("txn_id").is_not_null())
+            .take(),
+        )
+        .await
+}

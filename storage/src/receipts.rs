@@ -1,0 +1,65 @@
+//! How far users have read.
+
+use ruma::UserId;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use crate::{
+    entity::receipt,
+    error::Result,
+    id::{Position, RoomRow},
+    padded::padded,
+};
+
+/// A receipt as stored.
+pub type StoredReceipt = receipt::Model;
+
+/// The receipts of `rooms` that were sent after `from` (exclusive) up to `to` (inclusive), by room
+/// and position; only the newest of each user, kind and thread is stored.
+///
+/// 256 rooms a query, on the index (room, position).
+pub async fn since(
+    db: &impl ConnectionTrait,
+    rooms: &[RoomRow],
+    from: Position,
+    to: Position,
+) -> Result<Vec<StoredReceipt>> {
+    let mut receipts = Vec::new();
+    for chunk in padded(rooms) {
+        let these = receipt::Entity::find()
+            .filter(receipt::Column::Room.is_in(chunk))
+            .filter(receipt::Column::Position.gt(from))
+            .filter(receipt::Column::Position.lte(to))
+            .order_by_asc(receipt::Column::Room)
+            .order_by_asc(receipt::Column::Position);
+        receipts.extend(these.all(db).await?);
+    }
+    Ok(receipts)
+}
+
+/// All receipts that were sent after `from` (exclusive) up to `to` (inclusive), in any room, by
+/// position.
+///
+/// One query, on the index (position): for asking what changed without naming rooms.
+pub async fn changed(
+    db: &impl ConnectionTrait,
+    from: Position,
+    to: Position,
+) -> Result<Vec<StoredReceipt>> {
+    let receipts = receipt::Entity::find()
+        .filter(receipt::Column::Position.gt(from))
+        .filter(receipt::Column::Position.lte(to))
+        .order_by_asc(receipt::Column::Position);
+    Ok(receipts.all(db).await?)
+}
+
+/// The receipts of one user in `room`, of all kinds and threads. One query, on the primary key.
+pub async fn of_user(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    user_id: &UserId,
+) -> Result<Vec<StoredReceipt>> {
+    let receipts = receipt::Entity::find()
+        .filter(receipt::Column::Room.eq(room))
+        .filter(receipt::Column::UserId.eq(user_id.as_str()));
+    Ok(receipts.all(db).await?)
+}

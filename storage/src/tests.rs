@@ -1,0 +1,9 @@
+//! Tests of the whole store, each on every database.
+
+mod fixture;
+mod locks;
+mod queries;
+mod snapshots;
+mod state_keys;
+mod tables;
+mod writer;

@@ -1,0 +1,188 @@
+//! What is rare enough to be written one by one: accounts and what belongs to them, aliases.
+
+use sea_orm::{
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter,
+    sea_query::{Expr, ExprTrait},
+};
+
+use super::rows::{Existing, delete, insert, update, values};
+use crate::{
+    entity::{
+        access_token, account, alias, device, filter, profile, refresh_token, registration_token,
+        room, server_key,
+    },
+    error::{Error, Result},
+    write::Plain,
+};
+
+/// One change, by itself.
+pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
+    match plain {
+        Plain::RoomPublished { room, published } => {
+            let change = room::ActiveModel {
+                id: Unchanged(*room),
+                published: Set(*published),
+                ..Default::default()
+            };
+            update(db, change).await.map(drop)
+        }
+        Plain::Alias {
+            alias,
+            room,
+            creator,
+        } => {
+            let (alias, creator) = (alias.to_string(), creator.to_string());
+            add(
+                db,
+                &alias::Model {
+                    alias,
+                    room: *room,
+                    creator,
+                },
+            )
+            .await
+        }
+        Plain::AliasDelete { alias } => {
+            delete::<alias::Entity>(db, alias::Column::Alias.eq(alias.as_str())).await
+        }
+        Plain::Account(model) => add(db, model).await,
+        Plain::AccountUpdate(change) => update(db, change.clone()).await.map(drop),
+        Plain::AccountDelete { user_id } => account_delete(db, user_id.as_str()).await,
+        Plain::Device(model) => {
+            put(
+                db,
+                model,
+                &[device::Column::UserId, device::Column::DeviceId],
+            )
+            .await
+        }
+        Plain::DeviceUpdate(change) => update(db, change.clone()).await.map(drop),
+        Plain::DeviceDelete { user_id, device_id } => {
+            devices_delete(db, user_id.as_str(), &Which::Only(device_id)).await
+        }
+        Plain::DevicesDelete { user_id, except } => {
+            let which = except.as_deref().map_or(Which::All, Which::AllBut);
+            devices_delete(db, user_id.as_str(), &which).await
+        }
+        Plain::DeviceTokensDelete { user_id, device_id } => {
+            tokens_delete(db, user_id.as_str(), &Which::Only(device_id)).await
+        }
+        Plain::AccessToken(model) => add(db, model).await,
+        Plain::AccessTokenUpdate(change) => update(db, change.clone()).await.map(drop),
+        Plain::AccessTokenDelete { hash } => {
+            let it = access_token::Column::Hash.eq(hash.clone());
+            delete::<access_token::Entity>(db, it).await
+        }
+        Plain::RefreshToken(model) => add(db, model).await,
+        Plain::RefreshTokenUpdate(change) => update(db, change.clone()).await.map(drop),
+        Plain::RefreshTokenDelete { id } => {
+            delete::<refresh_token::Entity>(db, refresh_token::Column::Id.eq(*id)).await
+        }
+        Plain::ProfileField(model) => {
+            put(
+                db,
+                model,
+                &[profile::Column::UserId, profile::Column::Field],
+            )
+            .await
+        }
+        Plain::ProfileFieldDelete { user_id, field } => {
+            let it = profile::Column::UserId.eq(user_id.as_str());
+            delete::<profile::Entity>(db, it.and(profile::Column::Field.eq(field))).await
+        }
+        Plain::Filter(model) => put(db, model, &[filter::Column::UserId, filter::Column::Id]).await,
+        Plain::RegistrationToken(model) => add(db, model).await,
+        Plain::RegistrationTokenUpdate(change) => update(db, change.clone()).await.map(drop),
+        Plain::RegistrationTokenUse { token } => registration_token_use(db, token).await,
+        Plain::RegistrationTokenDelete { token } => {
+            let it = registration_token::Column::Token.eq(token);
+            delete::<registration_token::Entity>(db, it).await
+        }
+        Plain::ServerKey(model) => put(db, model, &[server_key::Column::KeyId]).await,
+        // These are merged with others of their kind.
+        Plain::StateKey(_)
+        | Plain::Room(_)
+        | Plain::RoomHead(_)
+        | Plain::Snapshot(_)
+        | Plain::Membership { .. }
+        | Plain::Forgotten { .. }
+        | Plain::Redacted { .. } => Ok(()),
+    }
+}
+
+async fn add<M: ModelTrait>(db: &impl ConnectionTrait, model: &M) -> Result<()> {
+    insert::<M::Entity>(db, Existing::Conflicts, vec![values(model)]).await
+}
+
+async fn put<M: ModelTrait>(
+    db: &impl ConnectionTrait,
+    model: &M,
+    key: &'static [<M::Entity as EntityTrait>::Column],
+) -> Result<()> {
+    insert::<M::Entity>(db, Existing::IsReplaced(key), vec![values(model)]).await
+}
+
+async fn account_delete(db: &impl ConnectionTrait, user_id: &str) -> Result<()> {
+    devices_delete(db, user_id, &Which::All).await?;
+    delete::<profile::Entity>(db, profile::Column::UserId.eq(user_id)).await?;
+    delete::<filter::Entity>(db, filter::Column::UserId.eq(user_id)).await?;
+    delete::<account::Entity>(db, account::Column::UserId.eq(user_id)).await
+}
+
+/// Some devices of a user.
+enum Which<'a> {
+    All,
+    AllBut(&'a str),
+    Only(&'a str),
+}
+
+impl Which<'_> {
+    fn condition<C: ColumnTrait>(&self, user: C, user_id: &str, device: C) -> Condition {
+        let whose = Condition::all().add(user.eq(user_id));
+        match self {
+            Self::All => whose,
+            Self::AllBut(device_id) => whose.add(device.ne(*device_id)),
+            Self::Only(device_id) => whose.add(device.eq(*device_id)),
+        }
+    }
+}
+
+/// Deletes devices with their tokens.
+async fn devices_delete(db: &impl ConnectionTrait, user_id: &str, which: &Which<'_>) -> Result<()> {
+    use device::{Column, Entity};
+    tokens_delete(db, user_id, which).await?;
+    delete::<Entity>(
+        db,
+        which.condition(Column::UserId, user_id, Column::DeviceId),
+    )
+    .await
+}
+
+/// Deletes the tokens of devices.
+async fn tokens_delete(db: &impl ConnectionTrait, user_id: &str, which: &Which<'_>) -> Result<()> {
+    use access_token::Column as Access;
+    use refresh_token::Column as Refresh;
+    let these = which.condition(Access::UserId, user_id, Access::DeviceId);
+    delete::<access_token::Entity>(db, these).await?;
+    let these = which.condition(Refresh::UserId, user_id, Refresh::DeviceId);
+    delete::<refresh_token::Entity>(db, these).await
+}
+
+async fn registration_token_use(db: &impl ConnectionTrait, token: &str) -> Result<()> {
+    use registration_token::{Column, Entity};
+    let usable = Condition::any()
+        .add(Column::UsesAllowed.is_null())
+        .add(Expr::col(Column::Completed).lt(Expr::col(Column::UsesAllowed)));
+    let updated = Entity::update_many()
+        .col_expr(Column::Completed, Expr::col(Column::Completed).add(1_i64))
+        .filter(Column::Token.eq(token))
+        .filter(usable)
+        .exec(db)
+        .await?;
+    if updated.rows_affected == 0 {
+        Err(Error::Conflict(None))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! A write as rows: the work that needs no turn, done by whoever asks for the write.
+
+use std::sync::Arc;
+
+use crate::{
+    entity::{account_data, event, membership, receipt, room, snapshot, state_key},
+    id::{EventRow, Position, RoomRow},
+    packed::pack_events,
+    write::{
+        At, Chain, Logged, NewAccountData, NewEvent, NewMembership, NewReceipt, NewRoom,
+        NewSnapshot, NewStateKey, Place, Plain, RoomHead, Write,
+    },
+};
+
+/// A write, sorted by what happens when.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    pub(crate) chain: Option<Arc<Chain>>,
+    /// What happens one by one, in order.
+    pub(super) ordered: Vec<Plain>,
+    pub(super) state_keys: Vec<state_key::Model>,
+    pub(super) rooms: Vec<room::Model>,
+    pub(super) snapshots: Vec<snapshot::Model>,
+    pub(super) heads: Vec<RoomHead>,
+    pub(super) logged: Vec<Entry>,
+    pub(super) memberships: Vec<(At, membership::Model)>,
+    /// What changes rows that this write or one before it in the batch may have made.
+    pub(super) afterwards: Vec<Plain>,
+}
+
+/// Something with a position; the row's own is not yet set.
+pub(super) struct Entry {
+    pub(super) row: Row,
+    pub(super) place: Place,
+    pub(super) announcement: Arc<Logged>,
+}
+
+pub(super) enum Row {
+    Event(event::Model),
+    Receipt(receipt::Model),
+    AccountData(account_data::Model),
+}
+
+/// Before the position is known.
+const UNKNOWN: Position = Position::ZERO;
+
+pub(crate) fn prepare(write: Write) -> Prepared {
+    let mut prepared = Prepared {
+        chain: write.chain,
+        ..Prepared::default()
+    };
+    for plain in write.plain {
+        prepared.plain(plain);
+    }
+    for (index, logged) in write.logged.into_iter().enumerate() {
+        prepared.logged(index, logged);
+    }
+    prepared
+}
+
+impl Prepared {
+    fn plain(&mut self, plain: Plain) {
+        match plain {
+            Plain::StateKey(key) => self.state_keys.push(key.into()),
+            Plain::Room(room) => self.rooms.push(room.into()),
+            Plain::RoomHead(head) => self.heads.push(head),
+            Plain::Snapshot(snapshot) => self.snapshots.push(snapshot.into()),
+            Plain::Membership {
+                room,
+                event,
+                membership,
+                at,
+            } => {
+                self.memberships
+                    .push((at, member(room, event, &membership)));
+            }
+            Plain::Redacted { .. } | Plain::Forgotten { .. } => self.afterwards.push(plain),
+            _ => self.ordered.push(plain),
+        }
+    }
+
+    fn logged(&mut self, index: usize, logged: Logged) {
+        let (row, place) = match &logged {
+            Logged::Event(new) => {
+                if let Some(change) = &new.membership {
+                    let model = member(new.room, new.row, change);
+                    self.memberships.push((At::Logged(index), model));
+                }
+                (Row::Event(new.into()), new.place)
+            }
+            Logged::Receipt(new) => (Row::Receipt(new.into()), Place::New),
+            Logged::AccountData(new) => (Row::AccountData(new.into()), Place::New),
+        };
+        self.logged.push(Entry {
+            row,
+            place,
+            announcement: Arc::new(logged),
+        });
+    }
+}
+
+fn member(room: RoomRow, event: EventRow, new: &NewMembership) -> membership::Model {
+    membership::Model {
+        room,
+        user_id: new.user_id.to_string(),
+        membership: new.membership,
+        event,
+        sender: new.sender.to_string(),
+        position: UNKNOWN,
+        forgotten: false,
+        displayname: new.displayname.clone(),
+        avatar_url: new.avatar_url.clone(),
+    }
+}
+
+impl From<&NewEvent> for event::Model {
+    fn from(new: &NewEvent) -> Self {
+        let event = &new.event;
+        Self {
+            id: new.row,
+            event_id: event.id().to_string(),
+            room: new.room,
+            position: None,
+            sender: event.sender().to_string(),
+            event_type: event.event_type().to_owned(),
+            state_key: new.state_key,
+            depth: event.depth(),
+            origin_server_ts: event.origin_server_ts(),
+            outcome: new.outcome,
+            snapshot: new.snapshot,
+            redacted_by: None,
+            json: event.to_json(),
+            txn_device: new.txn.as_ref().map(|txn| txn.device.clone()),
+            txn_scope: new.txn.as_ref().map(|txn| txn.scope.clone()),
+            txn_id: new.txn.as_ref().map(|txn| txn.id.clone()),
+        }
+    }
+}
+
+impl From<&NewReceipt> for receipt::Model {
+    fn from(new: &NewReceipt) -> Self {
+        Self {
+            room: new.room,
+            user_id: new.user_id.to_string(),
+            kind: new.kind.clone(),
+            thread_id: new.thread_id.clone(),
+            event_id: new.event_id.to_string(),
+            ts: new.ts,
+            position: UNKNOWN,
+        }
+    }
+}
+
+impl From<&NewAccountData> for account_data::Model {
+    fn from(new: &NewAccountData) -> Self {
+        Self {
+            user_id: new.user_id.to_string(),
+            room: new.room.unwrap_or(account_data::GLOBAL),
+            event_type: new.event_type.clone(),
+            content: new.content.clone(),
+            position: UNKNOWN,
+        }
+    }
+}
+
+impl From<NewStateKey> for state_key::Model {
+    fn from(new: NewStateKey) -> Self {
+        Self {
+            id: new.id,
+            event_type: new.event_type,
+            state_key: new.state_key,
+        }
+    }
+}
+
+impl From<NewRoom> for room::Model {
+    fn from(new: NewRoom) -> Self {
+        Self {
+            id: new.row,
+            room_id: new.room_id.to_string(),
+            version: new.version,
+            creator: new.creator.to_string(),
+            snapshot: None,
+            extremities: pack_events(&[]),
+            published: new.published,
+        }
+    }
+}
+
+impl From<NewSnapshot> for snapshot::Model {
+    fn from(new: NewSnapshot) -> Self {
+        Self {
+            id: new.row,
+            room: new.room,
+            parent: new.parent,
+            chain: new.chain,
+            entries: new.entries,
+        }
+    }
+}

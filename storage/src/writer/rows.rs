@@ -1,0 +1,122 @@
+//! Inserts of many rows at once, and updates of single ones.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait,
+    PrimaryKeyToColumn, QueryFilter, Value,
+    sea_query::{Expr, ExprTrait, IntoCondition, OnConflict, Query},
+};
+
+use crate::error::{Error, Result};
+
+/// How many rows one statement inserts. Few sizes, so that the texts of the statements repeat and
+/// stay prepared.
+const CHUNKS: [usize; 5] = [128, 32, 8, 4, 1];
+
+/// What to do with a row whose key exists already.
+#[derive(Clone, Copy)]
+pub(super) enum Existing<C: 'static> {
+    /// The write fails.
+    Conflicts,
+    /// Nothing; these columns are the key.
+    Stays(&'static [C]),
+    /// It is replaced; these columns are the key.
+    IsReplaced(&'static [C]),
+}
+
+/// The values of `model`, in the order of the columns.
+pub(super) fn values<M: ModelTrait>(model: &M) -> Vec<Value> {
+    <M::Entity as EntityTrait>::Column::iter()
+        .map(|column| model.get(column))
+        .collect()
+}
+
+/// Inserts `rows`, each as from [`values`]. With [`Existing::IsReplaced`] no two may have the same key.
+pub(super) async fn insert<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    existing: Existing<E::Column>,
+    rows: Vec<Vec<Value>>,
+) -> Result<()> {
+    let mut left = rows.len();
+    let mut rows = rows.into_iter();
+    while left > 0 {
+        let size = CHUNKS.into_iter().find(|size| *size <= left).unwrap_or(1);
+        left -= size;
+        let mut statement = Query::insert();
+        statement
+            .into_table(E::default())
+            .columns(E::Column::iter());
+        if let Some(conflict) = on_conflict::<E>(existing) {
+            statement.on_conflict(conflict);
+        }
+        for row in rows.by_ref().take(size) {
+            statement.values_panic(row.into_iter().map(Expr::val));
+        }
+        db.execute(&statement).await?;
+    }
+    Ok(())
+}
+
+fn on_conflict<E: EntityTrait>(existing: Existing<E::Column>) -> Option<OnConflict> {
+    match existing {
+        Existing::Conflicts => None,
+        Existing::Stays(key) => Some(
+            OnConflict::columns(key.iter().copied())
+                .do_nothing()
+                .to_owned(),
+        ),
+        Existing::IsReplaced(key) => {
+            let is_key = |column: &E::Column| key.iter().any(|k| k.as_str() == column.as_str());
+            let others = E::Column::iter().filter(|column| !is_key(column));
+            Some(
+                OnConflict::columns(key.iter().copied())
+                    .update_columns(others)
+                    .to_owned(),
+            )
+        }
+    }
+}
+
+/// Sets the columns of one row that are `Set` in `change`; its key must be `Set` or `Unchanged`.
+///
+/// Returns how many rows there were: one or none.
+pub(super) async fn update<A: ActiveModelTrait>(
+    db: &impl ConnectionTrait,
+    change: A,
+) -> Result<u64> {
+    type Column<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Column;
+    type Key<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::PrimaryKey;
+    let mut statement = Query::update();
+    statement.table(A::Entity::default());
+    let mut changes = 0;
+    for column in Column::<A>::iter() {
+        let is_key = Key::<A>::from_column(column).is_some();
+        match change.get(column) {
+            ActiveValue::Set(value) | ActiveValue::Unchanged(value) if is_key => {
+                statement.and_where(Expr::col(column).eq(value));
+            }
+            ActiveValue::Set(value) => {
+                statement.value(column, value);
+                changes += 1;
+            }
+            ActiveValue::NotSet if is_key => {
+                return Err(Error::Corrupt(
+                    "a change does not say of which row".to_owned(),
+                ));
+            }
+            ActiveValue::Unchanged(_) | ActiveValue::NotSet => {}
+        }
+    }
+    if changes == 0 {
+        return Ok(0);
+    }
+    Ok(db.execute(&statement).await?.rows_affected())
+}
+
+/// Deletes rows of `E` for which `condition` holds.
+pub(super) async fn delete<E: EntityTrait>(
+    db: &impl ConnectionTrait,
+    condition: impl IntoCondition,
+) -> Result<()> {
+    E::delete_many().filter(condition).exec(db).await?;
+    Ok(())
+}
