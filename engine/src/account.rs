@@ -22,6 +22,8 @@ mod register;
 mod registration_token;
 mod secret;
 mod shared_secret;
+#[cfg(test)]
+mod tests;
 mod token;
 pub mod uia;
 
@@ -33,6 +35,7 @@ use storage::{Plain, Store};
 pub use self::{
     administer::NewAccount,
     change_password::ChangePassword,
+    device::Device,
     grant::{DeviceWish, Login},
     login::{Ask as LoginAsk, Credentials},
     password::PasswordSettings,

@@ -82,6 +82,18 @@ impl Accounts {
         Ok(())
     }
 
+    /// Locks an account, so that it can do nothing but log out, or unlocks it. Its sessions are kept.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no such account, or deactivated.
+    pub async fn set_locked(&self, user_id: &UserId, locked: bool) -> Result<()> {
+        self.active(user_id).await?;
+        self.write(vec![accounts::locked_set(user_id, locked)])
+            .await?;
+        self.inner.tokens.forget(user_id, |_| true);
+        Ok(())
+    }
+
     async fn active(&self, user_id: &UserId) -> Result<()> {
         match self.account(user_id).await? {
             Some(account) if !account.deactivated => Ok(()),

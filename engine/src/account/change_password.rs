@@ -1,9 +1,8 @@
 //! `POST /account/password`: client-server API, "Password management".
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use storage::{Plain, accounts};
 
-use super::{Accounts, Secret, token, uia::Attempt};
+use super::{Accounts, Secret, uia::Attempt};
 use crate::{Requester, Result};
 
 /// A request for a new password.
@@ -25,8 +24,8 @@ impl Accounts {
     pub async fn change_password(&self, by: &Requester, ask: ChangePassword) -> Result<()> {
         self.inner.passwords.accept(&ask.new_password)?;
         // What was confirmed is this password, and no other that the session might be used for.
-        let fingerprint = STANDARD_NO_PAD.encode(token::hash(ask.new_password.reveal()));
-        self.confirm(by, "changePassword", fingerprint, ask.attempt)
+        let target = ask.new_password.reveal();
+        self.confirm(by, "changePassword", target, ask.attempt)
             .await?;
 
         let hash = self

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Accounts, Secret, localpart,
+    Accounts, Secret, localpart, token,
     uia::{Attempt, Operation, Progress, Proof, Session, Stage, Turn},
 };
 use crate::{Error, Requester, Result};
@@ -28,13 +28,13 @@ impl Accounts {
         &self,
         by: &Requester,
         endpoint: &'static str,
-        target: String,
+        target: &str,
         attempt: Option<Attempt>,
     ) -> Result<()> {
         let operation = Operation {
             endpoint,
             user: Some(by.user_id.clone()),
-            target,
+            target: token::hash(target),
         };
         let attempt = attempt.unwrap_or_default();
         let session = self.session(

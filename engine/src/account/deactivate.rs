@@ -13,8 +13,7 @@ impl Accounts {
     /// # Errors
     /// Those of [`confirm`](Self::confirm).
     pub async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
-        self.confirm(by, "deactivateAccount", String::new(), attempt)
-            .await?;
+        self.confirm(by, "deactivateAccount", "", attempt).await?;
         let user_id = &by.user_id;
         let mut write = vec![
             accounts::deactivated(user_id),

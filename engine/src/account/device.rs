@@ -6,19 +6,46 @@ use storage::{Plain, devices, entity::device};
 use super::{Accounts, grant::check_display_name, uia::Attempt};
 use crate::{Error, Requester, Result, Subject};
 
+/// A device as its user may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its id.
+    pub device_id: OwnedDeviceId,
+    /// What its user calls it.
+    pub display_name: Option<String>,
+    /// When it was last used, in milliseconds since the epoch.
+    pub last_seen_ms: Option<i64>,
+    /// From which address.
+    pub last_seen_ip: Option<String>,
+}
+
+impl From<device::Model> for Device {
+    fn from(row: device::Model) -> Self {
+        Self {
+            device_id: row.device_id.into(),
+            display_name: row.display_name,
+            last_seen_ms: row.last_seen_ts,
+            last_seen_ip: row.last_seen_ip,
+        }
+    }
+}
+
 impl Accounts {
     /// All devices of `by`, by id.
-    pub async fn devices(&self, by: &Requester) -> Result<Vec<device::Model>> {
-        Ok(devices::of_user(self.inner.store.reader(), &by.user_id).await?)
+    pub async fn devices(&self, by: &Requester) -> Result<Vec<Device>> {
+        let rows = devices::of_user(self.inner.store.reader(), &by.user_id).await?;
+        Ok(rows.into_iter().map(Device::from).collect())
     }
 
     /// One device of `by`.
     ///
     /// # Errors
     /// [`Error::NotFound`]: `by` has no such device.
-    pub async fn device(&self, by: &Requester, device_id: &DeviceId) -> Result<device::Model> {
+    pub async fn device(&self, by: &Requester, device_id: &DeviceId) -> Result<Device> {
         let found = devices::find(self.inner.store.reader(), &by.user_id, device_id).await?;
-        found.ok_or(Error::NotFound(Subject::Device))
+        found
+            .map(Device::from)
+            .ok_or(Error::NotFound(Subject::Device))
     }
 
     /// Renames a device. `None` leaves the name as it is.
@@ -56,7 +83,7 @@ impl Accounts {
             .iter()
             .map(|device_id| device_id.as_str())
             .collect();
-        self.confirm(by, "deleteDevices", names.join("\0"), attempt)
+        self.confirm(by, "deleteDevices", &names.join("\0"), attempt)
             .await?;
         let delete = |device_id: &OwnedDeviceId| Plain::DeviceDelete {
             user_id: by.user_id.clone(),

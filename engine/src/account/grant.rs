@@ -47,9 +47,10 @@ impl DeviceWish {
     /// [`Error::InvalidParam`]: an empty or overlong device id or name.
     pub(super) fn check(&self) -> Result<()> {
         if let Some(device_id) = &self.device_id {
-            let length = device_id.as_str().len();
-            if length == 0 || length > DEVICE_ID_BYTES_MAX {
-                let sentence = format!("A device ID has 1 to {DEVICE_ID_BYTES_MAX} bytes");
+            let text = device_id.as_str();
+            if !(1..=DEVICE_ID_BYTES_MAX).contains(&text.len()) || text.contains('\0') {
+                let sentence =
+                    format!("A device ID has 1 to {DEVICE_ID_BYTES_MAX} bytes, and no NUL");
                 return Err(Error::InvalidParam(sentence));
             }
         }
@@ -62,8 +63,9 @@ impl DeviceWish {
 /// # Errors
 /// [`Error::InvalidParam`]: an overlong name.
 pub(super) fn check_display_name(name: &str) -> Result<()> {
-    if name.len() > DISPLAY_NAME_BYTES_MAX {
-        let sentence = format!("A device's name may have {DISPLAY_NAME_BYTES_MAX} bytes");
+    if name.len() > DISPLAY_NAME_BYTES_MAX || name.contains('\0') {
+        let sentence =
+            format!("A device's name may have {DISPLAY_NAME_BYTES_MAX} bytes, and no NUL");
         return Err(Error::InvalidParam(sentence));
     }
     Ok(())

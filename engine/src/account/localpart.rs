@@ -54,7 +54,7 @@ pub(super) fn for_login(user: &str, server: &ServerName) -> Option<OwnedUserId> 
 
 fn join(localpart: &str, server: &ServerName) -> Option<OwnedUserId> {
     let user_id = format!("@{localpart}:{server}");
-    if user_id.len() > USER_ID_BYTES_MAX {
+    if user_id.len() > USER_ID_BYTES_MAX || user_id.contains('\0') {
         return None;
     }
     <&UserId>::try_from(user_id.as_str())
@@ -116,7 +116,7 @@ mod tests {
                 "{user}"
             );
         }
-        for user in ["@alice:elsewhere.test", "@alice", "a:b"] {
+        for user in ["@alice:elsewhere.test", "@alice", "a:b", "a\0"] {
             assert_eq!(for_login(user, server), None, "{user}");
         }
     }

@@ -105,7 +105,7 @@ impl Accounts {
         let operation = Operation {
             endpoint: "register",
             user: None,
-            target: String::new(),
+            target: [0; 32],
         };
         if attempt.session.is_none() {
             // Before a session is spent on it.
@@ -123,11 +123,11 @@ impl Accounts {
         self.finish(&session, &mut progress, said, user_id).await
     }
 
-    /// Whether somebody could register as `username`: the user id that it would be.
+    /// Checks that somebody could register as `username`.
     ///
     /// # Errors
     /// [`Error::UserInUse`], [`Error::InvalidUsername`]: as in a registration.
-    pub async fn is_available(&self, username: &str) -> Result<()> {
+    pub async fn check_available(&self, username: &str) -> Result<()> {
         let user_id = localpart::for_registration(username, &self.inner.settings.server_name)?;
         self.check_free(&user_id).await
     }

@@ -61,8 +61,7 @@ impl Accounts {
         let token = new
             .token
             .unwrap_or_else(|| self.inner.chance.upper_case(TOKEN_LETTERS));
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
-        if token.is_empty() || token.len() > TOKEN_LENGTH_MAX || !token.bytes().all(allowed) {
+        if !is_well_formed(&token) {
             return Err(Error::InvalidParam(format!(
                 "A registration token has 1 to {TOKEN_LENGTH_MAX} of the characters A-Z a-z 0-9 . _ ~ -"
             )));
@@ -86,6 +85,9 @@ impl Accounts {
 
     /// The uses of `token`; `None` if there is no such token, or it has expired.
     pub(super) async fn registration_token_uses(&self, token: &str) -> Result<Option<Uses>> {
+        if !is_well_formed(token) {
+            return Ok(None);
+        }
         let row = registration_tokens::find(self.inner.store.reader(), token).await?;
         let now_ms = self.now_ms();
         Ok(row
@@ -95,4 +97,10 @@ impl Accounts {
                 completed: row.completed,
             }))
     }
+}
+
+/// Appendices, "Opaque Identifiers".
+fn is_well_formed(token: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
+    (1..=TOKEN_LENGTH_MAX).contains(&token.len()) && token.bytes().all(allowed)
 }

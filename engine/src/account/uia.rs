@@ -11,7 +11,7 @@ use std::{
 
 use ruma::OwnedUserId;
 
-use super::{register, secret::Secret};
+use super::{register, secret::Secret, token::Hash};
 use crate::chance::Chance;
 
 /// How long a session lasts, in milliseconds: enough to find a registration token in one's mail.
@@ -82,13 +82,13 @@ impl Proof {
 
 /// What has to be confirmed. Two requests are the same operation if all of it is equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
+pub(super) struct Operation {
     /// The endpoint, by the name of its operation.
-    pub endpoint: &'static str,
+    pub(super) endpoint: &'static str,
     /// Who asks; `None` where nobody is logged in.
-    pub user: Option<OwnedUserId>,
-    /// The parameters that decide what happens, such as the devices to delete.
-    pub target: String,
+    pub(super) user: Option<OwnedUserId>,
+    /// The parameters that decide what happens, such as the devices to delete, hashed: they may be long and secret.
+    pub(super) target: Hash,
 }
 
 /// What a client has to do before its request goes through: the body of the 401 answer.
@@ -299,7 +299,7 @@ mod tests {
         Operation {
             endpoint: "test",
             user: None,
-            target: String::new(),
+            target: [0; 32],
         }
     }
 
