@@ -19,6 +19,25 @@ use crate::{
 pub type StoredEvent = event::Model;
 
 impl StoredEvent {
+    /// The transaction under which a client of this server sent it.
+    #[must_use]
+    pub fn txn(&self) -> Option<Txn> {
+        Some(Txn {
+            device: self.txn_device.clone()?,
+            scope: self.txn_scope.clone()?,
+            id: self.txn_id.clone()?,
+        })
+    }
+
+    /// Its ID.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]: what is stored is none.
+    pub fn event_id(&self) -> Result<OwnedEventId> {
+        OwnedEventId::try_from(self.event_id.as_str())
+            .map_err(|error| Error::Corrupt(format!("event ID {}: {error}", self.event_id)))
+    }
+
     /// The event itself; redacted, if it was.
     ///
     /// # Errors
@@ -26,9 +45,8 @@ impl StoredEvent {
     pub fn parse(&self, version: &RoomVersion) -> Result<Event> {
         let damaged =
             |why: String| Error::Corrupt(format!("event {} cannot be read: {why}", self.event_id));
-        let id =
-            OwnedEventId::try_from(self.event_id.as_str()).map_err(|e| damaged(e.to_string()))?;
-        Event::from_stored(version, id, &self.json).map_err(|e| damaged(e.to_string()))
+        Event::from_stored(version, self.event_id()?, &self.json)
+            .map_err(|e| damaged(e.to_string()))
     }
 }
 

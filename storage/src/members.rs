@@ -10,6 +10,7 @@ use crate::{
     entity::membership,
     error::Result,
     id::{Position, RoomRow},
+    page::Limit,
 };
 
 /// A membership as stored.
@@ -48,6 +49,26 @@ pub async fn count(db: &impl ConnectionTrait, room: RoomRow, which: Membership) 
         .filter(membership::Column::Room.eq(room))
         .filter(membership::Column::Membership.eq(which));
     Ok(members.count(db).await?)
+}
+
+/// The IDs of at most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.
+/// One query, on the primary key: its cost grows with the members of the room.
+pub async fn others(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    except: &UserId,
+    which: &[Membership],
+    limit: Limit,
+) -> Result<Vec<String>> {
+    let others = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::UserId.ne(except.as_str()))
+        .filter(membership::Column::Membership.is_in(which.iter().copied()))
+        .order_by_asc(membership::Column::Position)
+        .limit(limit.get());
+    Ok(others.into_tuple().all(db).await?)
 }
 
 /// All rooms in which `user_id` is one of `which`, forgotten ones left out, by room; empty `which`

@@ -81,7 +81,8 @@ impl Chain {
         self.broken.load(Ordering::Acquire)
     }
 
-    pub(crate) fn break_off(&self) {
+    /// Has all later writes of the chain fail, for instance when its builder has lost its way.
+    pub fn break_off(&self) {
         self.broken.store(true, Ordering::Release);
     }
 }
@@ -121,6 +122,10 @@ pub struct NewEvent {
     pub state_key: Option<StateKeyRow>,
     /// The state of the room before the event.
     pub snapshot: Option<SnapshotRow>,
+    /// The current state of the room once the event is taken in.
+    pub current: Option<SnapshotRow>,
+    /// Of a state event: the one whose place it takes.
+    pub replaces: Option<EventRow>,
     /// Where it stands in the log.
     pub place: Place,
     /// The transaction ID of the client that sent it.

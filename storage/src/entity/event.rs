@@ -48,6 +48,10 @@ pub struct Model {
     pub outcome: Outcome,
     /// The room's state *before* the event.
     pub snapshot: Option<SnapshotRow>,
+    /// The room's current state once the event had been taken in.
+    pub current: Option<SnapshotRow>,
+    /// The state event whose place it took.
+    pub replaces: Option<EventRow>,
     /// The redaction that applied to it; `json` is redacted then.
     pub redacted_by: Option<EventRow>,
     /// The event as federation sends it.

@@ -1,6 +1,6 @@
 //! Who is what in which room, as of the current state.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{Iterable as _, entity::prelude::*};
 
 use crate::id::{EventRow, Position, RoomRow};
 
@@ -23,6 +23,26 @@ pub enum Membership {
     /// `ban`
     #[sea_orm(string_value = "ban")]
     Ban,
+}
+
+impl Membership {
+    /// The membership with this name in member events.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::iter().find(|membership| membership.as_str() == name)
+    }
+
+    /// Its name in member events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invite => "invite",
+            Self::Join => "join",
+            Self::Knock => "knock",
+            Self::Leave => "leave",
+            Self::Ban => "ban",
+        }
+    }
 }
 
 /// A row of `memberships`.

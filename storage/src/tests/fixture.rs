@@ -66,6 +66,8 @@ impl Room {
             outcome: Outcome::Accepted,
             state_key: None,
             snapshot: None,
+            current: None,
+            replaces: None,
             place: Place::New,
             txn: None,
             membership: None,

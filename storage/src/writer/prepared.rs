@@ -128,6 +128,8 @@ impl From<&NewEvent> for event::Model {
             origin_server_ts: event.origin_server_ts(),
             outcome: new.outcome,
             snapshot: new.snapshot,
+            current: new.current,
+            replaces: new.replaces,
             redacted_by: None,
             json: event.to_json(),
             txn_device: new.txn.as_ref().map(|txn| txn.device.clone()),

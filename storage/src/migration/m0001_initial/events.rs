@@ -23,6 +23,8 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("origin_server_ts"))
                 .col(small_integer("outcome"))
                 .col(big_integer_null("snapshot"))
+                .col(big_integer_null("current"))
+                .col(big_integer_null("replaces"))
                 .col(big_integer_null("redacted_by"))
                 .col(text("json"))
                 .col(text_null("txn_device"))
