@@ -1,0 +1,27 @@
+//! What the parts of the engine share: the store, the clock, the server's key, and the caches over the store.
+
+use std::sync::Arc;
+
+use ruma::{OwnedServerName, RoomVersionId};
+use spec::sign::ServerKey;
+use storage::Store;
+
+use crate::{
+    Clock, chance::Chance, events::Events, notifier::Notifier, room_meta::RoomMetas,
+    states::States, typing::Typing,
+};
+
+/// Shared by rooms, reads and sync. Nothing in it decides anything.
+pub(crate) struct Context {
+    pub(crate) server_name: OwnedServerName,
+    pub(crate) default_room_version: RoomVersionId,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) chance: Arc<Chance>,
+    pub(crate) key: Arc<ServerKey>,
+    pub(crate) metas: RoomMetas,
+    pub(crate) events: Events,
+    pub(crate) states: States,
+    pub(crate) notifier: Arc<Notifier>,
+    pub(crate) typing: Typing,
+}

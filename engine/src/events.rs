@@ -1,0 +1,154 @@
+//! Events in memory: a bounded cache over the stored ones.
+
+use std::{collections::HashMap, sync::Arc};
+
+use quick_cache::{Weighter, sync::Cache};
+use spec::event::Event;
+use storage::{
+    EventRow, Position, SnapshotRow, Store, events,
+    write::{Outcome, Txn},
+};
+
+use crate::{Error, Result, room_meta::RoomMetas};
+
+/// How many bytes of event JSON the cache may hold; parsed, they take some four times as much.
+const JSON_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// An event, and what the server knows of it.
+#[derive(Clone, Debug)]
+pub(crate) struct KnownEvent {
+    pub(crate) row: EventRow,
+    pub(crate) event: Arc<Event>,
+    pub(crate) outcome: Outcome,
+    /// The state before the event.
+    pub(crate) snapshot: Option<SnapshotRow>,
+    /// For a state event: the one whose place it took.
+    pub(crate) replaces: Option<EventRow>,
+    /// The redaction that emptied it.
+    pub(crate) redacted_by: Option<EventRow>,
+    /// Under which transaction of which device it was sent.
+    pub(crate) txn: Option<Txn>,
+    /// Its length as JSON, in bytes.
+    pub(crate) json_bytes: usize,
+}
+
+/// An event with its place in the room's timeline.
+#[derive(Clone, Debug)]
+pub(crate) struct Placed {
+    pub(crate) position: Position,
+    pub(crate) known: Arc<KnownEvent>,
+}
+
+impl std::ops::Deref for Placed {
+    type Target = KnownEvent;
+
+    fn deref(&self) -> &KnownEvent {
+        &self.known
+    }
+}
+
+/// Events by row.
+pub(crate) struct Events {
+    store: Store,
+    cache: Cache<EventRow, Arc<KnownEvent>, ByBytes>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<EventRow, Arc<KnownEvent>> for ByBytes {
+    fn weight(&self, _: &EventRow, known: &Arc<KnownEvent>) -> u64 {
+        known.json_bytes as u64 + 256
+    }
+}
+
+impl Events {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            cache: Cache::with_weighter(8_192, JSON_BYTES_MAX, ByBytes),
+        }
+    }
+
+    /// The event of `row`, which must be stored.
+    pub(crate) async fn get(&self, metas: &RoomMetas, row: EventRow) -> Result<Arc<KnownEvent>> {
+        Ok(self.get_many(metas, &[row]).await?.remove(0))
+    }
+
+    /// The events of `rows`, in order; all must be stored. One query for those that are not in memory.
+    pub(crate) async fn get_many(
+        &self,
+        metas: &RoomMetas,
+        rows: &[EventRow],
+    ) -> Result<Vec<Arc<KnownEvent>>> {
+        let mut found: HashMap<EventRow, Arc<KnownEvent>> = HashMap::with_capacity(rows.len());
+        let mut missing = Vec::new();
+        for row in rows {
+            match self.cache.get(row) {
+                Some(known) => {
+                    found.insert(*row, known);
+                }
+                None => missing.push(*row),
+            }
+        }
+        if !missing.is_empty() {
+            for stored in events::by_rows(self.store.reader(), &missing).await? {
+                let known = self.remember(metas, stored).await?;
+                found.insert(known.row, known);
+            }
+        }
+        rows.iter()
+            .map(|row| {
+                let known = found.get(row).cloned();
+                known.ok_or_else(|| Error::Internal(format!("event row {row} is not stored")))
+            })
+            .collect()
+    }
+
+    /// Takes what a query read into the cache. An event that is there already stays: it may be newer.
+    pub(crate) async fn place(
+        &self,
+        metas: &RoomMetas,
+        stored: Vec<events::StoredEvent>,
+    ) -> Result<Vec<Placed>> {
+        let mut placed = Vec::with_capacity(stored.len());
+        for event in stored {
+            let Some(position) = event.position else {
+                continue;
+            };
+            let known = match self.cache.get(&event.id) {
+                Some(known) => known,
+                None => self.remember(metas, event).await?,
+            };
+            placed.push(Placed { position, known });
+        }
+        Ok(placed)
+    }
+
+    /// Remembers an event, or its new form after a redaction.
+    pub(crate) fn put(&self, known: Arc<KnownEvent>) {
+        self.cache.insert(known.row, known);
+    }
+
+    async fn remember(
+        &self,
+        metas: &RoomMetas,
+        stored: events::StoredEvent,
+    ) -> Result<Arc<KnownEvent>> {
+        let meta = metas.by_row(stored.room).await?;
+        let event = stored.parse(meta.version)?;
+        let known = Arc::new(KnownEvent {
+            row: stored.id,
+            event: Arc::new(event),
+            outcome: stored.outcome,
+            snapshot: stored.snapshot,
+            replaces: stored.replaces,
+            redacted_by: stored.redacted_by,
+            json_bytes: stored.json.len(),
+            txn: stored.txn(),
+        });
+        // What is there already may be newer than what was read: a redaction may have come between.
+        self.cache
+            .get_or_insert_with(&known.row, || Ok::<_, Error>(known.clone()))
+    }
+}

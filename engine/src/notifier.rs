@@ -1,0 +1,181 @@
+//! Who hears of what: the recent part of the one log in memory, and those who wait for it.
+//!
+//! The store calls [`Notifier::committed`] after each commit, in the order of positions and before the writers get their
+//! answers. So whoever was told that a write succeeded finds it in the next sync. Nothing is announced before its commit.
+
+mod audience;
+mod hub;
+mod log;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use ruma::{OwnedUserId, UserId};
+use storage::{Logged, Position, RoomRow, Store, members, members::Membership};
+
+pub(crate) use self::hub::Follower;
+use self::{audience::Audience, hub::Hub, log::Log};
+use crate::Result;
+
+/// The number of hubs that may stay without a waiter before idle ones are dropped.
+const IDLE_HUBS_MAX: usize = 10_000;
+
+/// The recent log, and the users who follow it.
+pub(crate) struct Notifier {
+    store: Store,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    log: Log,
+    hubs: HashMap<OwnedUserId, Arc<Hub>>,
+    by_room: HashMap<RoomRow, Vec<Arc<Hub>>>,
+}
+
+/// What a user sees at one moment: the position, and the rooms that they were joined to then.
+pub(crate) struct Glance {
+    pub(crate) position: Position,
+    pub(crate) joined: imbl::HashSet<RoomRow>,
+}
+
+impl Notifier {
+    /// A notifier that starts at the last position of `store`. It still has to be subscribed to the store.
+    pub(crate) fn new(store: Store) -> Self {
+        let log = Log::starting_at(store.position());
+        let inner = Inner {
+            log,
+            hubs: HashMap::new(),
+            by_room: HashMap::new(),
+        };
+        Self {
+            store,
+            inner: Mutex::new(inner),
+        }
+    }
+
+    /// Follows what concerns `user`: their joined rooms are known, and no bell that rings from now on is missed.
+    ///
+    /// One query for the first of a user's followers, none for the next.
+    pub(crate) async fn follow(&self, user: &UserId) -> Result<Follower> {
+        let follower = {
+            let mut inner = self.inner();
+            if inner.hubs.len() > IDLE_HUBS_MAX {
+                inner.drop_idle();
+            }
+            let hub = inner
+                .hubs
+                .entry(user.to_owned())
+                .or_insert_with(|| Arc::new(Hub::new()));
+            Follower::new(hub.clone())
+        };
+        let hub = &follower.hub;
+        hub.loaded
+            .get_or_try_init(|| async {
+                let joined = [Membership::Join];
+                let rows = members::of_user(self.store.reader(), user, &joined).await?;
+                let rows = rows.into_iter().map(|member| member.room).collect();
+                let mut inner = self.inner();
+                for room in hub.load(rows) {
+                    inner.follow(room, hub);
+                }
+                Ok::<_, crate::Error>(())
+            })
+            .await?;
+        Ok(follower)
+    }
+
+    /// The position now and the follower's rooms at it, taken together.
+    pub(crate) fn glance(&self, follower: &Follower) -> Glance {
+        let inner = self.inner();
+        Glance {
+            position: inner.log.last(),
+            joined: follower.hub.joined(),
+        }
+    }
+
+    /// The last position announced.
+    pub(crate) fn position(&self) -> Position {
+        self.inner().log.last()
+    }
+
+    /// What was logged after `from`, up to and including `to`, where `relevant` says so. `None` when the memory no
+    /// longer reaches back to `from`: then the database knows.
+    pub(crate) fn recent(
+        &self,
+        from: Position,
+        to: Position,
+        relevant: impl Fn(&Logged) -> bool,
+    ) -> Option<Vec<(Position, Arc<Logged>)>> {
+        self.inner().log.range(from, to, relevant)
+    }
+
+    /// Wakes all who wait and have `room` among their joined rooms.
+    pub(crate) fn wake_room(&self, room: RoomRow) {
+        if let Some(hubs) = self.inner().by_room.get(&room) {
+            hubs.iter().for_each(|hub| hub.wake());
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl storage::Listener for Notifier {
+    fn committed(&self, news: &[(Position, Arc<Logged>)]) {
+        let mut inner = self.inner();
+        for (position, logged) in news {
+            inner.log.push(*position, logged.clone());
+            inner.announce(logged);
+        }
+    }
+}
+
+impl Inner {
+    fn announce(&mut self, logged: &Logged) {
+        let Audience { room, user, joined } = audience::of(logged);
+        let hub = user.and_then(|user| self.hubs.get(user)).cloned();
+        if let (Some(room), Some(hub), Some(joined)) = (room, &hub, joined) {
+            if hub.set_joined(room, joined) {
+                if joined {
+                    self.follow(room, hub);
+                } else {
+                    self.unfollow(room, hub);
+                }
+            }
+        }
+        if let Some(hub) = &hub {
+            hub.wake();
+        }
+        if let Some(hubs) = room.and_then(|room| self.by_room.get(&room)) {
+            hubs.iter().for_each(|hub| hub.wake());
+        }
+    }
+
+    fn follow(&mut self, room: RoomRow, hub: &Arc<Hub>) {
+        let hubs = self.by_room.entry(room).or_default();
+        if !hubs.iter().any(|other| Arc::ptr_eq(other, hub)) {
+            hubs.push(hub.clone());
+        }
+    }
+
+    fn unfollow(&mut self, room: RoomRow, hub: &Arc<Hub>) {
+        if let Some(hubs) = self.by_room.get_mut(&room) {
+            hubs.retain(|other| !Arc::ptr_eq(other, hub));
+            if hubs.is_empty() {
+                self.by_room.remove(&room);
+            }
+        }
+    }
+
+    /// Forgets the hubs that nobody waits at; the next sync of such a user loads their rooms again.
+    fn drop_idle(&mut self) {
+        self.hubs.retain(|_, hub| hub.is_awaited());
+        for hubs in self.by_room.values_mut() {
+            hubs.retain(|hub| hub.is_awaited());
+        }
+        self.by_room.retain(|_, hubs| !hubs.is_empty());
+    }
+}

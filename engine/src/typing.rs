@@ -1,0 +1,155 @@
+//! Who is typing: in memory only. Client-server API, "Typing Notifications".
+//!
+//! Each change takes a number from a counter of its own; a sync token carries the number that the client has seen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ruma::{OwnedUserId, UserId};
+use storage::RoomRow;
+
+use crate::{Clock, notifier::Notifier};
+
+/// The longest time for which one request may show a user as typing.
+const TYPING_MAX: Duration = Duration::from_secs(120);
+
+/// Who is typing in which room, and until when.
+pub(crate) struct Typing {
+    clock: Arc<dyn Clock>,
+    notifier: Arc<Notifier>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// The number of the last change.
+    counter: i64,
+    rooms: HashMap<RoomRow, Room>,
+    /// The last change of each room that has one, by its number: what a sync looks through.
+    changes: BTreeMap<i64, RoomRow>,
+}
+
+#[derive(Default)]
+struct Room {
+    changed: i64,
+    until_ms: BTreeMap<OwnedUserId, i64>,
+}
+
+impl Table {
+    fn touch(&mut self, row: RoomRow) {
+        self.counter += 1;
+        let counter = self.counter;
+        let room = self.rooms.entry(row).or_default();
+        self.changes.remove(&room.changed);
+        room.changed = counter;
+        self.changes.insert(counter, row);
+    }
+}
+
+impl Typing {
+    pub(crate) fn new(clock: Arc<dyn Clock>, notifier: Arc<Notifier>) -> Self {
+        let table = Table {
+            counter: clock.now_ms(),
+            ..Table::default()
+        };
+        Self {
+            clock,
+            notifier,
+            table: Mutex::new(table),
+        }
+    }
+
+    /// Shows `user` as typing for `timeout`, at most two minutes; wakes those who look at the room.
+    pub(crate) fn start(&self, room: RoomRow, user: &UserId, timeout: Duration) {
+        let timeout_ms = i64::try_from(timeout.min(TYPING_MAX).as_millis()).unwrap_or(0);
+        let until = self.clock.now_ms().saturating_add(timeout_ms);
+        {
+            let mut table = self.table();
+            let earlier = table
+                .rooms
+                .entry(room)
+                .or_default()
+                .until_ms
+                .insert(user.to_owned(), until);
+            if earlier.is_some() {
+                return;
+            }
+            table.touch(room);
+        }
+        self.notifier.wake_room(room);
+    }
+
+    /// No longer shows `user` as typing in `room`. Does nothing if they were not.
+    pub(crate) fn stop(&self, room: RoomRow, user: &UserId) {
+        {
+            let mut table = self.table();
+            let Some(entry) = table.rooms.get_mut(&room) else {
+                return;
+            };
+            if entry.until_ms.remove(user).is_none() {
+                return;
+            }
+            table.touch(room);
+        }
+        self.notifier.wake_room(room);
+    }
+
+    /// Drops those whose time is over, and wakes those who look at their rooms. Answers when the next one is due.
+    pub(crate) fn expire(&self) -> Option<Duration> {
+        let now = self.clock.now_ms();
+        let mut expired = Vec::new();
+        let next = {
+            let mut table = self.table();
+            for (row, room) in &mut table.rooms {
+                let before = room.until_ms.len();
+                room.until_ms.retain(|_, until| *until > now);
+                if room.until_ms.len() < before {
+                    expired.push(*row);
+                }
+            }
+            for row in &expired {
+                table.touch(*row);
+            }
+            table
+                .rooms
+                .values()
+                .flat_map(|room| room.until_ms.values())
+                .min()
+                .copied()
+        };
+        for row in expired {
+            self.notifier.wake_room(row);
+        }
+        next.map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or(0)))
+    }
+
+    /// The number of the last change: what a sync token carries.
+    pub(crate) fn counter(&self) -> i64 {
+        self.table().counter
+    }
+
+    /// The rooms whose typing users changed after number `since`.
+    pub(crate) fn changed_since(&self, since: i64) -> BTreeSet<RoomRow> {
+        self.table()
+            .changes
+            .range(since.saturating_add(1)..)
+            .map(|(_, row)| *row)
+            .collect()
+    }
+
+    /// Who is typing in `room` now, in the order of their ids.
+    pub(crate) fn users(&self, room: RoomRow) -> Vec<OwnedUserId> {
+        self.table()
+            .rooms
+            .get(&room)
+            .map(|room| room.until_ms.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
