@@ -233,7 +233,8 @@ impl From<Error> for ApiError {
         let bad_request = StatusCode::BAD_REQUEST;
         match error {
             Error::NotFound(subject) => Self::not_found(subject.sentence()),
-            Error::Forbidden(why) | Error::Denied(why) => Self::forbidden(why),
+            Error::Forbidden(why) => Self::forbidden(why),
+            Error::Denied(why) => Self::forbidden(why.sentence()),
             Error::UnknownToken { soft_logout } => Self::unknown_token(soft_logout),
             Error::BadJson(why) => Self::bad_json(why),
             Error::InvalidParam(why) => Self::invalid_param(why),
@@ -285,8 +286,8 @@ impl From<Error> for ApiError {
             }
             Error::Refused(why) => Self::new(bad_request, "M_UNKNOWN", why),
             Error::LimitExceeded { retry_after } => Self::limit_exceeded(retry_after),
-            Error::Store(ref cause) | Error::Internal(ref cause) => {
-                tracing::error!(%cause, %error, "a request failed");
+            Error::Store(_) | Error::Internal(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a request failed");
                 Self::failure()
             }
         }

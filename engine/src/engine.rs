@@ -1,18 +1,219 @@
-//! [`Engine`]: what the APIs may ask. A first stand-in: it knows no tokens yet.
+//! [`Engine`]: what the APIs may ask.
 
-use crate::{Error, Requester, Result};
+use std::{sync::Arc, time::Duration};
 
-/// The homeserver's decisions, behind one cheap handle.
-#[derive(Clone, Debug, Default)]
-pub struct Engine;
+use ruma::{
+    OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomVersionId, UserId,
+    api::client::sync::sync_events::v3::Response,
+};
+use spec::sign::ServerKey;
+use storage::{
+    Store,
+    members::{self, Membership},
+};
+
+use crate::{
+    Clock, Requester, Result,
+    account::{self, Accounts},
+    chance::Chance,
+    context::Context,
+    events::Events,
+    notifier::Notifier,
+    room::create::{self, CreateRoom},
+    room_meta::RoomMetas,
+    rooms::{RoomHandle, Rooms},
+    states::States,
+    sync::{self, SyncAsk},
+    typing::Typing,
+};
+
+/// What the engine must know to start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of this server: the domain of its users.
+    pub server_name: OwnedServerName,
+    /// The version of rooms whose creator names none.
+    pub default_room_version: RoomVersionId,
+    /// What the operator decides about accounts.
+    pub accounts: account::Settings,
+}
+
+impl Settings {
+    /// What is used where the operator says nothing.
+    #[must_use]
+    pub fn new(server_name: OwnedServerName) -> Self {
+        Self {
+            accounts: account::Settings::new(server_name.clone()),
+            default_room_version: RoomVersionId::V12,
+            server_name,
+        }
+    }
+}
+
+/// The homeserver's decisions, behind one cheap handle. All clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    context: Arc<Context>,
+    rooms: Rooms,
+    accounts: Accounts,
+}
 
 impl Engine {
-    /// Who an access token belongs to.
+    /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`], which the caller
+    /// runs and supervises.
     ///
     /// # Errors
-    /// [`Error::UnknownToken`]: never given out, revoked or expired.
-    #[expect(clippy::unused_async, reason = "it will look into the store")]
-    pub async fn authenticate(&self, _token: &str) -> Result<Requester> {
-        Err(Error::UnknownToken { soft_logout: false })
+    /// [`crate::Error::InvalidParam`]: an impossible setting.
+    pub fn start(
+        store: Store,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        chance: Arc<Chance>,
+        key: ServerKey,
+    ) -> Result<Self> {
+        let accounts = Accounts::new(
+            store.clone(),
+            clock.clone(),
+            chance.clone(),
+            settings.accounts,
+        )?;
+        let notifier = Arc::new(Notifier::new(store.clone()));
+        store.subscribe(notifier.clone());
+        let context = Arc::new(Context {
+            server_name: settings.server_name,
+            default_room_version: settings.default_room_version,
+            metas: RoomMetas::new(store.clone()),
+            events: Events::new(store.clone()),
+            states: States::new(store.clone()),
+            typing: Typing::new(clock.clone(), notifier.clone()),
+            key: Arc::new(key),
+            notifier,
+            chance,
+            clock,
+            store,
+        });
+        Ok(Self {
+            rooms: Rooms::new(context.clone()),
+            context,
+            accounts,
+        })
+    }
+
+    /// The accounts of this server.
+    #[must_use]
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// The name of this server.
+    #[must_use]
+    pub fn server_name(&self) -> &ruma::ServerName {
+        &self.context.server_name
+    }
+
+    /// The version of rooms whose creator names none.
+    #[must_use]
+    pub fn default_room_version(&self) -> &RoomVersionId {
+        &self.context.default_room_version
+    }
+
+    /// Whose request it is that carries an access token. No query if the token was used lately.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::authenticate`].
+    pub async fn authenticate(&self, token: &str) -> Result<Requester> {
+        self.accounts.authenticate(token).await
+    }
+
+    /// A room that this server knows.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`]: it knows none with this id.
+    pub async fn room(&self, id: &RoomId) -> Result<RoomHandle> {
+        self.rooms.by_id(id).await
+    }
+
+    /// Creates a room; returns its id when it is on disk.
+    ///
+    /// # Errors
+    /// Those of [`create::create`].
+    pub async fn create_room(&self, by: &Requester, ask: CreateRoom) -> Result<OwnedRoomId> {
+        create::create(&self.context, by, ask).await
+    }
+
+    /// The rooms that the user is in, by the age of their rows.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn joined_rooms(&self, by: &Requester) -> Result<Vec<OwnedRoomId>> {
+        let joined = [Membership::Join];
+        let rows = members::of_user(self.context.store.reader(), &by.user_id, &joined).await?;
+        let rows: Vec<_> = rows.into_iter().map(|member| member.room).collect();
+        let metas = self.context.metas.by_rows(&rows).await?;
+        Ok(metas.iter().map(|meta| meta.id.clone()).collect())
+    }
+
+    /// The room that an alias of this server leads to.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`]: nowhere.
+    pub async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<OwnedRoomId> {
+        self.rooms.resolve_alias(alias).await
+    }
+
+    /// Makes an alias of this server for a room.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidParam`], [`crate::Error::AliasExists`], [`crate::Error::NotFound`],
+    /// [`crate::Error::Forbidden`]: the user is not in the room.
+    pub async fn create_alias(
+        &self,
+        by: &Requester,
+        alias: &OwnedRoomAliasId,
+        room: &RoomId,
+    ) -> Result<()> {
+        self.rooms.create_alias(by, alias, room).await
+    }
+
+    /// Removes an alias, from the room's canonical alias event as well.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`], [`crate::Error::Forbidden`].
+    pub async fn delete_alias(&self, by: &Requester, alias: &RoomAliasId) -> Result<()> {
+        self.rooms.delete_alias(by, alias).await
+    }
+
+    /// What changed for a user since a token; waits for it if need be. Dropping the future ends the wait.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidParam`]: the token is not one of this server's.
+    pub async fn sync(&self, by: &Requester, ask: &SyncAsk) -> Result<Response> {
+        sync::sync(&self.rooms, by, ask).await
+    }
+
+    /// Brings a user's name and picture into the member events of their rooms. It may run twice.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn spread_profile(&self, user: &UserId) -> Result<()> {
+        self.rooms.spread_profile(user).await
+    }
+
+    /// Takes a user out of every room, of invites and of knocks. It may run twice.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn leave_all(&self, user: &UserId) -> Result<()> {
+        self.rooms.leave_all(user).await
+    }
+
+    /// Stops showing as typing whose time is over. Never returns; to be run in the background.
+    pub async fn expire_typing(&self) {
+        /// How late somebody may be shown as typing at most.
+        const TICK: Duration = Duration::from_millis(250);
+        loop {
+            self.context.typing.expire();
+            tokio::time::sleep(TICK).await;
+        }
     }
 }

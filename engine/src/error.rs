@@ -56,8 +56,8 @@ pub enum Error {
     #[error("forbidden: {0}")]
     Forbidden(String),
     /// The authorization rules of the room refuse the event.
-    #[error("the rules of the room refuse it: {0}")]
-    Denied(String),
+    #[error("the rules of the room refuse it")]
+    Denied(#[from] spec::auth::Denied),
     /// The access token is unknown, revoked or expired. After a soft logout the client keeps its keys.
     #[error("the access token is unknown")]
     UnknownToken {
@@ -138,21 +138,8 @@ pub enum Error {
     },
     /// The store failed; the cause is for the log, not for the asker.
     #[error("the store failed")]
-    Store(String),
+    Store(#[from] storage::Error),
     /// An invariant of ours was broken, or the server is stopping.
     #[error("internal: {0}")]
     Internal(String),
-}
-
-impl From<storage::Error> for Error {
-    fn from(error: storage::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        Self::Store(text)
-    }
 }

@@ -5,17 +5,42 @@
 
 pub mod account;
 pub mod account_data;
+mod alias;
 pub mod chance;
 mod clock;
+mod context;
 mod engine;
 mod error;
+mod events;
 mod filter;
+mod notifier;
 pub mod profile;
+mod read;
+mod receipts;
+mod render;
 mod requester;
+mod room;
+mod room_meta;
+mod rooms;
+mod states;
+mod sync;
+mod typing;
 
 pub use self::{
     clock::Clock,
-    engine::Engine,
+    engine::{Engine, Settings},
     error::{Error, Result, Subject},
+    read::{
+        ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
+    },
+    receipts::ReceiptThread,
     requester::Requester,
+    room::{
+        create::{CreateRoom, InitialState, Preset},
+        membership::Target,
+        redact::Redact,
+        send::{Send, SetState},
+    },
+    rooms::RoomHandle,
+    sync::SyncAsk,
 };

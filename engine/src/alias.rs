@@ -1,0 +1,227 @@
+//! Room aliases: client-server API, "Room aliases".
+
+use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, ServerName};
+use spec::{
+    auth::Power,
+    event::Draft,
+    json::{Object, Value},
+};
+use storage::{Plain, Write, aliases};
+
+use crate::{
+    Error, Requester, Result, Subject,
+    room::Room,
+    rooms::{RoomHandle, Rooms},
+};
+
+/// The alias of this server with a local part.
+///
+/// # Errors
+/// [`Error::InvalidParam`]: it has white space, a colon or a NUL, or is too long.
+pub(crate) fn local(server_name: &ServerName, localpart: &str) -> Result<OwnedRoomAliasId> {
+    let invalid = |why: &str| {
+        Err(Error::InvalidParam(format!(
+            "#{localpart}:{server_name} is no room alias: {why}"
+        )))
+    };
+    if localpart.is_empty() {
+        return invalid("the part before the colon is empty");
+    }
+    if localpart.contains(|c: char| c.is_whitespace() || c == ':' || c == '\0' || c == '#') {
+        return invalid("spaces, colons and # are not allowed before the colon");
+    }
+    match RoomAliasId::parse(format!("#{localpart}:{server_name}")) {
+        Ok(alias) => Ok(alias),
+        Err(error) => invalid(&error.to_string()),
+    }
+}
+
+impl Rooms {
+    /// The room that an alias of this server leads to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: nowhere, or it is of another server.
+    pub(crate) async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<OwnedRoomId> {
+        let found = aliases::one(self.context.store.reader(), alias).await?;
+        let found = found.ok_or(Error::NotFound(Subject::Alias))?;
+        Ok(self.context.metas.by_row(found.room).await?.id.clone())
+    }
+
+    /// Makes an alias of this server for a room.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParam`]: it is malformed or of another server. [`Error::AliasExists`]: it leads somewhere.
+    /// [`Error::NotFound`]: no such room. [`Error::Forbidden`]: the user is not in it.
+    pub(crate) async fn create_alias(
+        &self,
+        by: &Requester,
+        alias: &RoomAliasId,
+        room: &RoomId,
+    ) -> Result<()> {
+        let server_name = &self.context.server_name;
+        if alias.server_name() != server_name {
+            return Err(Error::InvalidParam(format!(
+                "This server makes aliases that end in :{server_name} only"
+            )));
+        }
+        let alias = local(server_name, alias.alias())?;
+        let room = self.by_id(room).await?;
+        room.require_joined(by).await?;
+        if aliases::one(self.context.store.reader(), &alias)
+            .await?
+            .is_some()
+        {
+            return Err(Error::AliasExists);
+        }
+        let plain = Plain::Alias {
+            alias,
+            room: room.meta.row,
+            creator: by.user_id.clone(),
+        };
+        match self.context.store.write(Write::plain(vec![plain])).await {
+            Err(storage::Error::Conflict(_)) => Err(Error::AliasExists),
+            written => Ok(written.map(|_| ())?),
+        }
+    }
+
+    /// Removes an alias; where it is the room's canonical one and the user may change that, from there as well.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no such alias. [`Error::Forbidden`]: the user neither made it nor may set the room's
+    /// canonical alias nor administers this server.
+    pub(crate) async fn delete_alias(&self, by: &Requester, alias: &RoomAliasId) -> Result<()> {
+        let found = aliases::one(self.context.store.reader(), alias).await?;
+        let found = found.ok_or(Error::NotFound(Subject::Alias))?;
+        let room = self.by_row(found.room).await?;
+        let sender = by.user_id.clone();
+        let may_set_canonical = room
+            .run(move |room| Box::pin(async move { room.may_set_canonical_alias(&sender).await }))
+            .await?;
+        if found.creator != by.user_id.as_str() && !by.admin && !may_set_canonical {
+            return Err(Error::Forbidden(
+                "Only who made an alias, or may set the room's main one, removes it".to_owned(),
+            ));
+        }
+        let plain = Plain::AliasDelete {
+            alias: alias.to_owned(),
+        };
+        self.context.store.write(Write::plain(vec![plain])).await?;
+        if may_set_canonical {
+            let (sender, alias) = (by.user_id.clone(), alias.to_owned());
+            let changed = room
+                .run(move |room| {
+                    Box::pin(async move { room.drop_canonical_alias(sender, &alias).await })
+                })
+                .await?;
+            if let Some(pending) = changed {
+                pending.wait().await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl RoomHandle {
+    /// The aliases of this server that lead to the room.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user may read nothing of the room.
+    pub async fn aliases(&self, by: &Requester) -> Result<Vec<OwnedRoomAliasId>> {
+        self.access(by).await?;
+        let stored = aliases::of_room(self.context.store.reader(), self.meta.row).await?;
+        Ok(stored
+            .into_iter()
+            .filter_map(|stored| RoomAliasId::parse(stored.alias).ok())
+            .collect())
+    }
+
+    /// Aliases that a canonical alias event newly names must lead to this room.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParam`]: one is malformed. [`Error::BadAlias`]: one does not lead here.
+    pub(crate) async fn check_canonical_alias(&self, content: &Object) -> Result<()> {
+        let old = match self.state_key("m.room.canonical_alias", "").await? {
+            Some(key) => self.current_state().await?.get(&key).copied(),
+            None => None,
+        };
+        let old = match old {
+            Some(row) => named(
+                self.context
+                    .events
+                    .get(&self.context.metas, row)
+                    .await?
+                    .event
+                    .content(),
+            ),
+            None => Vec::new(),
+        };
+        for text in named(content) {
+            if old.contains(&text) {
+                continue;
+            }
+            let alias = RoomAliasId::parse(&text).map_err(|error| {
+                Error::InvalidParam(format!("{text} is no room alias: {error}"))
+            })?;
+            let found = aliases::one(self.context.store.reader(), &alias).await?;
+            if found.is_none_or(|found| found.room != self.meta.row) {
+                return Err(Error::BadAlias(format!(
+                    "{alias} does not lead to this room"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Room {
+    async fn may_set_canonical_alias(&self, user: &ruma::UserId) -> Result<bool> {
+        let joined = self.membership(user).await?.as_deref() == Some("join");
+        let levels = self.power_levels()?;
+        let needed = Power::Level(levels.for_event("m.room.canonical_alias", true));
+        Ok(joined && levels.user(user.as_str()) >= needed)
+    }
+
+    /// Rewrites the canonical alias event without `alias`, if it names it.
+    async fn drop_canonical_alias(
+        &mut self,
+        sender: ruma::OwnedUserId,
+        alias: &RoomAliasId,
+    ) -> Result<Option<crate::room::Pending>> {
+        let Some(current) = self.state_event("m.room.canonical_alias", "").await? else {
+            return Ok(None);
+        };
+        let mut content = current.event.content().clone();
+        if content.get("alias").and_then(Value::as_str) == Some(alias.as_str()) {
+            content.remove("alias");
+        }
+        if let Some(Value::Array(others)) = content.get_mut("alt_aliases") {
+            others.retain(|other| other.as_str() != Some(alias.as_str()));
+        }
+        if content == *current.event.content() {
+            return Ok(None);
+        }
+        let draft = Draft {
+            room_id: Some(self.meta.id.clone()),
+            sender,
+            event_type: "m.room.canonical_alias".to_owned(),
+            state_key: Some(String::new()),
+            content,
+            redacts: None,
+        };
+        self.append(draft, None).await?;
+        Ok(Some(self.commit().await))
+    }
+}
+
+/// All aliases that a canonical alias event names.
+fn named(content: &Object) -> Vec<String> {
+    let main = content.get("alias").and_then(Value::as_str);
+    let others = content
+        .get("alt_aliases")
+        .and_then(Value::as_array)
+        .unwrap_or_default();
+    main.into_iter()
+        .chain(others.iter().filter_map(Value::as_str))
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,15 @@
+//! Reading a room: what a user may see of it, and when.
+
+pub(crate) mod access;
+mod context;
+mod event;
+mod members;
+mod messages;
+mod state;
+pub(crate) mod view;
+
+pub use self::{
+    context::{ContextAsk, EventContext},
+    members::{JoinedMember, MembersAsk},
+    messages::{Direction, MessagesAsk, MessagesPage},
+};

@@ -1,0 +1,169 @@
+//! What a user may read of a room as a whole: client-server API, "Room history visibility" and the room state endpoints.
+
+use storage::{
+    EventRow, Position,
+    members::{self, Membership},
+};
+
+use crate::{Error, Requester, Result, events::KnownEvent, rooms::RoomHandle, states::StateMap};
+
+/// How a user stands to a room that they may read something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// They are in it.
+    Joined,
+    /// They were in it, and see it as it was when they left.
+    Departed {
+        /// The event by which they left.
+        event: EventRow,
+        /// Where that is.
+        position: Position,
+    },
+    /// Its history is open to the world.
+    Peeking,
+}
+
+impl Access {
+    /// The last position that the user may see anything of.
+    pub(crate) fn horizon(self) -> Position {
+        match self {
+            Self::Departed { position, .. } => position,
+            Self::Joined | Self::Peeking => Position::MAX,
+        }
+    }
+}
+
+impl RoomHandle {
+    /// How the user stands to the room.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: they may read nothing of it.
+    pub(crate) async fn access(&self, by: &Requester) -> Result<Access> {
+        let member = members::one(self.context.store.reader(), self.meta.row, &by.user_id).await?;
+        if let Some(member) = member
+            && !member.forgotten
+        {
+            if member.membership == Membership::Join {
+                return Ok(Access::Joined);
+            }
+            if matches!(member.membership, Membership::Leave | Membership::Ban)
+                && self.was_joined(member.event).await?
+            {
+                return Ok(Access::Departed {
+                    event: member.event,
+                    position: member.position,
+                });
+            }
+        }
+        if self.is_world_readable().await? {
+            return Ok(Access::Peeking);
+        }
+        Err(Error::Forbidden("You are not in this room".to_owned()))
+    }
+
+    /// The same, for those only who are in the room now.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: they are not.
+    pub(crate) async fn require_joined(&self, by: &Requester) -> Result<()> {
+        let member = members::one(self.context.store.reader(), self.meta.row, &by.user_id).await?;
+        match member {
+            Some(member) if member.membership == Membership::Join => Ok(()),
+            _ => Err(Error::Forbidden("You are not in this room".to_owned())),
+        }
+    }
+
+    /// The room's current state.
+    pub(crate) async fn current_state(&self) -> Result<StateMap> {
+        let stored = storage::rooms::by_row(self.context.store.reader(), self.meta.row).await?;
+        self.context
+            .states
+            .get(stored.and_then(|stored| stored.snapshot))
+            .await
+    }
+
+    /// The state that the user may see: the current one, or that at their departure.
+    pub(crate) async fn visible_state(&self, access: Access) -> Result<StateMap> {
+        match access {
+            Access::Departed { event, .. } => {
+                let departure = self.context.events.get(&self.context.metas, event).await?;
+                self.state_after(&departure).await
+            }
+            Access::Joined | Access::Peeking => self.current_state().await,
+        }
+    }
+
+    /// The state that results from `event`.
+    pub(crate) async fn state_after(&self, known: &KnownEvent) -> Result<StateMap> {
+        let before = self.context.states.get(known.snapshot).await?;
+        let Some(state_key) = known.event.state_key() else {
+            return Ok(before);
+        };
+        let key = self.state_key(known.event.event_type(), state_key).await?;
+        Ok(match key {
+            Some(key) => before.update(key, known.row),
+            None => before,
+        })
+    }
+
+    /// The row of a type and state key; `None` if no event ever had it.
+    pub(crate) async fn state_key(
+        &self,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Option<storage::StateKeyRow>> {
+        let found = self
+            .context
+            .store
+            .state_keys()
+            .find(&[(event_type, state_key)])
+            .await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    /// Whether the user was joined before the membership that `event` gave them. An invite that was rejected, or a ban of
+    /// a stranger, opens nothing.
+    async fn was_joined(&self, event: EventRow) -> Result<bool> {
+        /// Bans, unbans and kicks in a row that are looked through.
+        const STEPS_MAX: usize = 16;
+        let mut known = self.context.events.get(&self.context.metas, event).await?;
+        for _ in 0..STEPS_MAX {
+            let Some(replaced) = known.replaces else {
+                return Ok(false);
+            };
+            known = self
+                .context
+                .events
+                .get(&self.context.metas, replaced)
+                .await?;
+            match known
+                .event
+                .content()
+                .get("membership")
+                .and_then(|value| value.as_str())
+            {
+                Some("join") => return Ok(true),
+                Some("leave" | "ban") => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_world_readable(&self) -> Result<bool> {
+        let Some(key) = self.state_key("m.room.history_visibility", "").await? else {
+            return Ok(false);
+        };
+        let state = self.current_state().await?;
+        let Some(row) = state.get(&key) else {
+            return Ok(false);
+        };
+        let known = self.context.events.get(&self.context.metas, *row).await?;
+        let value = known
+            .event
+            .content()
+            .get("history_visibility")
+            .and_then(|value| value.as_str());
+        Ok(value == Some("world_readable"))
+    }
+}

@@ -1,0 +1,157 @@
+//! What surrounds an event: client-server API, `GET /rooms/{roomId}/context/{eventId}`.
+
+use std::collections::BTreeSet;
+
+use ruma::{
+    OwnedEventId,
+    api::client::filter::RoomEventFilter,
+    events::{AnyStateEvent, AnyTimelineEvent},
+    serde::Raw,
+};
+use storage::{EventRow, Limit, Position, events};
+
+use super::view::{Seen, View};
+use crate::{
+    Error, Requester, Result, Subject,
+    events::Placed,
+    render::Shape,
+    rooms::RoomHandle,
+    sync::{filter, token::PageToken},
+};
+
+/// How many surrounding events one answer may hold.
+const LIMIT_MAX: usize = 1_000;
+
+/// How much of the surroundings to read.
+#[derive(Clone, Debug)]
+pub struct ContextAsk {
+    /// Of which event.
+    pub event_id: OwnedEventId,
+    /// How many events at most, before and after together.
+    pub limit: u16,
+    /// Which of them; the event itself always comes.
+    pub filter: RoomEventFilter,
+}
+
+/// An event and its surroundings.
+#[derive(Clone, Debug)]
+pub struct EventContext {
+    /// The event.
+    pub event: Raw<AnyTimelineEvent>,
+    /// What came before, newest first.
+    pub events_before: Vec<Raw<AnyTimelineEvent>>,
+    /// What came after, oldest first.
+    pub events_after: Vec<Raw<AnyTimelineEvent>>,
+    /// A token for paging back from the oldest.
+    pub start: String,
+    /// A token for paging on from the newest.
+    pub end: String,
+    /// The state at the last event of all.
+    pub state: Vec<Raw<AnyStateEvent>>,
+}
+
+impl RoomHandle {
+    /// An event with what came before and after it, without what the user may not see.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: the room has no such event, or the user may not see it. [`Error::Forbidden`]: they may read
+    /// nothing of the room.
+    pub async fn context(&self, by: &Requester, ask: ContextAsk) -> Result<EventContext> {
+        let access = self.access(by).await?;
+        let not_found = || Error::NotFound(Subject::Event);
+        let placed = self.placed(&ask.event_id).await?.ok_or_else(not_found)?;
+        let at = placed.position;
+        let mut view = View::new(self, by, access).await?;
+        let event = view
+            .filter(vec![placed])
+            .await?
+            .pop()
+            .ok_or_else(not_found)?;
+        let limit = usize::from(ask.limit).min(LIMIT_MAX);
+        // The odd one goes to what came after, as in Synapse.
+        let (before, after) = (limit / 2, limit - limit / 2);
+        let db = self.context.store.reader();
+        let page = Limit::from(before);
+        let stored = events::page_back(db, self.meta.row, Position::MIN, at, page).await?;
+        let before = self
+            .surroundings(&mut view, stored, before, &ask.filter)
+            .await?;
+        let page = Limit::from(after);
+        let stored = events::page_forward(db, self.meta.row, at, Position::MAX, page).await?;
+        let mut after = self
+            .surroundings(&mut view, stored, after, &ask.filter)
+            .await?;
+        after.retain(|seen| seen.placed.position <= access.horizon());
+        let oldest = before.last().map_or(at, |seen| seen.placed.position);
+        let newest = after.last().map_or(at, |seen| seen.placed.position);
+        let rows = self
+            .context_state(&event, &before, &after, &ask.filter)
+            .await?;
+        Ok(EventContext {
+            start: PageToken(Position(oldest.get() - 1)).to_string(),
+            end: PageToken(newest).to_string(),
+            event: view.render(&event, Shape::Whole).await?,
+            events_before: view.render_all(&before, Shape::Whole).await?,
+            events_after: view.render_all(&after, Shape::Whole).await?,
+            state: self.render_state(by, &rows).await?,
+        })
+    }
+
+    async fn surroundings(
+        &self,
+        view: &mut View<'_>,
+        mut stored: Vec<events::StoredEvent>,
+        at_most: usize,
+        wanted: &RoomEventFilter,
+    ) -> Result<Vec<Seen>> {
+        // A stored page has one row at least.
+        stored.truncate(at_most);
+        let mut placed: Vec<Placed> = self
+            .context
+            .events
+            .place(&self.context.metas, stored)
+            .await?;
+        placed.retain(|placed| filter::allows_event(wanted, &placed.event));
+        view.filter(placed).await
+    }
+
+    /// The state at the last event; with lazy loading, of the members only those who speak.
+    async fn context_state(
+        &self,
+        event: &Seen,
+        before: &[Seen],
+        after: &[Seen],
+        wanted: &RoomEventFilter,
+    ) -> Result<Vec<EventRow>> {
+        let last = after.last().unwrap_or(event);
+        let state = self.state_after(&last.placed).await?;
+        let all: Vec<EventRow> = state.values().copied().collect();
+        let senders: BTreeSet<_> = before
+            .iter()
+            .chain(after)
+            .chain([event])
+            .map(|seen| seen.placed.event.sender().to_owned())
+            .collect();
+        let speaking: BTreeSet<EventRow> = self
+            .member_rows(&state, &senders)
+            .await?
+            .into_iter()
+            .collect();
+        let lazy = !wanted.lazy_load_options.is_disabled();
+        let mut rows = Vec::with_capacity(all.len());
+        for known in self
+            .context
+            .events
+            .get_many(&self.context.metas, &all)
+            .await?
+        {
+            let member = known.event.event_type() == "m.room.member";
+            if filter::allows_event(wanted, &known.event)
+                && !(lazy && member && !speaking.contains(&known.row))
+            {
+                rows.push(known.row);
+            }
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,76 @@
+//! State: client-server API, `GET /rooms/{roomId}/state` and below.
+
+use std::sync::Arc;
+
+use ruma::{events::AnyStateEvent, serde::Raw};
+use storage::EventRow;
+
+use super::view::render_for;
+use crate::{
+    Error, Requester, Result, Subject, events::KnownEvent, render::Shape, rooms::RoomHandle,
+};
+
+impl RoomHandle {
+    /// The whole state: the current one for members, that of their departure for those who left.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user may read nothing of the room.
+    pub async fn state(&self, by: &Requester) -> Result<Vec<Raw<AnyStateEvent>>> {
+        let access = self.access(by).await?;
+        let rows: Vec<EventRow> = self
+            .visible_state(access)
+            .await?
+            .values()
+            .copied()
+            .collect();
+        self.render_state(by, &rows).await
+    }
+
+    /// One state event.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user may read nothing of the room. [`Error::NotFound`]: there is none of that type and
+    /// key.
+    pub async fn state_event(
+        &self,
+        by: &Requester,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Raw<AnyStateEvent>> {
+        let known = self.find_state(by, event_type, state_key).await?;
+        render_for(self, by, &known, None, Shape::Whole).await
+    }
+
+    async fn find_state(
+        &self,
+        by: &Requester,
+        event_type: &str,
+        state_key: &str,
+    ) -> Result<Arc<KnownEvent>> {
+        let access = self.access(by).await?;
+        let state = self.visible_state(access).await?;
+        let key = self.state_key(event_type, state_key).await?;
+        let row = key
+            .and_then(|key| state.get(&key).copied())
+            .ok_or(Error::NotFound(Subject::State))?;
+        self.context.events.get(&self.context.metas, row).await
+    }
+
+    /// State events for a reader, in the order of `rows`.
+    pub(crate) async fn render_state<T>(
+        &self,
+        by: &Requester,
+        rows: &[EventRow],
+    ) -> Result<Vec<Raw<T>>> {
+        let mut rendered = Vec::with_capacity(rows.len());
+        for known in self
+            .context
+            .events
+            .get_many(&self.context.metas, rows)
+            .await?
+        {
+            rendered.push(render_for(self, by, &known, None, Shape::Whole).await?);
+        }
+        Ok(rendered)
+    }
+}

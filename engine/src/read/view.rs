@@ -1,0 +1,200 @@
+//! One reader's view of a room's events: which they may see, and what the server adds for them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ruma::serde::Raw;
+use spec::{
+    auth::Membership,
+    json::Object,
+    visibility::{self, HistoryVisibility, Moment},
+};
+use storage::{SnapshotRow, StateKeyRow};
+
+use super::access::Access;
+use crate::{
+    Requester, Result,
+    events::{KnownEvent, Placed},
+    render::{self, Shape, Unsigned},
+    rooms::RoomHandle,
+    states::StateMap,
+};
+
+/// A reader of a room. It remembers what it has learned of the states that it met, most events share one.
+pub(crate) struct View<'a> {
+    room: &'a RoomHandle,
+    reader: &'a Requester,
+    access: Access,
+    visibility_key: Option<StateKeyRow>,
+    member_key: Option<StateKeyRow>,
+    met: HashMap<Option<SnapshotRow>, Moment>,
+}
+
+/// An event that the reader may see.
+pub(crate) struct Seen {
+    pub(crate) placed: Placed,
+    /// The reader's membership at the event, its own effect included.
+    pub(crate) membership: Membership,
+}
+
+impl<'a> View<'a> {
+    pub(crate) async fn new(
+        room: &'a RoomHandle,
+        reader: &'a Requester,
+        access: Access,
+    ) -> Result<Self> {
+        let pairs = [
+            ("m.room.history_visibility", ""),
+            ("m.room.member", reader.user_id.as_str()),
+        ];
+        let keys = room.context.store.state_keys().find(&pairs).await?;
+        let met = HashMap::new();
+        Ok(Self {
+            room,
+            reader,
+            access,
+            visibility_key: keys[0],
+            member_key: keys[1],
+            met,
+        })
+    }
+
+    /// Those of `events` that the reader may see, in the same order.
+    pub(crate) async fn filter(&mut self, events: Vec<Placed>) -> Result<Vec<Seen>> {
+        let mut seen = Vec::with_capacity(events.len());
+        for placed in events {
+            if let Some(membership) = self.sees(&placed).await? {
+                seen.push(Seen { placed, membership });
+            }
+        }
+        Ok(seen)
+    }
+
+    /// The reader's membership at an event that they may see; `None` when they may not.
+    async fn sees(&mut self, placed: &Placed) -> Result<Option<Membership>> {
+        let before = self.standing(placed).await?;
+        let joined_later = match self.access {
+            Access::Joined => true,
+            Access::Departed { position, .. } => placed.position <= position,
+            Access::Peeking => false,
+        };
+        let user = self.reader.user_id.as_str();
+        let own = placed.event.is("m.room.member", user);
+        let moment = Moment {
+            joined_later,
+            ..before
+        };
+        let after = if own {
+            Membership::of(Some(&placed.event))
+        } else {
+            before.membership
+        };
+        Ok((own || visibility::may_see(&placed.event, user, moment)).then_some(after))
+    }
+
+    /// Visibility and membership before an event.
+    async fn standing(&mut self, known: &KnownEvent) -> Result<Moment> {
+        if let Some(standing) = self.met.get(&known.snapshot) {
+            return Ok(*standing);
+        }
+        let state = self.room.context.states.get(known.snapshot).await?;
+        let visibility = self.content(&state, self.visibility_key).await?;
+        let member = self.content(&state, self.member_key).await?;
+        let standing = Moment {
+            visibility: HistoryVisibility::of(
+                visibility.as_ref().map(|known| known.event.as_ref()),
+            ),
+            membership: Membership::of(member.as_ref().map(|known| known.event.as_ref())),
+            joined_later: false,
+        };
+        self.met.insert(known.snapshot, standing);
+        Ok(standing)
+    }
+
+    async fn content(
+        &self,
+        state: &StateMap,
+        key: Option<StateKeyRow>,
+    ) -> Result<Option<Arc<KnownEvent>>> {
+        let Some(row) = key.and_then(|key| state.get(&key)) else {
+            return Ok(None);
+        };
+        Ok(Some(
+            self.room
+                .context
+                .events
+                .get(&self.room.context.metas, *row)
+                .await?,
+        ))
+    }
+
+    /// The event in the form for this reader.
+    pub(crate) async fn render<T>(&self, seen: &Seen, shape: Shape) -> Result<Raw<T>> {
+        render_for(
+            self.room,
+            self.reader,
+            &seen.placed.known,
+            Some(seen.membership),
+            shape,
+        )
+        .await
+    }
+
+    /// The events in the form for this reader, in the same order.
+    pub(crate) async fn render_all<T>(&self, seen: &[Seen], shape: Shape) -> Result<Vec<Raw<T>>> {
+        let mut rendered = Vec::with_capacity(seen.len());
+        for event in seen {
+            rendered.push(self.render(event, shape).await?);
+        }
+        Ok(rendered)
+    }
+}
+
+/// An event for a reader who is known to be allowed to see it. `membership` is theirs at the event, for events of the
+/// timeline.
+pub(crate) async fn render_for<T>(
+    room: &RoomHandle,
+    reader: &Requester,
+    known: &KnownEvent,
+    membership: Option<Membership>,
+    shape: Shape,
+) -> Result<Raw<T>> {
+    let context = &room.context;
+    let mut unsigned = Unsigned {
+        age: context
+            .clock
+            .now_ms()
+            .saturating_sub(known.event.origin_server_ts())
+            .max(0),
+        membership: membership.map(Membership::as_str),
+        ..Unsigned::default()
+    };
+    let replaced = match known.replaces {
+        Some(row) => Some(context.events.get(&context.metas, row).await?),
+        None => None,
+    };
+    if let Some(replaced) = &replaced {
+        unsigned.prev_content = Some(replaced.event.content());
+        unsigned.prev_sender = Some(replaced.event.sender());
+        unsigned.replaces_state = Some(replaced.event.id());
+    }
+    if let Some(row) = known.redacted_by {
+        let redaction = context.events.get(&context.metas, row).await?;
+        let raw: Raw<Object> = render::client_event(&redaction.event, shape, &Unsigned::default());
+        unsigned.redacted_because = Some(raw.into_json());
+    }
+    if let Some(txn) = &known.txn
+        && known.event.sender() == reader.user_id
+        && reader
+            .device_id
+            .as_ref()
+            .is_some_and(|device| device.as_str() == txn.device)
+    {
+        unsigned.transaction_id = Some(&txn.id);
+    }
+    let own = known.event.state_key() == Some(reader.user_id.as_str());
+    if let Some(received) = known.event.unsigned().filter(|_| own) {
+        unsigned.invite_room_state = received.get("invite_room_state");
+        unsigned.knock_room_state = received.get("knock_room_state");
+    }
+    Ok(render::client_event(&known.event, shape, &unsigned))
+}

@@ -1,0 +1,180 @@
+//! How far people have read: client-server API, "Receipts" and "Fully read markers".
+
+use ruma::{EventId, OwnedEventId};
+use serde_json::json;
+use storage::{
+    Logged, Position, Write, events, receipts,
+    write::{NewAccountData, NewReceipt},
+};
+
+use crate::{Error, Requester, Result, rooms::RoomHandle};
+
+/// To which thread a receipt belongs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptThread {
+    /// To none: it speaks of the whole room.
+    #[default]
+    Unthreaded,
+    /// To the main timeline.
+    Main,
+    /// To the thread with this root.
+    Thread(OwnedEventId),
+}
+
+impl ReceiptThread {
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Unthreaded => "",
+            Self::Main => "main",
+            Self::Thread(root) => root.as_str(),
+        }
+    }
+}
+
+/// The account data that holds the marker of all that was read.
+const FULLY_READ: &str = "m.fully_read";
+
+impl RoomHandle {
+    /// Says that the user has read up to an event. One that lies before what they have read already changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user is not in the room. [`Error::InvalidParam`]: there is no such kind of receipt.
+    pub async fn set_receipt(
+        &self,
+        by: &Requester,
+        kind: &str,
+        event_id: &EventId,
+        thread: ReceiptThread,
+    ) -> Result<()> {
+        self.require_joined(by).await?;
+        let write = match kind {
+            FULLY_READ if thread != ReceiptThread::Unthreaded => {
+                return Err(Error::InvalidParam(
+                    "m.fully_read belongs to no thread: leave `thread_id` out".to_owned(),
+                ));
+            }
+            FULLY_READ => vec![self.fully_read(by, event_id)],
+            "m.read" | "m.read.private" => self
+                .receipt(by, kind, event_id, &thread)
+                .await?
+                .into_iter()
+                .collect(),
+            other => {
+                return Err(Error::InvalidParam(format!(
+                    "There is no receipt type {other}: it is m.read, m.read.private or m.fully_read"
+                )));
+            }
+        };
+        self.write_logged(write).await
+    }
+
+    /// Sets the marker of all that was read and, in the same write, receipts.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user is not in the room.
+    pub async fn set_read_markers(
+        &self,
+        by: &Requester,
+        fully_read: Option<OwnedEventId>,
+        read: Option<OwnedEventId>,
+        read_private: Option<OwnedEventId>,
+    ) -> Result<()> {
+        self.require_joined(by).await?;
+        let mut logged = Vec::new();
+        logged.extend(fully_read.map(|event_id| self.fully_read(by, &event_id)));
+        for (kind, event_id) in [("m.read", read), ("m.read.private", read_private)] {
+            if let Some(event_id) = event_id {
+                logged.extend(
+                    self.receipt(by, kind, &event_id, &ReceiptThread::Unthreaded)
+                        .await?,
+                );
+            }
+        }
+        self.write_logged(logged).await
+    }
+
+    fn fully_read(&self, by: &Requester, event_id: &EventId) -> Logged {
+        Logged::AccountData(NewAccountData {
+            user_id: by.user_id.clone(),
+            room: Some(self.meta.row),
+            event_type: FULLY_READ.to_owned(),
+            content: json!({ "event_id": event_id }).to_string(),
+        })
+    }
+
+    /// The receipt, unless the user has read further already.
+    async fn receipt(
+        &self,
+        by: &Requester,
+        kind: &str,
+        event_id: &EventId,
+        thread: &ReceiptThread,
+    ) -> Result<Option<Logged>> {
+        let db = self.context.store.reader();
+        let earlier = receipts::of_user(db, self.meta.row, &by.user_id).await?;
+        let same = |earlier: &receipts::StoredReceipt| {
+            earlier.kind == kind && earlier.thread_id == thread.as_str()
+        };
+        if let Some(earlier) = earlier.into_iter().find(same)
+            && let Ok(earlier) = EventId::parse(earlier.event_id)
+        {
+            let (old, new) = (
+                self.position_of(&earlier).await?,
+                self.position_of(event_id).await?,
+            );
+            if new.is_some() && new <= old {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Logged::Receipt(NewReceipt {
+            room: self.meta.row,
+            room_id: self.meta.id.clone(),
+            user_id: by.user_id.clone(),
+            kind: kind.to_owned(),
+            thread_id: thread.as_str().to_owned(),
+            event_id: event_id.to_owned(),
+            ts: self.context.clock.now_ms(),
+        })))
+    }
+
+    /// Where an event of this room stands; `None` for one that the room does not have.
+    async fn position_of(&self, event_id: &EventId) -> Result<Option<Position>> {
+        let stored = events::by_id(self.context.store.reader(), event_id).await?;
+        Ok(stored
+            .filter(|stored| stored.room == self.meta.row)
+            .and_then(|stored| stored.position))
+    }
+
+    async fn write_logged(&self, logged: Vec<Logged>) -> Result<()> {
+        if !logged.is_empty() {
+            self.context
+                .store
+                .write(Write {
+                    logged,
+                    ..Write::default()
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Shows the user as typing for a while; `None`: no longer.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user is not in the room.
+    pub async fn set_typing(
+        &self,
+        by: &Requester,
+        timeout: Option<std::time::Duration>,
+    ) -> Result<()> {
+        self.require_joined(by).await?;
+        match timeout {
+            Some(timeout) => self
+                .context
+                .typing
+                .start(self.meta.row, &by.user_id, timeout),
+            None => self.context.typing.stop(self.meta.row, &by.user_id),
+        }
+        Ok(())
+    }
+}

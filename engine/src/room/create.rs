@@ -1,0 +1,382 @@
+//! Creating a room: client-server API, "Creation".
+//!
+//! All first events of a room are one write, so that nobody ever sees a half-built room.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
+use spec::{
+    event::Draft,
+    json::{Object, Value},
+    object,
+    room_version::{Creator, RoomIds, RoomVersion},
+};
+use storage::{Plain, aliases, write::NewRoom};
+
+use super::{Room, membership::invite_content, profile::member_fields};
+use crate::{Error, Requester, Result, context::Context, room_meta::RoomMeta};
+
+/// A room to be created.
+#[derive(Clone, Debug, Default)]
+pub struct CreateRoom {
+    /// Its version; the server's default if none is named.
+    pub room_version: Option<String>,
+    /// What to begin with; by default as the visibility suggests.
+    pub preset: Option<Preset>,
+    /// Whether the directory lists it.
+    pub published: bool,
+    /// The local part of its first alias.
+    pub alias_localpart: Option<String>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its topic.
+    pub topic: Option<String>,
+    /// Whom to invite.
+    pub invite: Vec<OwnedUserId>,
+    /// Whether the invites say that it is a direct chat.
+    pub is_direct: bool,
+    /// State to be set after the preset's.
+    pub initial_state: Vec<InitialState>,
+    /// What to add to the content of the create event.
+    pub creation_content: Object,
+    /// Top-level keys that replace those of the generated power levels.
+    pub power_level_content_override: Object,
+}
+
+/// One event of the initial state.
+#[derive(Clone, Debug)]
+pub struct InitialState {
+    /// Its type.
+    pub event_type: String,
+    /// Its state key.
+    pub state_key: String,
+    /// Its content.
+    pub content: Object,
+}
+
+/// A named set of first settings: client-server API, `preset` of `createRoom`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// By invitation; history for all members; guests may join.
+    Private,
+    /// The same, and those who are invited have the creator's power.
+    TrustedPrivate,
+    /// Open to everybody; history for all members; no guests.
+    Public,
+}
+
+/// Creates a room; returns its id when it is on disk.
+///
+/// An invite that is refused does not undo the room.
+///
+/// # Errors
+/// [`Error::UnsupportedRoomVersion`], [`Error::RoomInUse`]: the alias is taken, [`Error::InvalidRoomState`]: an event of
+/// the first state is refused, [`Error::InvalidParam`]: the alias or the power levels.
+pub(crate) async fn create(
+    context: &Arc<Context>,
+    by: &Requester,
+    ask: CreateRoom,
+) -> Result<OwnedRoomId> {
+    let id = ask
+        .room_version
+        .as_deref()
+        .unwrap_or(context.default_room_version.as_str());
+    let version =
+        RoomVersion::get(id).ok_or_else(|| Error::UnsupportedRoomVersion(id.to_owned()))?;
+    let plan = Plan::new(context, version, by, ask)?;
+    if let Some(alias) = &plan.alias
+        && aliases::one(context.store.reader(), alias).await?.is_some()
+    {
+        return Err(Error::RoomInUse);
+    }
+    let mut room = plan.found(context).await?;
+    plan.furnish(&mut room).await?;
+    plan.invite(&mut room).await?;
+    let room_id = room.meta.id.clone();
+    room.commit()
+        .await
+        .wait()
+        .await
+        .map_err(|error| match error {
+            // The one row that can collide: somebody else was given the alias meanwhile.
+            Error::Store(storage::Error::Conflict(_)) => Error::RoomInUse,
+            error => error,
+        })?;
+    Ok(room_id)
+}
+
+/// What is going to be created, with all defaults filled in.
+struct Plan {
+    by: Requester,
+    version: &'static RoomVersion,
+    preset: Preset,
+    alias: Option<OwnedRoomAliasId>,
+    ask: CreateRoom,
+}
+
+impl Plan {
+    fn new(
+        context: &Context,
+        version: &'static RoomVersion,
+        by: &Requester,
+        ask: CreateRoom,
+    ) -> Result<Self> {
+        let preset = ask.preset.unwrap_or(if ask.published {
+            Preset::Public
+        } else {
+            Preset::Private
+        });
+        let alias = ask
+            .alias_localpart
+            .as_deref()
+            .map(|localpart| crate::alias::local(&context.server_name, localpart))
+            .transpose()?;
+        Ok(Self {
+            by: by.clone(),
+            version,
+            preset,
+            alias,
+            ask,
+        })
+    }
+
+    /// The room with its first two events: the create event and the creator's join.
+    async fn found(&self, context: &Arc<Context>) -> Result<Room> {
+        let server_name = &context.server_name;
+        // From version 12 on the id follows from the create event; the room borrows one until it has that.
+        let borrowed = RoomId::new_v1(server_name);
+        let row = context.store.ids().next_room();
+        let meta = RoomMeta {
+            row,
+            id: borrowed.clone(),
+            version: self.version,
+        };
+        let mut room = Room::empty(context.clone(), Arc::new(meta));
+        let room_id = (self.version.room_ids == RoomIds::Chosen).then_some(borrowed);
+        let create = Draft {
+            room_id,
+            sender: self.by.user_id.clone(),
+            event_type: "m.room.create".to_owned(),
+            state_key: Some(String::new()),
+            content: self.create_content()?,
+            redacts: None,
+        };
+        let create = room.append(create, None).await.map_err(first_state)?;
+        let id = create.event.room_id().to_owned();
+        room.meta = Arc::new(RoomMeta {
+            row,
+            id: id.clone(),
+            version: self.version,
+        });
+        room.also(Plain::Room(NewRoom {
+            row,
+            room_id: id,
+            version: self.version.id().to_owned(),
+            creator: self.by.user_id.clone(),
+            published: self.ask.published,
+        }));
+        let mut content = member_fields(context, &self.by.user_id).await?;
+        content.insert("membership".to_owned(), Value::from("join"));
+        let join = self.state(&room, "m.room.member", self.by.user_id.as_str(), content);
+        room.append(join, None).await.map_err(first_state)?;
+        Ok(room)
+    }
+
+    /// Power levels, alias, the preset's state, the initial state, name and topic, in the order of the specification.
+    async fn furnish(&self, room: &mut Room) -> Result<()> {
+        let levels = self.power_levels()?;
+        let mut events = vec![("m.room.power_levels", "", levels)];
+        if let Some(alias) = &self.alias {
+            events.push((
+                "m.room.canonical_alias",
+                "",
+                object! { "alias" => alias.as_str() },
+            ));
+            room.also(Plain::Alias {
+                alias: alias.clone(),
+                room: room.meta.row,
+                creator: self.by.user_id.clone(),
+            });
+        }
+        let (join_rule, guest_access) = match self.preset {
+            Preset::Private | Preset::TrustedPrivate => ("invite", "can_join"),
+            Preset::Public => ("public", "forbidden"),
+        };
+        let preset = [
+            ("m.room.join_rules", "join_rule", join_rule),
+            ("m.room.history_visibility", "history_visibility", "shared"),
+            ("m.room.guest_access", "guest_access", guest_access),
+        ];
+        for (event_type, key, value) in preset {
+            if !self.is_initial(event_type) {
+                events.push((event_type, "", object! { key => value }));
+            }
+        }
+        for state in &self.ask.initial_state {
+            let named = (state.event_type == "m.room.name" && self.ask.name.is_some())
+                || (state.event_type == "m.room.topic" && self.ask.topic.is_some());
+            if !(named && state.state_key.is_empty()) {
+                events.push((&state.event_type, &state.state_key, state.content.clone()));
+            }
+        }
+        if let Some(name) = &self.ask.name {
+            events.push(("m.room.name", "", object! { "name" => name.as_str() }));
+        }
+        if let Some(topic) = &self.ask.topic {
+            events.push(("m.room.topic", "", topic_content(topic)));
+        }
+        for (event_type, state_key, content) in events {
+            let draft = self.state(room, event_type, state_key, content);
+            room.append(draft, None).await.map_err(first_state)?;
+        }
+        Ok(())
+    }
+
+    /// Invites whom the asker named. One that is refused is left out.
+    async fn invite(&self, room: &mut Room) -> Result<()> {
+        let targets: BTreeSet<&OwnedUserId> = self.ask.invite.iter().collect();
+        for target in targets {
+            let content = match invite_content(&room.context, target, self.ask.is_direct).await {
+                Ok(mut content) => {
+                    content.insert("membership".to_owned(), Value::from("invite"));
+                    content
+                }
+                Err(Error::Store(error)) => return Err(Error::Store(error)),
+                Err(error) => {
+                    tracing::info!(%target, %error, "a new room's invite is left out");
+                    continue;
+                }
+            };
+            let draft = self.state(room, "m.room.member", target.as_str(), content);
+            match room.append(draft, None).await {
+                Ok(_) => {}
+                Err(Error::Denied(error)) => {
+                    tracing::info!(%target, %error, "a new room's invite is left out")
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, room: &Room, event_type: &str, state_key: &str, content: Object) -> Draft {
+        Draft {
+            room_id: Some(room.meta.id.clone()),
+            sender: self.by.user_id.clone(),
+            event_type: event_type.to_owned(),
+            state_key: Some(state_key.to_owned()),
+            content,
+            redacts: None,
+        }
+    }
+
+    fn is_initial(&self, event_type: &str) -> bool {
+        let states = &self.ask.initial_state;
+        states
+            .iter()
+            .any(|state| state.event_type == event_type && state.state_key.is_empty())
+    }
+
+    /// The content of the create event. What the server decides replaces what the client wrote.
+    fn create_content(&self) -> Result<Object> {
+        let mut content = self.ask.creation_content.clone();
+        content.remove("creator");
+        content.insert("room_version".to_owned(), Value::from(self.version.id()));
+        if self.version.auth.creator == Creator::Content {
+            content.insert("creator".to_owned(), Value::from(self.by.user_id.as_str()));
+        }
+        if self.version.auth.privileged_creators && self.preset == Preset::TrustedPrivate {
+            let mut creators: BTreeSet<String> =
+                additional_creators(&content).map(str::to_owned).collect();
+            creators.extend(self.ask.invite.iter().map(ToString::to_string));
+            creators.remove(self.by.user_id.as_str());
+            if !creators.is_empty() {
+                let creators = creators.into_iter().map(Value::from).collect();
+                content.insert("additional_creators".to_owned(), Value::Array(creators));
+            }
+        }
+        Ok(content)
+    }
+
+    /// The first power levels: all levels spelt out, then what the asker overrides.
+    fn power_levels(&self) -> Result<Object> {
+        let privileged = self.version.auth.privileged_creators;
+        let creator = self.by.user_id.as_str();
+        let mut users = Object::new();
+        if !privileged {
+            users.insert(creator.to_owned(), Value::from(100));
+            if self.preset == Preset::TrustedPrivate {
+                users.extend(
+                    self.ask
+                        .invite
+                        .iter()
+                        .map(|user| (user.to_string(), Value::from(100))),
+                );
+            }
+        }
+        let invite = if self.preset == Preset::Public { 50 } else { 0 };
+        let mut levels = object! {
+            "ban" => 50,
+            "events" => object! {
+                "m.room.avatar" => 50,
+                "m.room.canonical_alias" => 50,
+                "m.room.encryption" => 100,
+                "m.room.history_visibility" => 100,
+                "m.room.name" => 50,
+                "m.room.power_levels" => 100,
+                "m.room.server_acl" => 100,
+                "m.room.tombstone" => if privileged { 150 } else { 100 },
+            },
+            "events_default" => 0,
+            "invite" => invite,
+            "kick" => 50,
+            "redact" => 50,
+            "state_default" => 50,
+            "users" => users,
+            "users_default" => 0,
+        };
+        levels.extend(self.ask.power_level_content_override.clone());
+        let Some(Value::Object(users)) = levels.get_mut("users") else {
+            return Err(Error::InvalidParam(
+                "`users` in the power levels must be an object".to_owned(),
+            ));
+        };
+        if privileged {
+            let content = self.create_content()?;
+            let mut creators = additional_creators(&content).chain([creator]);
+            if let Some(named) = creators.find(|creator| users.contains_key(*creator)) {
+                return Err(Error::InvalidParam(format!(
+                    "{named} is a creator of the room: creators have all power and are not listed in `users`"
+                )));
+            }
+        } else {
+            // Otherwise nobody could ever change the room again.
+            users.entry(creator.to_owned()).or_insert(Value::from(100));
+        }
+        Ok(levels)
+    }
+}
+
+fn additional_creators(content: &Object) -> impl Iterator<Item = &str> {
+    let list = content
+        .get("additional_creators")
+        .and_then(Value::as_array)
+        .unwrap_or_default();
+    list.iter().filter_map(Value::as_str)
+}
+
+/// `m.room.topic` with its plain-text block: client-server API, "m.room.topic".
+fn topic_content(topic: &str) -> Object {
+    let text = Value::Array(vec![Value::Object(
+        object! { "body" => topic, "mimetype" => "text/plain" },
+    )]);
+    object! { "m.topic" => object! { "m.text" => text }, "topic" => topic }
+}
+
+/// A refusal while the room is being made is the fault of what was asked for.
+fn first_state(error: Error) -> Error {
+    match error {
+        Error::Denied(denied) => Error::InvalidRoomState(denied.to_string()),
+        error => error,
+    }
+}

@@ -1,0 +1,296 @@
+//! Joining, inviting, leaving, removing: client-server API, "Room membership".
+
+use ruma::{OwnedEventId, OwnedUserId, UserId};
+use spec::{
+    event::Draft,
+    json::{Object, Value},
+    object,
+};
+use storage::{
+    Plain, Write,
+    members::{self, Membership},
+};
+
+use super::{Room, profile::member_fields, send::Sent};
+use crate::{
+    Error, Requester, Result,
+    context::Context,
+    rooms::{RoomHandle, Rooms},
+};
+
+/// A change of somebody's membership by a moderator.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Whose membership.
+    pub user_id: OwnedUserId,
+    /// Why, for all to read.
+    pub reason: Option<String>,
+}
+
+/// What a moderator does to somebody's membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Kick,
+    Ban,
+    Unban,
+}
+
+impl RoomHandle {
+    /// Joins the room with the user's profile; `extra` goes into the content of the member event. Joining again does
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]: the join rule or a ban.
+    pub async fn join(
+        &self,
+        by: &Requester,
+        reason: Option<String>,
+        extra: Object,
+    ) -> Result<OwnedEventId> {
+        let mut content = member_fields(&self.context, &by.user_id).await?;
+        content.extend(extra);
+        let draft = self.member_draft(by, &by.user_id, "join", reason, content);
+        self.run(move |room| Box::pin(async move { room.join(draft).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+
+    /// Invites a user of this server.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]: the inviter may not, or the target is joined or banned.
+    pub async fn invite(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
+        let content = self.invite_content(&target.user_id, false).await?;
+        let draft = self.member_draft(by, &target.user_id, "invite", target.reason, content);
+        self.run(move |room| Box::pin(async move { room.send(draft, None).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+
+    /// Leaves the room, rejects an invite, or takes a knock back. Leaving again does nothing.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]: the user has no membership to give up.
+    pub async fn leave(&self, by: &Requester, reason: Option<String>) -> Result<OwnedEventId> {
+        let draft = self.member_draft(by, &by.user_id, "leave", reason, Object::new());
+        self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+
+    /// Removes a user who is joined, invited or knocking.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: they are none of these. [`Error::Denied`]: the power levels.
+    pub async fn kick(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
+        self.moderate(by, target, Verb::Kick).await
+    }
+
+    /// Bans a user, whatever they are in the room.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]: the power levels.
+    pub async fn ban(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
+        self.moderate(by, target, Verb::Ban).await
+    }
+
+    /// Lifts a ban.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user is not banned. [`Error::Denied`]: the power levels.
+    pub async fn unban(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
+        self.moderate(by, target, Verb::Unban).await
+    }
+
+    /// Wants to see nothing of the room any more, its history included.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: the user is still in the room, invited to it or knocking.
+    pub async fn forget(&self, by: &Requester) -> Result<()> {
+        let db = self.context.store.reader();
+        let Some(member) = members::one(db, self.meta.row, &by.user_id).await? else {
+            return Ok(());
+        };
+        if !matches!(member.membership, Membership::Leave | Membership::Ban) {
+            return Err(Error::Refused(
+                "You are still in the room: leave it before you forget it".to_owned(),
+            ));
+        }
+        let forgotten = Plain::Forgotten {
+            room: self.meta.row,
+            user_id: by.user_id.clone(),
+        };
+        self.context
+            .store
+            .write(Write::plain(vec![forgotten]))
+            .await?;
+        Ok(())
+    }
+
+    /// A member event that a client has written itself: the rules of the verb that it amounts to.
+    pub(super) async fn set_member(
+        &self,
+        by: &Requester,
+        state_key: &str,
+        content: Object,
+    ) -> Result<OwnedEventId> {
+        let target = UserId::parse(state_key).map_err(|error| {
+            Error::InvalidParam(format!(
+                "The state key of a member event is a user id: {error}"
+            ))
+        })?;
+        let draft = self.draft(
+            by,
+            "m.room.member".to_owned(),
+            Some(target.to_string()),
+            content,
+        );
+        self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+
+    async fn moderate(&self, by: &Requester, target: Target, verb: Verb) -> Result<OwnedEventId> {
+        let membership = if verb == Verb::Ban { "ban" } else { "leave" };
+        let draft = self.member_draft(
+            by,
+            &target.user_id,
+            membership,
+            target.reason,
+            Object::new(),
+        );
+        self.run(move |room| {
+            Box::pin(async move { room.moderate(draft, target.user_id, verb).await })
+        })
+        .await?
+        .on_disk()
+        .await
+    }
+
+    /// The content of an invite, without membership and reason.
+    async fn invite_content(&self, target: &UserId, is_direct: bool) -> Result<Object> {
+        invite_content(&self.context, target, is_direct).await
+    }
+
+    fn member_draft(
+        &self,
+        by: &Requester,
+        target: &UserId,
+        membership: &str,
+        reason: Option<String>,
+        mut content: Object,
+    ) -> Draft {
+        content.insert("membership".to_owned(), Value::from(membership));
+        if let Some(reason) = reason {
+            content.insert("reason".to_owned(), Value::from(reason));
+        }
+        self.draft(
+            by,
+            "m.room.member".to_owned(),
+            Some(target.to_string()),
+            content,
+        )
+    }
+}
+
+/// The content of an invite of `target`, without membership and reason: their profile.
+///
+/// # Errors
+/// [`Error::Refused`]: they are of another server, and this one does not federate yet.
+pub(super) async fn invite_content(
+    context: &Context,
+    target: &UserId,
+    is_direct: bool,
+) -> Result<Object> {
+    if target.server_name() != context.server_name {
+        return Err(Error::Refused(format!(
+            "{target} is of another server, and this server does not talk to others yet"
+        )));
+    }
+    let mut content = member_fields(context, target).await?;
+    if is_direct {
+        content.insert("is_direct".to_owned(), Value::from(true));
+    }
+    Ok(content)
+}
+
+impl Rooms {
+    /// Takes a user out of every room: leaves, rejects invites and takes knocks back.
+    pub(crate) async fn leave_all(&self, user: &UserId) -> Result<()> {
+        let present = [Membership::Join, Membership::Invite, Membership::Knock];
+        let rooms = members::of_user(self.context.store.reader(), user, &present).await?;
+        for member in rooms {
+            let room = self.by_row(member.room).await?;
+            let content = object! { "membership" => "leave" };
+            let user = user.to_owned();
+            let sent = room
+                .run(move |room| {
+                    Box::pin(async move {
+                        let draft = room.member_draft(&user, &user, content);
+                        room.set_state(draft).await
+                    })
+                })
+                .await;
+            match sent {
+                Ok(sent) => drop(sent.on_disk().await?),
+                // Somebody else has removed them meanwhile.
+                Err(Error::Denied(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Room {
+    /// A member event of `target` by `sender`.
+    pub(super) fn member_draft(&self, sender: &UserId, target: &UserId, content: Object) -> Draft {
+        Draft {
+            room_id: Some(self.meta.id.clone()),
+            sender: sender.to_owned(),
+            event_type: "m.room.member".to_owned(),
+            state_key: Some(target.to_string()),
+            content,
+            redacts: None,
+        }
+    }
+
+    /// Joins; nothing happens for somebody who is joined already.
+    async fn join(&mut self, draft: Draft) -> Result<Sent> {
+        let current = self
+            .state_event("m.room.member", draft.sender.as_str())
+            .await?;
+        if let Some(current) = current
+            && current
+                .event
+                .content()
+                .get("membership")
+                .and_then(Value::as_str)
+                == Some("join")
+        {
+            let pending = Some(self.flushed().await);
+            return Ok(Sent {
+                event_id: current.event.id().to_owned(),
+                pending,
+            });
+        }
+        self.send(draft, None).await
+    }
+
+    async fn moderate(&mut self, draft: Draft, target: OwnedUserId, verb: Verb) -> Result<Sent> {
+        let membership = self.membership(&target).await?;
+        let present = matches!(membership.as_deref(), Some("join" | "invite" | "knock"));
+        match verb {
+            Verb::Kick if !present => Err(Error::Forbidden(format!("{target} is not in the room"))),
+            Verb::Unban if membership.as_deref() != Some("ban") => {
+                Err(Error::Forbidden(format!("{target} is not banned")))
+            }
+            Verb::Ban => self.set_state(draft).await,
+            Verb::Kick | Verb::Unban => self.send(draft, None).await,
+        }
+    }
+}

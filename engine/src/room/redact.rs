@@ -1,0 +1,148 @@
+//! Redacting events: client-server API, "Redactions"; room versions, "Handling redactions".
+
+use std::sync::Arc;
+
+use ruma::{EventId, OwnedEventId, UserId};
+use spec::{
+    auth::Power,
+    event::Draft,
+    json::{Object, Value},
+};
+use storage::{Plain, events, write::Txn};
+
+use super::{Room, send::Sent};
+use crate::{Error, Requester, Result, events::KnownEvent, rooms::RoomHandle};
+
+/// A redaction to be sent.
+#[derive(Clone, Debug)]
+pub struct Redact {
+    /// The event to be emptied.
+    pub event_id: OwnedEventId,
+    /// Why, and whatever else the client wants to say: the content of the redaction.
+    pub content: Object,
+    /// The client's transaction id.
+    pub txn_id: Option<String>,
+}
+
+impl Redact {
+    /// From the content of an `m.room.redaction` that a client sends as an ordinary event.
+    pub(super) fn from_content(content: Object, txn_id: Option<String>) -> Result<Self> {
+        let target = content
+            .get("redacts")
+            .and_then(Value::as_str)
+            .ok_or_else(|| {
+                Error::MissingParam(
+                    "A redaction needs `redacts` with the event id in its content".to_owned(),
+                )
+            })?;
+        let event_id = EventId::parse(target).map_err(|error| {
+            Error::InvalidParam(format!("`redacts` is not an event id: {error}"))
+        })?;
+        Ok(Self {
+            event_id,
+            content,
+            txn_id,
+        })
+    }
+}
+
+impl RoomHandle {
+    /// Redacts one event; returns the id of the redaction when it is on disk.
+    ///
+    /// An event that this server does not have may be redacted too: the redaction applies when it arrives.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user neither sent the event nor has the redact level.
+    pub async fn redact(&self, by: &Requester, ask: Redact) -> Result<OwnedEventId> {
+        let Redact {
+            event_id,
+            mut content,
+            txn_id,
+        } = ask;
+        let txn = self.txn(by, format!("redact/{event_id}"), txn_id);
+        if let Some(earlier) = self.earlier(by, txn.as_ref()).await? {
+            return Ok(earlier);
+        }
+        // `seal` writes it where the room version wants it.
+        content.remove("redacts");
+        let mut draft = self.draft(by, "m.room.redaction".to_owned(), None, content);
+        draft.redacts = Some(event_id);
+        self.run(move |room| Box::pin(async move { room.redact(draft, txn).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+}
+
+impl Room {
+    async fn redact(&mut self, draft: Draft, txn: Option<Txn>) -> Result<Sent> {
+        if let Some(sent) = self.repeated(draft.sender.as_str(), txn.as_ref()).await {
+            return Ok(sent);
+        }
+        let target = match &draft.redacts {
+            // An event of this room that was built a moment ago is not stored yet: wait for it.
+            Some(event_id) => match self.redactable(event_id).await? {
+                None => {
+                    self.flushed().await.wait().await?;
+                    self.redactable(event_id).await?
+                }
+                found => found,
+            },
+            None => None,
+        };
+        if let Some(target) = &target
+            && target.event.sender() != draft.sender
+            && !self.may_redact_others(&draft.sender)?
+        {
+            return Err(Error::Forbidden(
+                "You may redact your own events only: your power level is below the room's redact level".to_owned(),
+            ));
+        }
+        let redaction = self.append(draft, txn).await?;
+        if let Some(target) = target {
+            self.apply_redaction(&target, &redaction);
+        }
+        let event_id = redaction.event.id().to_owned();
+        Ok(self.sent(&event_id).await)
+    }
+
+    /// The stored event of this room, if it has one that can still be redacted.
+    async fn redactable(&self, event_id: &EventId) -> Result<Option<Arc<KnownEvent>>> {
+        let stored = events::by_id(self.context.store.reader(), event_id).await?;
+        let Some(stored) = stored.filter(|stored| stored.room == self.meta.row) else {
+            return Ok(None);
+        };
+        Ok(Some(
+            self.context
+                .events
+                .get(&self.context.metas, stored.id)
+                .await?,
+        ))
+    }
+
+    fn may_redact_others(&self, user: &UserId) -> Result<bool> {
+        let levels = self.power_levels()?;
+        Ok(levels.user(user.as_str()) >= Power::Level(levels.redact()))
+    }
+
+    /// Empties `target`, in the store with the next commit and in memory at once.
+    fn apply_redaction(&mut self, target: &KnownEvent, redaction: &KnownEvent) {
+        if target.redacted_by.is_some() {
+            return;
+        }
+        let event = Arc::new(target.event.redacted(self.meta.version));
+        let json = event.to_json();
+        let emptied = KnownEvent {
+            redacted_by: Some(redaction.row),
+            json_bytes: json.len(),
+            event,
+            ..target.clone()
+        };
+        self.also(Plain::Redacted {
+            event: target.row,
+            by: redaction.row,
+            json,
+        });
+        self.context.events.put(Arc::new(emptied));
+    }
+}

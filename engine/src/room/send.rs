@@ -1,0 +1,190 @@
+//! Sending message events and state events: client-server API, "Sending events to a room".
+
+use ruma::{EventId, OwnedEventId};
+use spec::{event::Draft, json::Object};
+use storage::{events, write::Txn};
+
+use super::{Pending, Room, redact};
+use crate::{Error, Requester, Result, rooms::RoomHandle};
+
+/// A message event to be sent.
+#[derive(Clone, Debug)]
+pub struct Send {
+    /// Its type.
+    pub event_type: String,
+    /// Its content.
+    pub content: Object,
+    /// The client's transaction id, which makes a repeated request harmless.
+    pub txn_id: Option<String>,
+}
+
+/// A state event to be set.
+#[derive(Clone, Debug)]
+pub struct SetState {
+    /// Its type.
+    pub event_type: String,
+    /// Its state key.
+    pub state_key: String,
+    /// Its content.
+    pub content: Object,
+}
+
+/// An event that was built, and the write that it waits for.
+pub(crate) struct Sent {
+    pub(crate) event_id: OwnedEventId,
+    pub(crate) pending: Option<Pending>,
+}
+
+impl Sent {
+    /// The event's id, once it is on disk.
+    pub(crate) async fn on_disk(self) -> Result<OwnedEventId> {
+        if let Some(pending) = self.pending {
+            pending.wait().await?;
+        }
+        Ok(self.event_id)
+    }
+}
+
+impl RoomHandle {
+    /// Sends a message event; returns when it is on disk.
+    ///
+    /// A repeated `txn_id` of the same device, type and room gets the first answer, and nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]: the rules refuse it. [`Error::BadJson`]: the content is not what the room version allows.
+    /// [`Error::TooLarge`]: the event would be over 65,536 bytes.
+    pub async fn send(&self, by: &Requester, ask: Send) -> Result<OwnedEventId> {
+        if ask.event_type == "m.room.redaction" {
+            let ask = redact::Redact::from_content(ask.content, ask.txn_id)?;
+            return self.redact(by, ask).await;
+        }
+        refuse_create(&ask.event_type)?;
+        let scope = format!("send/{}", ask.event_type);
+        let txn = self.txn(by, scope, ask.txn_id);
+        if let Some(earlier) = self.earlier(by, txn.as_ref()).await? {
+            return Ok(earlier);
+        }
+        let draft = self.draft(by, ask.event_type, None, ask.content);
+        self.context.typing.stop(self.meta.row, &by.user_id);
+        self.run(move |room| Box::pin(async move { room.send(draft, txn).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+
+    /// Sets a state event; returns when it is on disk. Content that is current already makes no event.
+    ///
+    /// # Errors
+    /// Those of [`RoomHandle::send`], and for memberships those of the membership verbs.
+    pub async fn set_state(&self, by: &Requester, ask: SetState) -> Result<OwnedEventId> {
+        refuse_create(&ask.event_type)?;
+        if ask.event_type == "m.room.member" {
+            return self.set_member(by, &ask.state_key, ask.content).await;
+        }
+        if ask.event_type == "m.room.canonical_alias" {
+            self.check_canonical_alias(&ask.content).await?;
+        }
+        let draft = self.draft(by, ask.event_type, Some(ask.state_key), ask.content);
+        self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
+            .await?
+            .on_disk()
+            .await
+    }
+
+    /// A draft by `by` for this room.
+    pub(crate) fn draft(
+        &self,
+        by: &Requester,
+        event_type: String,
+        state_key: Option<String>,
+        content: Object,
+    ) -> Draft {
+        Draft {
+            room_id: Some(self.meta.id.clone()),
+            sender: by.user_id.clone(),
+            event_type,
+            state_key,
+            content,
+            redacts: None,
+        }
+    }
+
+    /// The transaction of a request; none without a device or an id.
+    pub(crate) fn txn(&self, by: &Requester, scope: String, id: Option<String>) -> Option<Txn> {
+        let device = by.device_id.as_ref()?.to_string();
+        Some(Txn {
+            device,
+            scope: format!("{}/{scope}", self.meta.row),
+            id: id?,
+        })
+    }
+
+    /// The event that an earlier request with the same transaction became.
+    pub(crate) async fn earlier(
+        &self,
+        by: &Requester,
+        txn: Option<&Txn>,
+    ) -> Result<Option<OwnedEventId>> {
+        let Some(txn) = txn else { return Ok(None) };
+        let stored = events::by_txn(self.context.store.reader(), &by.user_id, txn).await?;
+        stored
+            .map(|stored| stored.event_id())
+            .transpose()
+            .map_err(Error::from)
+    }
+}
+
+impl Room {
+    /// Appends and commits one event, unless its transaction has been seen.
+    pub(super) async fn send(&mut self, draft: Draft, txn: Option<Txn>) -> Result<Sent> {
+        if let Some(sent) = self.repeated(draft.sender.as_str(), txn.as_ref()).await {
+            return Ok(sent);
+        }
+        let event_id = self.append(draft, txn).await?.event.id().to_owned();
+        Ok(self.sent(&event_id).await)
+    }
+
+    /// The answer to a request that repeats one which may still be on its way to the disk.
+    pub(super) async fn repeated(&self, sender: &str, txn: Option<&Txn>) -> Option<Sent> {
+        let event_id = self.recent_sends.find(sender, txn?)?.clone();
+        Some(Sent {
+            event_id,
+            pending: Some(self.flushed().await),
+        })
+    }
+
+    /// Commits what was built, of which `event_id` is the answer.
+    pub(super) async fn sent(&mut self, event_id: &EventId) -> Sent {
+        Sent {
+            event_id: event_id.to_owned(),
+            pending: Some(self.commit().await),
+        }
+    }
+
+    /// Sets state. Content that the same sender has set already makes no event.
+    pub(super) async fn set_state(&mut self, draft: Draft) -> Result<Sent> {
+        let state_key = draft.state_key.as_deref().unwrap_or_default();
+        if let Some(current) = self.state_event(&draft.event_type, state_key).await?
+            && current.event.sender() == draft.sender
+            && *current.event.content() == draft.content
+        {
+            // It may have been built a moment ago.
+            let pending = Some(self.flushed().await);
+            return Ok(Sent {
+                event_id: current.event.id().to_owned(),
+                pending,
+            });
+        }
+        self.send(draft, None).await
+    }
+}
+
+/// Only creating a room makes its create event.
+fn refuse_create(event_type: &str) -> Result<()> {
+    if event_type == "m.room.create" {
+        return Err(Error::Refused(
+            "A room has one m.room.create event, from its creation".to_owned(),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! Sync: what changed for a user. Client-server API, "Syncing".
+//!
+//! One function answers every way of waiting: what a user must learn of (from, to]. It starts from what changed, in the
+//! notifier's memory or else in the log of the store, and builds only the rooms concerned.
+
+mod account_data;
+mod changes;
+mod ephemeral;
+pub(crate) mod filter;
+mod invited;
+mod joined;
+mod left;
+mod summary;
+pub(crate) mod token;
+
+use std::time::Duration;
+
+use ruma::api::client::{filter::FilterDefinition, sync::sync_events::v3::Response};
+use storage::{
+    Position, RoomRow,
+    members::{self, Membership},
+};
+use tokio::time::Instant;
+
+use self::{
+    changes::{Changes, OwnMembership},
+    token::SyncToken,
+};
+use crate::{Requester, Result, notifier::Glance, rooms::Rooms};
+
+/// The longest time that a sync waits.
+const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+
+/// What a client asks for.
+#[derive(Clone, Debug, Default)]
+pub struct SyncAsk {
+    /// Where the client is; `None` for everything.
+    pub since: Option<String>,
+    /// What it wants to see.
+    pub filter: FilterDefinition,
+    /// Whether to send the whole state of all rooms, changed or not.
+    pub full_state: bool,
+    /// Whether to send the state after the timeline instead of that before it.
+    pub use_state_after: bool,
+    /// How long to wait for news; at most two minutes.
+    pub timeout: Duration,
+}
+
+/// What all parts of one response are built from.
+struct Build<'a> {
+    rooms: &'a Rooms,
+    by: &'a Requester,
+    ask: &'a SyncAsk,
+    /// Where the client is; `None` for an initial sync.
+    from: Option<SyncToken>,
+    to: SyncToken,
+}
+
+/// Answers what changed since the token, waiting for it if need be. Dropping the future ends the wait.
+///
+/// # Errors
+/// [`crate::Error::InvalidParam`]: the token is not one of this server's.
+pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result<Response> {
+    let from = ask
+        .since
+        .as_deref()
+        .map(str::parse::<SyncToken>)
+        .transpose()?;
+    let deadline = Instant::now() + ask.timeout.min(TIMEOUT_MAX);
+    let mut follower = rooms.context.notifier.follow(&by.user_id).await?;
+    loop {
+        // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
+        let ephemeral = rooms.context.typing.counter();
+        let Glance { position, joined } = rooms.context.notifier.glance(&follower);
+        let to = SyncToken {
+            position,
+            ephemeral,
+        };
+        // A token from the future is from before a backup was put back: the client has all that there is.
+        let from = from.map(|from| SyncToken {
+            position: from.position.min(position),
+            ..from
+        });
+        let build = Build {
+            rooms,
+            by,
+            ask,
+            from,
+            to,
+        };
+        let response = match from {
+            Some(from) => build.incremental(from, &joined).await?,
+            None => build.initial(&joined).await?,
+        };
+        if from.is_none() || ask.full_state || has_news(&response) || Instant::now() >= deadline {
+            return Ok(response);
+        }
+        tokio::select! {
+            () = follower.rung() => {}
+            () = tokio::time::sleep_until(deadline) => return Ok(response),
+        }
+    }
+}
+
+fn has_news(response: &Response) -> bool {
+    !(response.rooms.is_empty()
+        && response.presence.is_empty()
+        && response.account_data.is_empty()
+        && response.to_device.is_empty()
+        && response.device_lists.is_empty())
+}
+
+impl Build<'_> {
+    /// Everything: all joined rooms, invites and knocks, and the left rooms if the filter wants them.
+    async fn initial(&self, joined: &imbl::HashSet<RoomRow>) -> Result<Response> {
+        let mut response = Response::new(self.to.to_string());
+        let rows: Vec<RoomRow> = joined.iter().copied().collect();
+        let extras = self.all_extras(&rows).await?;
+        for (row, extra) in rows.iter().zip(extras) {
+            let room = self.rooms.by_row(*row).await?;
+            if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
+                continue;
+            }
+            let built = self.entered_room(&room, extra).await?;
+            response.rooms.join.insert(room.meta.id.clone(), built);
+        }
+        let others = [
+            Membership::Invite,
+            Membership::Knock,
+            Membership::Leave,
+            Membership::Ban,
+        ];
+        let db = self.rooms.context.store.reader();
+        for member in members::of_user(db, &self.by.user_id, &others).await? {
+            if member.position > self.to.position {
+                continue;
+            }
+            self.not_joined(
+                &mut response,
+                &member.into(),
+                self.ask.filter.room.include_leave,
+            )
+            .await?;
+        }
+        response.account_data.events = self.global_account_data(None).await?;
+        Ok(response)
+    }
+
+    /// What changed after `from`.
+    async fn incremental(
+        &self,
+        from: SyncToken,
+        joined: &imbl::HashSet<RoomRow>,
+    ) -> Result<Response> {
+        let mut response = Response::new(self.to.to_string());
+        let mut changes = Changes::collect(self, from, joined).await?;
+        if self.ask.full_state {
+            for row in joined {
+                changes.rooms.entry(*row).or_default();
+            }
+        }
+        for (row, change) in changes.rooms {
+            if !joined.contains(&row) {
+                continue;
+            }
+            let room = self.rooms.by_row(row).await?;
+            if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
+                continue;
+            }
+            let entered = change.entered;
+            let built = if entered {
+                let extra = self.all_extras(&[row]).await?.remove(0);
+                self.entered_room(&room, extra).await?
+            } else {
+                self.changed_room(&room, from.position, change).await?
+            };
+            if entered || self.ask.full_state || !built.is_empty() {
+                response.rooms.join.insert(room.meta.id.clone(), built);
+            }
+        }
+        for member in changes.memberships {
+            if !joined.contains(&member.room) {
+                self.not_joined(&mut response, &member, true).await?;
+            }
+        }
+        response.account_data.events = self.global_account_data(Some(changes.account_data)).await?;
+        Ok(response)
+    }
+
+    /// Puts a room into the section that the user's membership says.
+    async fn not_joined(
+        &self,
+        response: &mut Response,
+        member: &OwnMembership,
+        leave: bool,
+    ) -> Result<()> {
+        let room = self.rooms.by_row(member.room).await?;
+        if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
+            return Ok(());
+        }
+        let id = room.meta.id.clone();
+        match member.membership {
+            Membership::Invite => {
+                response
+                    .rooms
+                    .invite
+                    .insert(id, self.invited_room(&room, member).await?);
+            }
+            Membership::Knock => {
+                response
+                    .rooms
+                    .knock
+                    .insert(id, self.knocked_room(&room, member).await?);
+            }
+            Membership::Leave | Membership::Ban if leave => {
+                if let Some(left) = self.left_room(&room, member).await? {
+                    response.rooms.leave.insert(id, left);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The position after which events are news to the client.
+    fn since(&self) -> Position {
+        self.from.map_or(Position::MIN, |from| from.position)
+    }
+}

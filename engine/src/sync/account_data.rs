@@ -1,0 +1,146 @@
+//! Account data, and what else a client gets of rooms that it knows nothing of.
+
+use std::collections::HashMap;
+
+use ruma::{
+    events::{AnyGlobalAccountDataEvent, AnyRoomAccountDataEvent},
+    serde::Raw,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use storage::{
+    Position, RoomRow,
+    account_data::{self, StoredAccountData},
+    receipts,
+    write::NewAccountData,
+};
+
+use super::{Build, ephemeral::Receipt, filter};
+use crate::{Error, Result, rooms::RoomHandle};
+
+/// One type of account data.
+#[derive(Clone, Debug)]
+pub(super) struct Datum {
+    event_type: String,
+    /// A JSON object.
+    content: String,
+}
+
+impl From<&NewAccountData> for Datum {
+    fn from(new: &NewAccountData) -> Self {
+        Self {
+            event_type: new.event_type.clone(),
+            content: new.content.clone(),
+        }
+    }
+}
+
+impl From<&StoredAccountData> for Datum {
+    fn from(stored: &StoredAccountData) -> Self {
+        Self {
+            event_type: stored.event_type.clone(),
+            content: stored.content.clone(),
+        }
+    }
+}
+
+/// What a room has besides its events.
+#[derive(Default)]
+pub(super) struct Extra {
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) account_data: Vec<Datum>,
+}
+
+impl Build<'_> {
+    /// All receipts and the user's account data of these rooms, in order. Two queries, however many rooms.
+    pub(super) async fn all_extras(&self, rooms: &[RoomRow]) -> Result<Vec<Extra>> {
+        let db = self.rooms.context.store.reader();
+        let mut extras: HashMap<RoomRow, Extra> = HashMap::new();
+        for receipt in receipts::since(db, rooms, Position::MIN, self.to.position).await? {
+            extras
+                .entry(receipt.room)
+                .or_default()
+                .receipts
+                .push(Receipt::from(&receipt));
+        }
+        for data in
+            account_data::since(db, &self.by.user_id, Position::MIN, self.to.position).await?
+        {
+            if let Some(room) = data.room() {
+                extras
+                    .entry(room)
+                    .or_default()
+                    .account_data
+                    .push(Datum::from(&data));
+            }
+        }
+        Ok(rooms
+            .iter()
+            .map(|room| extras.remove(room).unwrap_or_default())
+            .collect())
+    }
+
+    /// The user's global account data: what `changed`, or for `None` all of it.
+    pub(super) async fn global_account_data(
+        &self,
+        changed: Option<Vec<Datum>>,
+    ) -> Result<Vec<Raw<AnyGlobalAccountDataEvent>>> {
+        let data = match changed {
+            Some(changed) => newest(changed),
+            None => {
+                let db = self.rooms.context.store.reader();
+                let stored = account_data::of_room(db, &self.by.user_id, None).await?;
+                stored.iter().map(Datum::from).collect()
+            }
+        };
+        let wanted = &self.ask.filter.account_data;
+        data.into_iter()
+            .filter(|data| {
+                filter::allows_type(wanted.types.as_deref(), &wanted.not_types, &data.event_type)
+            })
+            .map(|data| raw(&data))
+            .collect()
+    }
+
+    /// The user's account data of a room.
+    pub(super) fn room_account_data(
+        &self,
+        room: &RoomHandle,
+        data: Vec<Datum>,
+    ) -> Result<Vec<Raw<AnyRoomAccountDataEvent>>> {
+        let wanted = &self.ask.filter.room.account_data;
+        newest(data)
+            .into_iter()
+            .filter(|data| filter::allows(wanted, &data.event_type, None, &room.meta.id))
+            .map(|data| raw(&data))
+            .collect()
+    }
+}
+
+/// Of each type the last one.
+fn newest(data: Vec<Datum>) -> Vec<Datum> {
+    let mut by_type = std::collections::BTreeMap::new();
+    for data in data {
+        by_type.insert(data.event_type.clone(), data);
+    }
+    by_type.into_values().collect()
+}
+
+fn raw<T>(data: &Datum) -> Result<Raw<T>> {
+    #[derive(Serialize)]
+    struct Event<'a> {
+        content: &'a RawValue,
+        #[serde(rename = "type")]
+        event_type: &'a str,
+    }
+    let broken =
+        |error: serde_json::Error| Error::Internal(format!("stored account data: {error}"));
+    let content: &RawValue = serde_json::from_str(&data.content).map_err(broken)?;
+    let event = Event {
+        content,
+        event_type: &data.event_type,
+    };
+    Ok(Raw::from_json(
+        serde_json::value::to_raw_value(&event).map_err(broken)?,
+    ))
+}

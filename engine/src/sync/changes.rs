@@ -1,0 +1,257 @@
+//! What changed for one user in (from, to]: from the notifier's memory, or from the log in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use storage::{
+    EventRow, Limit, Logged, Position, RoomRow, account_data, events,
+    members::{self, Membership},
+    receipts,
+    write::Outcome,
+};
+
+use super::{
+    Build,
+    account_data::Datum,
+    ephemeral::{PRIVATE, Receipt},
+    token::SyncToken,
+};
+use crate::{Result, events::Placed, rooms::RoomHandle};
+
+/// How many events of one room are read from the store before the timeline is called limited. More than any client
+/// asks for.
+const STORED_MAX: u64 = 200;
+
+/// What changed for one user.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) rooms: BTreeMap<RoomRow, RoomChange>,
+    /// The user's own memberships that are new, the newest of each room.
+    pub(super) memberships: Vec<OwnMembership>,
+    /// Global account data.
+    pub(super) account_data: Vec<Datum>,
+}
+
+/// What the user has become in a room.
+#[derive(Clone, Debug)]
+pub(super) struct OwnMembership {
+    pub(super) room: RoomRow,
+    pub(super) membership: Membership,
+    /// The event that says so, and where it stands.
+    pub(super) event: EventRow,
+    pub(super) position: Position,
+    /// Who sent it.
+    pub(super) sender: String,
+}
+
+impl From<members::Member> for OwnMembership {
+    fn from(member: members::Member) -> Self {
+        Self {
+            room: member.room,
+            membership: member.membership,
+            event: member.event,
+            position: member.position,
+            sender: member.sender,
+        }
+    }
+}
+
+/// What changed in one room.
+#[derive(Default)]
+pub(super) struct RoomChange {
+    /// Accepted events, oldest first.
+    pub(super) events: Vec<Placed>,
+    /// Whether there are older ones after `from` that are not among `events`.
+    pub(super) truncated: bool,
+    /// Whether the user came in since `from`, so that the client knows nothing of the room.
+    pub(super) entered: bool,
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) account_data: Vec<Datum>,
+    pub(super) typing: bool,
+}
+
+impl Changes {
+    /// Collects what changed after `from`. Reads no database as long as the memory reaches back to it.
+    pub(super) async fn collect(
+        build: &Build<'_>,
+        from: SyncToken,
+        joined: &imbl::HashSet<RoomRow>,
+    ) -> Result<Self> {
+        let relevant = |logged: &Logged| match logged {
+            Logged::Event(new) => {
+                joined.contains(&new.room)
+                    || new
+                        .membership
+                        .as_ref()
+                        .is_some_and(|new| new.user_id == build.by.user_id)
+            }
+            Logged::Receipt(new) => {
+                joined.contains(&new.room)
+                    && (new.kind != PRIVATE || new.user_id == build.by.user_id)
+            }
+            Logged::AccountData(new) => new.user_id == build.by.user_id,
+        };
+        let notifier = &build.rooms.context.notifier;
+        let mut changes = match notifier.recent(from.position, build.to.position, relevant) {
+            Some(recent) => Self::from_memory(build, recent).await?,
+            None => Self::from_store(build, from.position, joined).await?,
+        };
+        for room in build.rooms.context.typing.changed_since(from.ephemeral) {
+            if joined.contains(&room) {
+                changes.rooms.entry(room).or_default().typing = true;
+            }
+        }
+        Ok(changes)
+    }
+
+    async fn from_memory(
+        build: &Build<'_>,
+        recent: Vec<(Position, std::sync::Arc<Logged>)>,
+    ) -> Result<Self> {
+        let context = &build.rooms.context;
+        let mut changes = Self::default();
+        let mut memberships = BTreeMap::new();
+        for (position, logged) in recent {
+            match logged.as_ref() {
+                Logged::Event(new) => {
+                    let known = context.events.get(&context.metas, new.row).await?;
+                    let change = changes.rooms.entry(new.room).or_default();
+                    let own = new
+                        .membership
+                        .as_ref()
+                        .filter(|member| member.user_id == build.by.user_id);
+                    if let Some(own) = own {
+                        let was = match new.replaces {
+                            Some(row) => Some(context.events.get(&context.metas, row).await?),
+                            None => None,
+                        };
+                        let was_joined = was.is_some_and(|was| {
+                            was.event
+                                .content()
+                                .get("membership")
+                                .and_then(|value| value.as_str())
+                                == Some("join")
+                        });
+                        change.entered |= own.membership == Membership::Join && !was_joined;
+                        let own = OwnMembership {
+                            room: new.room,
+                            membership: own.membership,
+                            event: new.row,
+                            position,
+                            sender: own.sender.to_string(),
+                        };
+                        memberships.insert(new.room, own);
+                    }
+                    if known.outcome == Outcome::Accepted {
+                        change.events.push(Placed { position, known });
+                    }
+                }
+                Logged::Receipt(new) => {
+                    changes
+                        .rooms
+                        .entry(new.room)
+                        .or_default()
+                        .receipts
+                        .push(Receipt::from(new));
+                }
+                Logged::AccountData(new) => match new.room {
+                    Some(room) => changes
+                        .rooms
+                        .entry(room)
+                        .or_default()
+                        .account_data
+                        .push(Datum::from(new)),
+                    None => changes.account_data.push(Datum::from(new)),
+                },
+            }
+        }
+        changes.memberships = memberships.into_values().collect();
+        Ok(changes)
+    }
+
+    async fn from_store(
+        build: &Build<'_>,
+        from: Position,
+        joined: &imbl::HashSet<RoomRow>,
+    ) -> Result<Self> {
+        let context = &build.rooms.context;
+        let db = context.store.reader();
+        let to = build.to.position;
+        let memberships = members::changed_of_user(db, &build.by.user_id, from, to).await?;
+        let memberships = memberships.into_iter().map(OwnMembership::from).collect();
+        let mut changes = Self {
+            memberships,
+            ..Self::default()
+        };
+        let changed = events::changed_rooms(db, from, to).await?;
+        let rooms: BTreeSet<RoomRow> = changed
+            .into_iter()
+            .map(|(room, _)| room)
+            .filter(|room| joined.contains(room))
+            .collect();
+        for row in rooms {
+            let before = Position(to.get() + 1);
+            let stored = events::page_back(db, row, from, before, Limit::new(STORED_MAX)).await?;
+            let mut placed = context.events.place(&context.metas, stored).await?;
+            placed.reverse();
+            let change = changes.rooms.entry(row).or_default();
+            change.truncated = placed.len() as u64 == STORED_MAX;
+            change.events = placed;
+        }
+        for member in &changes.memberships {
+            if joined.contains(&member.room) {
+                let room = build.rooms.by_row(member.room).await?;
+                let entered = !was_joined_at(build, &room, from).await?;
+                changes.rooms.entry(member.room).or_default().entered = entered;
+            }
+        }
+        for new in receipts::changed(db, from, to).await? {
+            let own = new.user_id == build.by.user_id.as_str();
+            if joined.contains(&new.room) && (own || new.kind != PRIVATE) {
+                changes
+                    .rooms
+                    .entry(new.room)
+                    .or_default()
+                    .receipts
+                    .push(Receipt::from(&new));
+            }
+        }
+        for new in account_data::since(db, &build.by.user_id, from, to).await? {
+            match new.room() {
+                Some(room) => changes
+                    .rooms
+                    .entry(room)
+                    .or_default()
+                    .account_data
+                    .push(Datum::from(&new)),
+                None => changes.account_data.push(Datum::from(&new)),
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// Whether the user was joined at a position.
+async fn was_joined_at(build: &Build<'_>, room: &RoomHandle, at: Position) -> Result<bool> {
+    let Some(key) = room
+        .state_key("m.room.member", build.by.user_id.as_str())
+        .await?
+    else {
+        return Ok(false);
+    };
+    let state = room.state_at(at).await?;
+    let Some(row) = state.get(&key) else {
+        return Ok(false);
+    };
+    let known = build
+        .rooms
+        .context
+        .events
+        .get(&build.rooms.context.metas, *row)
+        .await?;
+    Ok(known
+        .event
+        .content()
+        .get("membership")
+        .and_then(|value| value.as_str())
+        == Some("join"))
+}

@@ -1,0 +1,109 @@
+//! A room that the user is no longer in: `rooms.leave`.
+
+use ruma::api::client::sync::sync_events::v3::{LeftRoom, State, StateEvents, Timeline};
+use spec::auth::Membership;
+use storage::Position;
+
+use super::{Build, changes::OwnMembership, joined::Window};
+use crate::{
+    Result,
+    events::Placed,
+    read::{
+        access::Access,
+        view::{Seen, View},
+    },
+    rooms::RoomHandle,
+};
+
+impl Build<'_> {
+    /// The room up to the user's departure, which is always shown; `None` if the client knows all of that.
+    ///
+    /// Of a room that the user was only invited to, the departure is all there is to see.
+    pub(super) async fn left_room(
+        &self,
+        room: &RoomHandle,
+        member: &OwnMembership,
+    ) -> Result<Option<LeftRoom>> {
+        if member.position <= self.since() {
+            return Ok(None);
+        }
+        let mut left = LeftRoom::new();
+        let known = room
+            .context
+            .events
+            .get(&room.context.metas, member.event)
+            .await?;
+        match room.access(self.by).await {
+            Ok(access @ Access::Departed { position, .. }) => {
+                let mut window = self.newest(room, access, position, self.since()).await?;
+                if !window.seen.iter().any(|seen| seen.placed.row == known.row)
+                    && self.timeline_takes(&known)
+                {
+                    let placed = Placed {
+                        position: member.position,
+                        known,
+                    };
+                    let mut view = View::new(room, self.by, access).await?;
+                    window.seen.extend(view.filter(vec![placed]).await?);
+                }
+                left.state = self.left_state(room, position, &window).await?;
+                left.timeline = self.timeline(room, window).await?;
+            }
+            Ok(_) | Err(crate::Error::Forbidden(_)) => {
+                let placed = Placed {
+                    position: member.position,
+                    known,
+                };
+                let seen = vec![Seen {
+                    placed,
+                    membership: Membership::parse(member.membership.as_str()),
+                }];
+                let start = Position(member.position.get() - 1);
+                let window = Window {
+                    seen,
+                    limited: false,
+                    start,
+                };
+                left.timeline = self.timeline(room, window).await?;
+                if self.ask.use_state_after {
+                    left.state = State::After(StateEvents::new());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        if left.timeline.events.is_empty() && left.state.is_empty() {
+            left.timeline = Timeline::new();
+        }
+        Ok(Some(left))
+    }
+
+    fn timeline_takes(&self, known: &crate::events::KnownEvent) -> bool {
+        super::filter::allows_event(&self.ask.filter.room.timeline, &known.event)
+            && self.ask.filter.room.timeline.limit != Some(0_u32.into())
+    }
+
+    /// The state section of a left room: nothing of what came after the departure.
+    async fn left_state(
+        &self,
+        room: &RoomHandle,
+        departed: Position,
+        window: &Window,
+    ) -> Result<State> {
+        let known_at = self.from.map(|from| from.position);
+        let limited = window.limited || window.seen.is_empty();
+        let at = match window.seen.first() {
+            _ if self.ask.use_state_after => departed,
+            Some(first) => Position(first.placed.position.get() - 1),
+            None => departed,
+        };
+        let rows = match known_at {
+            Some(_) if !limited && !self.ask.use_state_after => Vec::new(),
+            Some(from) => {
+                let (old, new) = (room.state_at(from).await?, room.state_at(at).await?);
+                super::joined::difference(&old, &new)
+            }
+            None => room.state_at(at).await?.values().copied().collect(),
+        };
+        self.state_section(room, &rows).await
+    }
+}
