@@ -11,7 +11,7 @@ use crate::server::Server;
 use crate::table::Table;
 use crate::{Arguments, Result};
 
-const INITIAL_RUNS: u64 = 5;
+const INITIAL_RUNS: usize = 5;
 const INCREMENTAL_RUNS: usize = 50;
 
 /// One user, who goes from the smallest to the largest number of rooms.
@@ -29,7 +29,7 @@ pub(crate) async fn measure(
             rooms.push(room);
         }
         let rooms_held = plural(count, "room");
-        let mut initial = initial(&mut person).await?;
+        let mut initial = initial(&mut person, count).await?;
         table.put(
             &format!("initial sync: {rooms_held}"),
             initial.percentiles(),
@@ -44,10 +44,11 @@ pub(crate) async fn measure(
 }
 
 /// Each with a filter of its own that changes nothing: Synapse answers an equal request from a cache.
-async fn initial(person: &mut Person) -> Result<Samples> {
+async fn initial(person: &mut Person, rooms: usize) -> Result<Samples> {
     let mut samples = Samples::default();
     for run in 0..INITIAL_RUNS {
-        let filter = json!({ "presence": { "limit": 100 + run } }).to_string();
+        let limit = 100 + rooms * INITIAL_RUNS + run;
+        let filter = json!({ "presence": { "limit": limit } }).to_string();
         let path = format!(
             "/_matrix/client/v3/sync?timeout=0&filter={}",
             escaped(&filter)
