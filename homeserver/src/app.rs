@@ -1,24 +1,35 @@
 //! The one place where the parts meet: configuration, store, engine, APIs, listeners.
 
 mod banner;
+mod listeners;
 mod ready;
+mod settings;
+mod tasks;
 
+use std::fs::DirBuilder;
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::web;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use actix_web::web::Data;
+use client_api::ClientApi;
+use engine::account::Accounts;
+use engine::chance::Chance;
+use engine::{Clock, Engine};
+use federation::Federation;
+use federation::keys::{KeysError, OwnKeys};
+use storage::Store;
+use tokio::time::timeout;
 use tracing::{info, warn};
 
+use self::listeners::{Apis, Listeners};
+use crate::clock::SystemClock;
 use crate::config::Config;
-use crate::http::{self, Configure, Listener};
+use crate::http;
 use crate::shutdown::Signals;
 use crate::supervise::Supervisor;
 use crate::web::Site;
@@ -27,10 +38,7 @@ use crate::{telemetry, tls};
 /// When the process ends at the latest after it was asked to stop.
 const STOP_DEADLINE: Duration = Duration::from_millis(4_800);
 
-/// How often measurements that only gather are folded together.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-
-/// Threads for work that blocks, beside the runtime's own: hashing passwords, reading files.
+/// Threads for work that blocks, beside the runtime's own: reading files, resolving names.
 const BLOCKING_THREADS_MAX: usize = 8;
 
 /// Why the server did not start, or did not stop cleanly.
@@ -45,6 +53,10 @@ pub(crate) enum Error {
         database: String,
         source: storage::Error,
     },
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("the engine does not start")]
+    Engine(#[from] engine::Error),
     #[error(transparent)]
     Tls(#[from] tls::Error),
     #[error(transparent)]
@@ -61,7 +73,7 @@ pub(crate) enum Error {
 ///
 /// # Errors
 /// See [`Error`]; all but the last of its variants are failures to start.
-pub(crate) fn run(config: Config, ready_file: Option<PathBuf>) -> Result<(), Error> {
+pub(crate) fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores())
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -69,34 +81,68 @@ pub(crate) fn run(config: Config, ready_file: Option<PathBuf>) -> Result<(), Err
         .enable_all()
         .build()
         .map_err(Error::Runtime)?;
-    let outcome = runtime.block_on(serve(&config, ready_file.as_deref()));
+    let outcome = runtime.block_on(serve(config, ready_file));
+    // Everything has been stopped in order; what is left has had its time.
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
 }
 
 async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), Error> {
     let mut signals = Signals::take().map_err(Error::Runtime)?;
-    create_data_dir(&config.server.data_dir)?;
+    let store = open_store(config).await?;
+    let outcome = serve_store(config, ready_file, &store, &mut signals).await;
+    store.close().await;
+    outcome
+}
+
+/// Everything between opening the store and closing it.
+async fn serve_store(
+    config: &Config,
+    ready_file: Option<&Path>,
+    store: &Store,
+    signals: &mut Signals,
+) -> Result<(), Error> {
     let metrics = telemetry::metrics()?;
+    let chance = Arc::new(Chance::from_system());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let name = &config.server.name;
+    let keys = OwnKeys::load(store, name, chance.bytes(), clock.now_ms()).await?;
+    let engine = Engine::start(
+        store.clone(),
+        settings::engine(config),
+        Arc::clone(&clock),
+        chance,
+        Arc::clone(keys.current()),
+    )?;
 
     let mut supervisor = Supervisor::new();
-    let rendered = metrics.clone();
-    supervisor.spawn("metrics upkeep", move |mut stop| {
-        let metrics = rendered.clone();
-        async move {
-            loop {
-                tokio::select! {
-                    () = sleep(METRICS_UPKEEP) => metrics.run_upkeep(),
-                    () = stop.requested() => return,
-                }
-            }
-        }
-    });
+    tasks::start(&mut supervisor, &engine, &metrics, config);
+    let apis = Apis {
+        client: ClientApi::new(engine, settings::client_api(config)),
+        federation: Federation::new(keys, settings::federation(config), clock),
+        site: Data::new(Site::new(
+            config,
+            metrics,
+            supervisor.stop_signal(),
+            store.clone(),
+        )),
+    };
+    let mut listeners = Listeners::bind(config, &apis)?;
+    announce(config, ready_file, &listeners)?;
 
-    let site = web::Data::new(Site::new(config, metrics, supervisor.stop_signal()));
-    let mut listeners = listen(config, site)?;
+    let outcome = listeners.serve_until(signals.next()).await;
+    stop(listeners, &apis.client, supervisor, signals).await;
+    outcome
+}
+
+/// Tells whoever waits for it that the server is up.
+fn announce(
+    config: &Config,
+    ready_file: Option<&Path>,
+    listeners: &Listeners,
+) -> Result<(), Error> {
     if let Some(path) = ready_file {
-        ready::write(path, &listeners.client, &listeners.federation).map_err(|source| {
+        ready::write(path, listeners.client(), listeners.federation()).map_err(|source| {
             Error::ReadyFile {
                 path: path.to_owned(),
                 source,
@@ -105,105 +151,24 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), Error> 
     }
     info!(
         server = %config.server.name,
-        client = ?listeners.client,
-        federation = ?listeners.federation,
+        client = ?listeners.client(),
+        federation = ?listeners.federation(),
         database = %config.database_url(),
         "listening"
     );
-    banner::print(config, &listeners.client);
-
-    let outcome = listeners.serve_until(signals.next()).await;
-    stop(listeners, supervisor, signals).await;
-    outcome
+    banner::print(config, listeners.client());
+    Ok(())
 }
 
-/// The running listeners.
-struct Listeners {
-    client: Vec<SocketAddr>,
-    federation: Vec<SocketAddr>,
-    handles: Vec<ServerHandle>,
-    running: JoinSet<io::Result<()>>,
-}
-
-/// Binds all listeners and starts to answer.
-fn listen(config: &Config, site: web::Data<Site>) -> Result<Listeners, Error> {
-    let workers = match config.server.workers.0 {
-        0 => cores(),
-        count => usize::try_from(count).unwrap_or(usize::MAX),
-    };
-    let mut listeners = Listeners {
-        client: Vec::new(),
-        federation: Vec::new(),
-        handles: Vec::new(),
-        running: JoinSet::new(),
-    };
-
-    let client = Listener {
-        addresses: &config.client.addresses,
-        tls: tls::optional(&config.client.tls_cert, &config.client.tls_key)?,
-        workers,
-    };
-    let for_client = site.clone();
-    let configure: Configure =
-        Arc::new(move |routes| crate::web::configure_client(routes, for_client.clone()));
-    listeners.client = listeners.start(client, &configure)?;
-
-    let federation = &config.federation_listener;
-    if !federation.addresses.is_empty() {
-        let listener = Listener {
-            addresses: &federation.addresses,
-            tls: tls::optional(&federation.tls_cert, &federation.tls_key)?,
-            workers,
-        };
-        let configure: Configure =
-            Arc::new(move |routes| crate::web::configure_federation(routes, site.clone()));
-        listeners.federation = listeners.start(listener, &configure)?;
-    }
-    Ok(listeners)
-}
-
-impl Listeners {
-    fn start(
-        &mut self,
-        listener: Listener<'_>,
-        configure: &Configure,
-    ) -> Result<Vec<SocketAddr>, Error> {
-        let bound = http::bind(listener, configure)?;
-        self.handles.push(bound.server.handle());
-        self.running.spawn(bound.server);
-        Ok(bound.addresses)
-    }
-
-    /// Serves until `asked` resolves to the reason for stopping, or a listener ends by itself.
-    async fn serve_until(
-        &mut self,
-        asked: impl Future<Output = &'static str>,
-    ) -> Result<(), Error> {
-        tokio::select! {
-            signal = asked => {
-                info!(signal, "stopping: requests in flight are answered first");
-                Ok(())
-            }
-            Some(ended) = self.running.join_next() => match ended {
-                Ok(Err(failure)) => Err(Error::Serve(failure)),
-                Ok(Ok(())) | Err(_) => Err(Error::Serve(io::Error::other("it ended by itself"))),
-            },
-        }
-    }
-
-    /// Lets requests in flight finish, then closes all connections.
-    async fn drain(mut self) {
-        for handle in &self.handles {
-            // Only sends the order; what ends is the server, below.
-            drop(handle.stop(true));
-        }
-        while self.running.join_next().await.is_some() {}
-    }
-}
-
-/// Stops everything within [`STOP_DEADLINE`]; a second signal ends the process at once.
-async fn stop(listeners: Listeners, supervisor: Supervisor, mut signals: Signals) {
+/// Stops all but the store within [`STOP_DEADLINE`]; a second signal cuts it short.
+async fn stop(
+    listeners: Listeners,
+    client: &ClientApi,
+    supervisor: Supervisor,
+    signals: &mut Signals,
+) {
     supervisor.request_stop();
+    client.stop();
     let orderly = async {
         listeners.drain().await;
         supervisor.stop(Duration::from_secs(1)).await;
@@ -217,11 +182,39 @@ async fn stop(listeners: Listeners, supervisor: Supervisor, mut signals: Signals
     }
 }
 
+/// The accounts of a server that is not running, for orders from the command line. Whoever calls
+/// this closes the store.
+///
+/// # Errors
+/// The data cannot be opened; above all, another process uses it.
+pub(crate) async fn open_accounts(config: &Config) -> Result<(Store, Accounts), Error> {
+    let store = open_store(config).await?;
+    let chance = Arc::new(Chance::from_system());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let accounts = Accounts::new(store.clone(), clock, chance, settings::accounts(config))?;
+    Ok((store, accounts))
+}
+
+async fn open_store(config: &Config) -> Result<Store, Error> {
+    create_data_dir(&config.server.data_dir)?;
+    Store::open(settings::storage(config))
+        .await
+        .map_err(|source| Error::Store {
+            database: config.database_url().to_string(),
+            source,
+        })
+}
+
+/// Only for its owner: the database holds the signing key and the hashes of all passwords.
 fn create_data_dir(path: &Path) -> Result<(), Error> {
-    std::fs::create_dir_all(path).map_err(|source| Error::DataDir {
-        path: path.to_owned(),
-        source,
-    })
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| Error::DataDir {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn cores() -> usize {

@@ -3,6 +3,7 @@
 mod config;
 mod place;
 mod serve;
+mod user;
 mod version;
 
 use std::fmt::Display;
@@ -37,6 +38,9 @@ enum Command {
     /// Check a configuration, or print an example of one.
     #[command(subcommand)]
     Config(config::Command),
+    /// Accounts: create them, give passwords, make administrators, hand out registration tokens.
+    #[command(subcommand)]
+    User(user::Command),
     /// Print the version.
     Version,
 }
@@ -48,6 +52,7 @@ impl Cli {
         let done = match self.command {
             Command::Serve(flags) => serve::run(file, *flags),
             Command::Config(command) => config::run(file, command),
+            Command::User(command) => user::run(file, command),
             Command::Version => version::run(),
         };
         match done {

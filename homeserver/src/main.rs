@@ -4,6 +4,7 @@ mod app;
 mod cli;
 mod clock;
 mod config;
+mod control;
 mod http;
 mod shutdown;
 mod supervise;

@@ -9,6 +9,7 @@ use actix_web::web;
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use ruma::OwnedServerName;
+use storage::Store;
 
 use crate::config::{Config, RegistrationMode};
 use crate::supervise::Stop;
@@ -24,11 +25,17 @@ pub(crate) struct Site {
     metrics: PrometheusHandle,
     metrics_allow: Vec<IpNet>,
     stop: Stop,
+    store: Store,
 }
 
 impl Site {
     /// What the configuration says.
-    pub(crate) fn new(config: &Config, metrics: PrometheusHandle, stop: Stop) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        metrics: PrometheusHandle,
+        stop: Stop,
+        store: Store,
+    ) -> Self {
         let name = &config.server.name;
         let federation = match &config.discovery.server {
             Some(server) => server.to_string(),
@@ -47,12 +54,13 @@ impl Site {
             metrics,
             metrics_allow: config.metrics.allow.clone(),
             stop,
+            store,
         }
     }
 }
 
 /// The pages of the client listener.
-pub(crate) fn configure_client(routes: &mut web::ServiceConfig, site: web::Data<Site>) {
+pub(crate) fn configure_client(routes: &mut web::ServiceConfig, site: &web::Data<Site>) {
     routes
         .service(
             web::resource("/")
@@ -75,7 +83,7 @@ pub(crate) fn configure_client(routes: &mut web::ServiceConfig, site: web::Data<
 }
 
 /// The pages of the federation listener, which the client listener has as well.
-pub(crate) fn configure_federation(routes: &mut web::ServiceConfig, site: web::Data<Site>) {
+pub(crate) fn configure_federation(routes: &mut web::ServiceConfig, site: &web::Data<Site>) {
     routes
         .service(
             web::resource("/.well-known/matrix/server")
@@ -85,7 +93,7 @@ pub(crate) fn configure_federation(routes: &mut web::ServiceConfig, site: web::D
         )
         .service(
             web::resource("/health")
-                .app_data(site)
+                .app_data(site.clone())
                 .route(web::get().to(health::handle)),
         );
 }

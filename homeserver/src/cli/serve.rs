@@ -106,5 +106,5 @@ pub(crate) fn run(file: Option<&Path>, mut flags: Flags) -> Result<(), Failure> 
     let ready_file = flags.ready_file.take();
     let config = Config::load(file, flags.values())?;
     telemetry::log(&config.log);
-    Ok(app::run(config, ready_file)?)
+    Ok(app::run(&config, ready_file.as_deref())?)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::raw::Raw;
 use super::section::{Setting, section};
-use super::value::Count;
+use super::value::Positive;
 
 section! {
     /// Where everything is kept: an SQLite file (good for most), or PostgreSQL.
@@ -15,7 +15,7 @@ section! {
         url: Option<DatabaseUrl>, example "postgres://rookery:password@localhost/rookery";
 
         /// How many connections read at the same time. Writing has one of its own besides.
-        readers: Count, default 4;
+        readers: Positive, default 4;
     }
 }
 

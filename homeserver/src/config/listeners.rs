@@ -7,6 +7,7 @@ use super::Config;
 use super::problem::Problem;
 use super::section::section;
 use super::source::Source;
+use super::value::WebOrigin;
 
 section! {
     /// Where clients connect. Other servers are answered here too, so that one reverse proxy with
@@ -19,6 +20,9 @@ section! {
         /// Whether a reverse proxy of yours stands in front of all of them. Then the last address
         /// in X-Forwarded-For counts as the client's, for rate limits and the list of devices.
         behind_proxy: bool, default false;
+
+        /// Web pages of which other origins may open a WebSocket here. The server's own always may.
+        socket_origins: Vec<WebOrigin>, default [];
 
         /// The certificate chain for TLS, a PEM file. Without it, connections are plain HTTP.
         tls_cert: Option<PathBuf>, example "/etc/ssl/matrix.example.org.pem";

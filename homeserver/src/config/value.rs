@@ -43,6 +43,20 @@ impl Setting for Count {
     }
 }
 
+/// A whole number from one up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Positive(pub(crate) u32);
+
+impl Setting for Positive {
+    const EXPECTED: &'static str = "a whole number from 1 to 1000000";
+
+    fn read(raw: &Raw) -> Option<Self> {
+        Count::read(raw)
+            .filter(|count| count.0 > 0)
+            .map(|count| Self(count.0))
+    }
+}
+
 /// A size in bytes, written with its unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Size(pub(crate) usize);
@@ -179,6 +193,31 @@ impl Setting for BaseUrl {
         let plain = !rest.contains(['?', '#', '@', '"', '\\'])
             && !rest.contains(|c: char| c.is_whitespace() || c.is_control());
         (!host.is_empty() && plain).then(|| Self(text.to_owned()))
+    }
+}
+
+/// The origin of web pages, as browsers send it: `https://app.example.org`, or `*` for all.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct WebOrigin(pub(crate) String);
+
+impl Setting for WebOrigin {
+    const EXPECTED: &'static str = r#"an origin like "https://app.example.org", or "*""#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        if raw.text()? == "*" {
+            return Some(Self("*".to_owned()));
+        }
+        let url = BaseUrl::read(raw)?.0;
+        let (_, host) = url.split_once("://")?;
+        (!host.contains('/')).then_some(Self(url))
+    }
+}
+
+impl Setting for Vec<WebOrigin> {
+    const EXPECTED: &'static str = r#"a list of origins like ["https://app.example.org"]"#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        list(raw)
     }
 }
 

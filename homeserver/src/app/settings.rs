@@ -1,0 +1,73 @@
+//! From the settings file to the small struct that each crate asks for.
+
+use std::time::Duration;
+
+use crate::config::{Config, Rate, RegistrationMode};
+
+pub(super) fn storage(config: &Config) -> storage::Settings {
+    let mut settings = storage::Settings::new(config.database_url().expose());
+    settings.readers = config.database.readers.0;
+    settings
+}
+
+pub(super) fn accounts(config: &Config) -> engine::account::Settings {
+    let mut settings = engine::account::Settings::new(config.server.name.clone());
+    settings.registration = match config.registration.mode {
+        RegistrationMode::Closed => engine::account::Registration::Closed,
+        RegistrationMode::Token => engine::account::Registration::Token,
+        RegistrationMode::Open => engine::account::Registration::Open,
+    };
+    settings.registration_shared_secret = config
+        .registration
+        .shared_secret
+        .as_ref()
+        .map(|secret| secret.0.as_str().into());
+    settings
+}
+
+pub(super) fn engine(config: &Config) -> engine::Settings {
+    let mut settings = engine::Settings::new(config.server.name.clone());
+    settings.accounts = accounts(config);
+    settings
+}
+
+pub(super) fn client_api(config: &Config) -> client_api::Settings {
+    let limits = &config.limits;
+    let rates = client_api::RateLimits {
+        sends: bucket(limits.sends),
+        requests: bucket(limits.requests),
+        anonymous: bucket(limits.anonymous),
+        logins: bucket(limits.logins),
+    };
+    client_api::Settings {
+        body_bytes_max: limits.max_body.0,
+        public_body_bytes_max: limits.max_public_body.0,
+        token_in_query: config.compatibility.token_in_query,
+        behind_proxy: config.client.behind_proxy,
+        rate_limits: limits.rate_limits.then_some(rates),
+        socket_origins: config
+            .client
+            .socket_origins
+            .iter()
+            .map(|o| o.0.clone())
+            .collect(),
+        sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
+    }
+}
+
+pub(super) fn federation(config: &Config) -> federation::Settings {
+    federation::Settings {
+        key_validity_ms: milliseconds(config.federation.key_validity.0),
+    }
+}
+
+fn bucket(rate: Rate) -> client_api::Bucket {
+    client_api::Bucket {
+        per_second: rate.per_second,
+        burst: rate.burst,
+    }
+}
+
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}

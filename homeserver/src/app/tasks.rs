@@ -1,0 +1,52 @@
+//! What runs in the background, beside the store's writer and the room workers.
+
+use std::time::Duration;
+
+use engine::Engine;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::time::sleep;
+
+use crate::config::Config;
+use crate::control::socket;
+use crate::supervise::Supervisor;
+
+/// How often measurements that only gather are folded together.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Starts all background tasks.
+pub(super) fn start(
+    supervisor: &mut Supervisor,
+    engine: &Engine,
+    metrics: &PrometheusHandle,
+    config: &Config,
+) {
+    let for_typing = engine.clone();
+    supervisor.spawn("typing", move |mut stop| {
+        let engine = for_typing.clone();
+        async move {
+            tokio::select! {
+                () = engine.expire_typing() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
+    let metrics = metrics.clone();
+    supervisor.spawn("metrics upkeep", move |mut stop| {
+        let metrics = metrics.clone();
+        async move {
+            loop {
+                tokio::select! {
+                    () = sleep(METRICS_UPKEEP) => metrics.run_upkeep(),
+                    () = stop.requested() => return,
+                }
+            }
+        }
+    });
+
+    let path = socket::path(&config.server.data_dir);
+    let accounts = engine.accounts().clone();
+    supervisor.spawn("control socket", move |stop| {
+        socket::serve(path.clone(), accounts.clone(), stop)
+    });
+}
