@@ -2,6 +2,7 @@
 
 mod config;
 mod place;
+mod routes;
 mod serve;
 mod user;
 mod version;
@@ -41,6 +42,8 @@ enum Command {
     /// Accounts: create them, give passwords, make administrators, hand out registration tokens.
     #[command(subcommand)]
     User(user::Command),
+    /// Print every path that the server answers.
+    Routes,
     /// Print the version.
     Version,
 }
@@ -53,6 +56,7 @@ impl Cli {
             Command::Serve(flags) => serve::run(file, *flags),
             Command::Config(command) => config::run(file, command),
             Command::User(command) => user::run(file, command),
+            Command::Routes => routes::run(),
             Command::Version => version::run(),
         };
         match done {

@@ -5,10 +5,12 @@ mod health;
 mod metrics;
 mod well_known;
 
-use actix_web::web;
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, Route, guard, web};
 use ipnet::IpNet;
 use metrics_exporter_prometheus::PrometheusHandle;
 use ruma::OwnedServerName;
+use serde_json::json;
 use storage::Store;
 
 use crate::config::{Config, RegistrationMode};
@@ -59,41 +61,63 @@ impl Site {
     }
 }
 
+/// One page: its path, and what answers GET (and HEAD).
+type Page = (&'static str, fn() -> Route);
+
+/// The pages of the client listener alone.
+const CLIENT_PAGES: [Page; 3] = [
+    ("/", || web::route().to(front_page::handle)),
+    ("/.well-known/matrix/client", || {
+        web::route().to(well_known::client)
+    }),
+    ("/metrics", || web::route().to(metrics::handle)),
+];
+
+/// The pages of both listeners.
+const PAGES: [Page; 2] = [
+    ("/.well-known/matrix/server", || {
+        web::route().to(well_known::server)
+    }),
+    ("/health", || web::route().to(health::handle)),
+];
+
 /// The pages of the client listener.
 pub(crate) fn configure_client(routes: &mut web::ServiceConfig, site: &web::Data<Site>) {
-    routes
-        .service(
-            web::resource("/")
-                .app_data(site.clone())
-                .route(web::get().to(front_page::handle))
-                .route(web::head().to(front_page::handle)),
-        )
-        .service(
-            web::resource("/.well-known/matrix/client")
-                .app_data(site.clone())
-                .route(web::get().to(well_known::client))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(well_known::preflight)),
-        )
-        .service(
-            web::resource("/metrics")
-                .app_data(site.clone())
-                .route(web::get().to(metrics::handle)),
-        );
-    configure_federation(routes, site);
+    configure(routes, site, &CLIENT_PAGES);
+    configure(routes, site, &PAGES);
 }
 
-/// The pages of the federation listener, which the client listener has as well.
+/// The pages of the federation listener.
 pub(crate) fn configure_federation(routes: &mut web::ServiceConfig, site: &web::Data<Site>) {
-    routes
-        .service(
-            web::resource("/.well-known/matrix/server")
+    configure(routes, site, &PAGES);
+}
+
+/// The paths of all pages; each answers GET.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    CLIENT_PAGES.iter().chain(&PAGES).map(|(path, _)| *path)
+}
+
+fn configure(routes: &mut web::ServiceConfig, site: &web::Data<Site>, pages: &[Page]) {
+    for (path, route) in pages {
+        let reads = guard::Any(guard::Get()).or(guard::Head());
+        routes.service(
+            web::resource(*path)
                 .app_data(site.clone())
-                .route(web::get().to(well_known::server))
-                .route(web::method(actix_web::http::Method::OPTIONS).to(well_known::preflight)),
-        )
-        .service(
-            web::resource("/health")
-                .app_data(site.clone())
-                .route(web::get().to(health::handle)),
+                .route(route().guard(reads))
+                .default_service(web::to(other_method)),
         );
+    }
+}
+
+/// 405 `M_UNRECOGNIZED`; but browsers may always ask what they may ask.
+async fn other_method(request: HttpRequest) -> HttpResponse {
+    if request.method() == Method::OPTIONS {
+        return HttpResponse::NoContent().finish();
+    }
+    HttpResponse::MethodNotAllowed()
+        .insert_header(("Allow", "GET, HEAD, OPTIONS"))
+        .json(json!({
+            "errcode": "M_UNRECOGNIZED",
+            "error": "This page can only be read (GET)",
+        }))
 }

@@ -24,11 +24,6 @@ pub(super) async fn server(site: web::Data<Site>) -> HttpResponse {
         .json(json!({"m.server": site.federation}))
 }
 
-/// What browsers ask before they ask.
-pub(super) async fn preflight() -> HttpResponse {
-    HttpResponse::NoContent().finish()
-}
-
 /// The configured URL, or else the one at which the question was asked.
 pub(super) fn client_url(site: &Site, request: &HttpRequest) -> String {
     site.client_url.clone().unwrap_or_else(|| {
