@@ -69,7 +69,7 @@ impl Engine {
         settings: Settings,
         clock: Arc<dyn Clock>,
         chance: Arc<Chance>,
-        key: ServerKey,
+        key: Arc<ServerKey>,
     ) -> Result<Self> {
         let accounts = Accounts::new(
             store.clone(),
@@ -86,7 +86,7 @@ impl Engine {
             events: Events::new(store.clone()),
             states: States::new(store.clone()),
             typing: Typing::new(clock.clone(), notifier.clone()),
-            key: Arc::new(key),
+            key,
             notifier,
             chance,
             clock,

@@ -50,7 +50,7 @@ impl Subject {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// What was asked for does not exist, or the asker may not know that it does.
-    #[error("{} is unknown here", .0.sentence())]
+    #[error("{}", .0.sentence())]
     NotFound(Subject),
     /// The asker may not do this.
     #[error("forbidden: {0}")]

@@ -21,7 +21,7 @@ mod source;
 mod suggest;
 mod value;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(crate) use self::compatibility::Compatibility;
 pub(crate) use self::database::{Database, DatabaseUrl};
@@ -151,13 +151,6 @@ fn text_variables() -> impl Iterator<Item = (String, String)> {
             value.to_string_lossy().into_owned(),
         ))
     })
-}
-
-/// The file named by the environment, where no flag names one.
-pub(crate) fn file_from_environment() -> Option<PathBuf> {
-    std::env::var_os(ENVIRONMENT_FILE)
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from)
 }
 
 #[cfg(test)]

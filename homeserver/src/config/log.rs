@@ -13,7 +13,7 @@ section! {
 
         /// What is logged: a level (error, warn, info, debug, trace), or levels by part, as in
         /// "info,storage=debug".
-        filter: LogFilter, default "info,actix_server=warn";
+        filter: LogFilter, default "info,actix_server=warn,sea_orm_migration=warn";
     }
 }
 
