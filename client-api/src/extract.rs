@@ -17,8 +17,10 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::IncomingRequest;
 
 pub(crate) use self::{
-    body::drain,
+    body::{check_json, drain},
+    parse::wrong_shape,
     raw::{RawAuthed, RawPublic},
+    token::of as token,
 };
 use crate::{Matched, Shared, error::ApiError, limits::Class};
 
@@ -30,6 +32,15 @@ pub(crate) struct Authed<R> {
     pub(crate) body: R,
     /// The JSON of the body as it came, for what the typed form does not keep.
     pub(crate) raw: web::Bytes,
+    /// The variables of the path, decoded, in its order.
+    pub(crate) arguments: Vec<String>,
+}
+
+impl<R> Authed<R> {
+    /// A variable of the path as it stood there; empty if there are not so many.
+    pub(crate) fn argument(&self, index: usize) -> &str {
+        self.arguments.get(index).map_or("", String::as_str)
+    }
 }
 
 /// A request that needs no account; a token with it is not looked at.
@@ -97,6 +108,7 @@ impl<R: IncomingRequest + 'static> FromRequest for Authed<R> {
                 requester,
                 body,
                 raw,
+                arguments: arguments(&request),
             })
         }
         .boxed_local()
@@ -126,7 +138,7 @@ impl<R: IncomingRequest + 'static> FromRequest for MaybeAuthed<R> {
         let (request, mut payload) = (request.clone(), payload.take());
         async move {
             let shared = shared(&request)?;
-            if token::of(&request, shared.settings.token_in_query)?.is_some() {
+            if token(&request, shared.settings.token_in_query)?.is_some() {
                 let Authed {
                     requester, body, ..
                 } = Authed::from_request(&request, &mut payload).await?;
@@ -183,8 +195,8 @@ impl Client {
 /// 401 without a token or with one that is not valid, 429 over the limit.
 pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiError> {
     let shared = shared(request)?;
-    let token = token::of(request, shared.settings.token_in_query)?;
-    let token = token.ok_or_else(ApiError::missing_token)?;
+    let found = token(request, shared.settings.token_in_query)?;
+    let token = found.ok_or_else(ApiError::missing_token)?;
     let engine = request
         .app_data::<web::Data<Engine>>()
         .ok_or_else(ApiError::failure)?;
@@ -211,6 +223,16 @@ fn class(request: &HttpRequest) -> Option<Class> {
         .extensions()
         .get::<Matched>()
         .and_then(|matched| matched.class)
+}
+
+/// The variables of the path, decoded, in its order.
+fn arguments(request: &HttpRequest) -> Vec<String> {
+    let extensions = request.extensions();
+    let arguments = extensions
+        .get::<Matched>()
+        .into_iter()
+        .flat_map(|m| &m.arguments);
+    arguments.map(|(_, value)| value.clone()).collect()
 }
 
 /// Who asks, and the body, of a request that needs an account.

@@ -5,15 +5,19 @@
 //! Nothing is decided here about rooms or accounts, and nothing is stored: that is the engine's.
 
 mod cors;
+mod directory;
 mod discovery;
 mod dispatch;
 mod error;
 mod extract;
 mod limits;
 mod reply;
+mod room;
 mod router;
 mod routes;
 mod settings;
+mod socket;
+mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) router: router::Router,
     pub(crate) settings: Settings,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) sockets: socket::Registry,
 }
 
 impl ClientApi {
@@ -56,11 +61,17 @@ impl ClientApi {
             router: routes::all(),
             settings,
             limits,
+            sockets: socket::Registry::default(),
         };
         Self {
             engine: web::Data::new(engine),
             shared: web::Data::new(shared),
         }
+    }
+
+    /// Ends all waiting: sockets close with 1012, and syncs are answered. Called once, when the server begins to stop.
+    pub fn stop(&self) {
+        self.shared.sockets.stop();
     }
 
     /// Registers everything below [`PREFIXES`] with an actix application; unknown paths there get `M_UNRECOGNIZED`.

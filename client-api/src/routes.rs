@@ -7,13 +7,81 @@ use std::collections::BTreeSet;
 use actix_web::{FromRequest, Handler, Responder, http::Method};
 use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
-use crate::{discovery, dispatch::Endpoint, extract::Asks, limits::Class, router::Router};
+use crate::{
+    directory, discovery, dispatch::Endpoint, extract::Asks, limits::Class, room, router::Router,
+    socket, sync,
+};
 
 /// The whole table.
 pub(crate) fn all() -> Router {
     let mut router = Router::default();
     discovery(&mut router);
+    rooms(&mut router);
+    membership(&mut router);
+    reading(&mut router);
+    waiting(&mut router);
+    aliases(&mut router);
     router
+}
+
+fn rooms(router: &mut Router) {
+    let sends = Some(Class::Sends);
+    router.endpoint(room::create_room::handle);
+    router.limited(sends, room::send_message_event::handle);
+    router.limited(sends, room::send_state_event::handle);
+    router.limited(sends, room::redact_event::handle);
+    router.limited(sends, room::create_typing_event::handle);
+    router.limited(sends, room::create_receipt::handle);
+    router.limited(sends, room::set_read_marker::handle);
+    // The state key may be missing together with its slash.
+    for base in ["/_matrix/client/v3", "/_matrix/client/r0"] {
+        let path = &*format!("{base}/rooms/{{room_id}}/state/{{event_type}}");
+        router.custom(&Method::PUT, &[path], sends, room::send_state_event::handle);
+        router.custom(
+            &Method::GET,
+            &[path],
+            None,
+            room::get_state_event_for_key::handle,
+        );
+    }
+}
+
+fn membership(router: &mut Router) {
+    router.endpoint(room::join_room_by_id::handle);
+    router.endpoint(room::join_room_by_id_or_alias::handle);
+    router.endpoint(room::invite_user::handle);
+    router.endpoint(room::leave_room::handle);
+    router.endpoint(room::forget_room::handle);
+    router.endpoint(room::kick_user::handle);
+    router.endpoint(room::ban_user::handle);
+    router.endpoint(room::unban_user::handle);
+    router.endpoint(room::joined_rooms::handle);
+}
+
+fn reading(router: &mut Router) {
+    router.endpoint(room::get_state_events::handle);
+    router.endpoint(room::get_state_event_for_key::handle);
+    router.endpoint(room::get_member_events::handle);
+    router.endpoint(room::joined_members::handle);
+    router.endpoint(room::get_room_event::handle);
+    router.endpoint(room::get_message_events::handle);
+    router.endpoint(room::get_context::handle);
+    router.endpoint(room::aliases::handle);
+}
+
+fn aliases(router: &mut Router) {
+    router.endpoint(directory::create_alias::handle);
+    router.endpoint(directory::get_alias::handle);
+    router.endpoint(directory::delete_alias::handle);
+}
+
+fn waiting(router: &mut Router) {
+    router.endpoint(sync::handle);
+    let paths = [
+        "/_matrix/client/unstable/org.rookery.ws/stream",
+        "/_matrix/client/ws/r0",
+    ];
+    router.custom(&Method::GET, &paths, None, socket::handle);
 }
 
 fn discovery(router: &mut Router) {

@@ -15,6 +15,8 @@ pub struct Settings {
     pub rate_limits: Option<RateLimits>,
     /// The longest that a `/sync` may wait, in milliseconds; longer wishes are shortened to it.
     pub sync_timeout_ms_max: u64,
+    /// Origins (`https://app.example`) whose pages may open a WebSocket, besides the server's own; `*` for all.
+    pub socket_origins: Vec<String>,
 }
 
 impl Default for Settings {
@@ -26,6 +28,7 @@ impl Default for Settings {
             behind_proxy: false,
             rate_limits: Some(RateLimits::default()),
             sync_timeout_ms_max: 120_000,
+            socket_origins: Vec::new(),
         }
     }
 }

@@ -14,6 +14,6 @@ const VERSIONS: [&str; 20] = [
 /// Answers with the versions and the extensions of this server.
 pub(crate) async fn handle(_ask: MaybeAuthed<Request>) -> Result<Reply<Response>, ApiError> {
     let mut response = Response::new(VERSIONS.map(str::to_owned).to_vec());
-    response.unstable_features = [("org.rookery.ws".to_owned(), false)].into();
+    response.unstable_features = [("org.rookery.ws".to_owned(), true)].into();
     Ok(Reply(response))
 }

@@ -93,7 +93,7 @@ fn too_large(bytes_max: usize) -> ApiError {
 }
 
 /// Checks that a body is empty or a JSON object in UTF-8, nested no deeper than [`DEPTH_MAX`].
-fn check_json(body: &[u8]) -> Result<(), ApiError> {
+pub(crate) fn check_json(body: &[u8]) -> Result<(), ApiError> {
     if body.is_empty() {
         return Ok(());
     }

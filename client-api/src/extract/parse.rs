@@ -92,7 +92,7 @@ fn misfit(name: &str, value: &str) -> Option<String> {
 }
 
 /// A sentence that names the field of the body and what is wrong with it.
-pub(super) fn wrong_shape(body: &[u8], error: &serde_json::Error) -> String {
+pub(crate) fn wrong_shape(body: &[u8], error: &serde_json::Error) -> String {
     let message = error.to_string();
     // The place says nothing to someone who did not write the text by hand.
     let message = message

@@ -1,12 +1,12 @@
 //! Extractors for the endpoints that ruma has no request type for.
 
-use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, web};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use engine::Requester;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use serde::de::DeserializeOwned;
 
-use super::{Client, authed, parse, public};
-use crate::{Matched, error::ApiError};
+use super::{Client, arguments, authed, parse, public};
+use crate::error::ApiError;
 
 /// A request of a signed-in account, not yet typed.
 pub(crate) struct RawAuthed {
@@ -36,13 +36,8 @@ pub(crate) struct Untyped {
 
 impl Untyped {
     fn of(request: &HttpRequest, body: web::Bytes) -> Self {
-        let extensions = request.extensions();
-        let arguments = extensions
-            .get::<Matched>()
-            .into_iter()
-            .flat_map(|m| &m.arguments);
         Self {
-            arguments: arguments.map(|(_, value)| value.clone()).collect(),
+            arguments: arguments(request),
             query: request.query_string().to_owned(),
             body,
         }

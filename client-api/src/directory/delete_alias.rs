@@ -1,0 +1,18 @@
+//! `DELETE /_matrix/client/v3/directory/room/{roomAlias}`: client-server API, "Room aliases".
+
+use actix_web::web;
+use engine::Engine;
+use ruma::api::client::alias::delete_alias::v3::{Request, Response};
+
+use crate::{error::ApiError, extract::Authed, reply::Reply};
+
+/// Removes an alias.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    Authed {
+        requester, body, ..
+    }: Authed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    engine.delete_alias(&requester, &body.room_alias).await?;
+    Ok(Reply(Response::new()))
+}

@@ -1,0 +1,37 @@
+//! Rooms: one endpoint a file.
+
+pub(crate) mod aliases;
+pub(crate) mod ban_user;
+pub(crate) mod content;
+pub(crate) mod create_receipt;
+pub(crate) mod create_room;
+pub(crate) mod create_typing_event;
+pub(crate) mod forget_room;
+pub(crate) mod get_context;
+pub(crate) mod get_member_events;
+pub(crate) mod get_message_events;
+pub(crate) mod get_room_event;
+pub(crate) mod get_state_event_for_key;
+pub(crate) mod get_state_events;
+pub(crate) mod invite_user;
+pub(crate) mod join_room_by_id;
+pub(crate) mod join_room_by_id_or_alias;
+pub(crate) mod joined_members;
+pub(crate) mod joined_rooms;
+pub(crate) mod kick_user;
+pub(crate) mod leave_room;
+pub(crate) mod redact_event;
+pub(crate) mod send_message_event;
+pub(crate) mod send_state_event;
+pub(crate) mod set_read_marker;
+pub(crate) mod unban_user;
+
+use ruma::UInt;
+
+/// The most events in one page; a larger wish is cut, not refused.
+const LIMIT_MAX: u16 = 1000;
+
+/// The size of a page as the engine takes it.
+fn limit(wish: UInt) -> u16 {
+    u16::try_from(wish).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
+}

@@ -1,0 +1,106 @@
+//! `POST /_matrix/client/v3/createRoom`: client-server API, "Creation".
+
+use actix_web::web;
+use engine::{
+    Engine,
+    room::create::{CreateRoom, InitialState, Preset},
+};
+use ruma::{
+    api::client::room::{
+        Visibility,
+        create_room::v3::{Request, Response, RoomPreset},
+    },
+    events::AnyInitialStateEvent,
+    serde::Raw,
+};
+use spec::json::{Object, Value};
+
+use super::content::object;
+use crate::{error::ApiError, extract::Authed, reply::Reply};
+
+/// Creates a room with all of its first state, and answers with its ID.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    Authed {
+        requester, body, ..
+    }: Authed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let room_id = engine.create_room(&requester, ask(body)?).await?;
+    Ok(Reply(Response::new(room_id)))
+}
+
+fn ask(body: Request) -> Result<CreateRoom, ApiError> {
+    if !body.invite_3pid.is_empty() {
+        return Err(ApiError::forbidden(
+            "This server cannot invite by e-mail address or telephone number",
+        ));
+    }
+    Ok(CreateRoom {
+        room_version: body.room_version.map(|version| version.to_string()),
+        preset: body.preset.map(preset).transpose()?,
+        published: match body.visibility {
+            Visibility::Public => true,
+            Visibility::Private => false,
+            other => return Err(unknown("visibility", other.as_str())),
+        },
+        alias_localpart: body.room_alias_name,
+        name: body.name,
+        topic: body.topic,
+        invite: body.invite,
+        is_direct: body.is_direct,
+        initial_state: body
+            .initial_state
+            .iter()
+            .map(initial_state)
+            .collect::<Result<_, _>>()?,
+        creation_content: optional(body.creation_content)?,
+        power_level_content_override: optional(body.power_level_content_override)?,
+    })
+}
+
+fn preset(preset: RoomPreset) -> Result<Preset, ApiError> {
+    match preset {
+        RoomPreset::PrivateChat => Ok(Preset::Private),
+        RoomPreset::TrustedPrivateChat => Ok(Preset::TrustedPrivate),
+        RoomPreset::PublicChat => Ok(Preset::Public),
+        other => Err(unknown("preset", other.as_str())),
+    }
+}
+
+fn unknown(name: &str, value: &str) -> ApiError {
+    ApiError::bad_json(format!("\"{name}\" in the body cannot be \"{value}\""))
+}
+
+/// The object, or an empty one.
+fn optional<T>(raw: Option<Raw<T>>) -> Result<Object, ApiError> {
+    raw.map_or_else(|| Ok(Object::new()), |raw| object(raw.json().get()))
+}
+
+/// An entry of `initial_state`; other keys than these three are ignored.
+fn initial_state(raw: &Raw<AnyInitialStateEvent>) -> Result<InitialState, ApiError> {
+    let mut entry = object(raw.json().get())?;
+    let content = match entry.remove("content") {
+        Some(Value::Object(content)) => content,
+        _ => return Err(misfit("content", "an object")),
+    };
+    let event_type = match entry.remove("type") {
+        Some(Value::String(event_type)) => event_type,
+        _ => return Err(misfit("type", "a string")),
+    };
+    let state_key = match entry.remove("state_key") {
+        None => String::new(),
+        Some(Value::String(state_key)) => state_key,
+        Some(_) => return Err(misfit("state_key", "a string")),
+    };
+    Ok(InitialState {
+        event_type,
+        state_key,
+        content,
+    })
+}
+
+fn misfit(key: &str, kind: &str) -> ApiError {
+    ApiError::bad_json(format!(
+        "Each entry of \"initial_state\" needs {kind} as \"{key}\""
+    ))
+}

@@ -1,0 +1,31 @@
+//! `POST /_matrix/client/v3/join/{roomIdOrAlias}`: client-server API, "Joining rooms".
+
+use actix_web::web;
+use engine::Engine;
+use ruma::{
+    OwnedRoomId,
+    api::client::membership::join_room_by_id_or_alias::v3::{Request, Response},
+};
+
+use super::join_room_by_id::extra_content;
+use crate::{error::ApiError, extract::Authed, reply::Reply};
+
+/// Joins a room by ID or by alias and answers with its ID.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    Authed {
+        requester,
+        body,
+        raw,
+        ..
+    }: Authed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let room_id = match OwnedRoomId::try_from(body.room_id_or_alias) {
+        Ok(room_id) => room_id,
+        Err(alias) => engine.resolve_alias(&alias).await?,
+    };
+    let room = engine.room(&room_id).await?;
+    room.join(&requester, body.reason, extra_content(&raw)?)
+        .await?;
+    Ok(Reply(Response::new(room_id)))
+}

@@ -1,0 +1,58 @@
+//! Sync over a WebSocket: `spec/api/extensions/websocket.md`.
+//!
+//! A socket is one task on the worker that took the handshake. It holds no state of rooms: what it pushes is what the
+//! engine answers to "what is new since the last push", and what it carries out are the engine's own calls, so that a
+//! socket and HTTP cannot differ.
+
+mod connection;
+mod frame;
+mod handshake;
+mod registry;
+mod request;
+mod window;
+
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use engine::{Engine, sync::SyncAsk};
+
+pub(crate) use self::registry::Registry;
+use self::{connection::Connection, registry::Name};
+use crate::{Shared, error::ApiError, limits::Class, sync};
+
+/// Opens a socket: `GET /_matrix/client/unstable/org.rookery.ws/stream`.
+///
+/// The first push is made before the handshake is answered, so that a bad token, filter or `since` is an HTTP error.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    shared: web::Data<Shared>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (query, token) = handshake::check(&request, &shared.settings.socket_origins)?;
+    let requester = engine.authenticate(&token).await?;
+    shared
+        .limits
+        .take_for_user(Class::Requests, &requester.user_id)
+        .map_err(ApiError::limit_exceeded)?;
+    let ask = SyncAsk {
+        since: query.since,
+        filter: sync::filter(&engine, &requester, query.filter).await?,
+        timeout: Duration::ZERO,
+        full_state: false,
+        use_state_after: query.use_state_after,
+    };
+    let first = engine.sync(&requester, &ask).await?;
+    let (response, session, stream) =
+        actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]).map_err(
+            |error| ApiError::invalid_param(format!("The WebSocket handshake is broken: {error}")),
+        )?;
+    let entry = shared.sockets.enter(Name {
+        user_id: requester.user_id.clone(),
+        device_id: requester.device_id.clone(),
+        conn_id: query.conn_id,
+    });
+    let connection = Connection::new(engine, shared, requester, token, ask, session, stream);
+    actix_web::rt::spawn(connection.run(first, entry));
+    Ok(response)
+}

@@ -1,0 +1,346 @@
+//! One open socket: pushes news, carries out requests, and knows when to stop.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use actix_web::web;
+use actix_ws::{
+    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream,
+    ProtocolError, Session,
+};
+use engine::{Engine, Requester, sync::SyncAsk};
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use rand::RngExt as _;
+use ruma::api::client::sync::sync_events::v3::Response;
+use serde_json::{Value, json};
+use tokio::time::{interval, sleep_until, timeout};
+
+use super::{
+    frame::{self, Ask, Frame, Refusal},
+    registry::Entry,
+    request,
+    window::Window,
+};
+use crate::{Shared, error::ApiError, sync};
+
+/// The largest frame of a client: an event of 65,536 bytes, written with escapes and what stands around it.
+const FRAME_BYTES_MAX: usize = 128 * 1024;
+/// How many requests may wait. Then nothing more is read, and the client's own buffers fill.
+const WAITING_MAX: usize = 64;
+/// How long a frame may take to leave.
+const WRITE_MAX: Duration = Duration::from_secs(30);
+/// How long nothing at all may come: two pings without an answer, and some.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// How often the token and the deadlines are looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// How long one look for news waits for it; then it is asked for again.
+const WAIT_FOR_NEWS: Duration = Duration::from_secs(30);
+
+/// Why a socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client went away, or said that it would.
+    Gone,
+    Binary,
+    Broken,
+    TooLarge,
+    Failed,
+    Restart,
+    Replaced,
+    Unread,
+    Revoked,
+}
+
+impl End {
+    /// Code and reason of the closing frame; none for a client that is gone.
+    fn reason(self) -> Option<CloseReason> {
+        let (code, description) = match self {
+            Self::Gone => return None,
+            Self::Binary => (1003, "frames are text"),
+            Self::Broken => (1008, "the frame is broken"),
+            Self::TooLarge => (1009, "the frame is too large"),
+            Self::Failed => (1011, "the server failed"),
+            Self::Restart => (1012, "the server restarts"),
+            Self::Replaced => (4001, "replaced by a newer connection"),
+            Self::Unread => (4002, "pushes are not read or acknowledged"),
+            Self::Revoked => (4003, "the token is no longer valid"),
+        };
+        let description = Some(description.to_owned());
+        Some(CloseReason {
+            code: CloseCode::from(code),
+            description,
+        })
+    }
+}
+
+/// What happened next.
+enum Event {
+    Message(Option<Result<AggregatedMessage, ProtocolError>>),
+    Done(Option<String>, Result<Value, ApiError>),
+    News(engine::Result<Response>),
+    PingDue,
+    CheckDue,
+}
+
+/// A request that is being carried out, with the `id` to answer by.
+type Work = LocalBoxFuture<'static, (Option<String>, Result<Value, ApiError>)>;
+/// A look for news.
+type Look = LocalBoxFuture<'static, engine::Result<Response>>;
+
+/// An open socket.
+pub(super) struct Connection {
+    engine: web::Data<Engine>,
+    shared: web::Data<Shared>,
+    requester: Requester,
+    token: String,
+    /// What to ask for next: `since` is where the last push ended.
+    ask: SyncAsk,
+    session: Session,
+    stream: AggregatedMessageStream,
+    window: Window,
+    waiting: VecDeque<Frame>,
+    heard_at: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(
+        engine: web::Data<Engine>,
+        shared: web::Data<Shared>,
+        requester: Requester,
+        token: String,
+        ask: SyncAsk,
+        session: Session,
+        stream: MessageStream,
+    ) -> Self {
+        Self {
+            engine,
+            shared,
+            requester,
+            token,
+            ask: SyncAsk {
+                timeout: WAIT_FOR_NEWS,
+                ..ask
+            },
+            session,
+            stream: stream
+                .max_frame_size(FRAME_BYTES_MAX)
+                .aggregate_continuations()
+                .max_continuation_size(FRAME_BYTES_MAX),
+            window: Window::default(),
+            waiting: VecDeque::new(),
+            heard_at: Instant::now(),
+        }
+    }
+
+    /// Runs until the socket closes.
+    pub(super) async fn run(mut self, first: Response, mut entry: Entry) {
+        let shared = self.shared.clone();
+        let served = tokio::select! {
+            served = self.serve(first) => served,
+            _ = &mut entry.replaced => Err(End::Replaced),
+            () = shared.sockets.stopping() => Err(End::Restart),
+        };
+        let end = served.err().unwrap_or(End::Gone);
+        tracing::debug!(user = %self.requester.user_id, ?end, "a socket closes");
+        shared.sockets.leave(&entry);
+        // A client that does not read does not read this either.
+        let _ = timeout(WRITE_MAX, self.session.close(end.reason())).await;
+    }
+
+    async fn serve(&mut self, first: Response) -> Result<(), End> {
+        self.push(first, true).await?;
+        let mut look: Option<Look> = None;
+        let mut work: Option<Work> = None;
+        let mut check = interval(CHECK_EVERY);
+        let mut ping_at = next_ping();
+        loop {
+            if look.is_none() && self.window.is_open() {
+                look = Some(self.look());
+            }
+            if work.is_none() {
+                work = self.waiting.pop_front().map(|frame| self.work(frame));
+            }
+            let event = tokio::select! {
+                message = self.stream.recv(), if self.waiting.len() < WAITING_MAX => Event::Message(message),
+                (id, result) = poll(&mut work) => Event::Done(id, result),
+                news = poll(&mut look) => Event::News(news),
+                () = sleep_until(ping_at.into()) => Event::PingDue,
+                _ = check.tick() => Event::CheckDue,
+            };
+            match event {
+                Event::Message(message) => self.hear(message).await?,
+                Event::Done(id, result) => {
+                    work = None;
+                    self.answer(id.as_deref(), result).await?;
+                }
+                Event::News(news) => {
+                    look = None;
+                    let news = news.map_err(failed)?;
+                    self.check_token().await?;
+                    self.push(news, false).await?;
+                }
+                Event::PingDue => {
+                    ping_at = next_ping();
+                    written(timeout(WRITE_MAX, self.session.ping(b"")).await)?;
+                }
+                Event::CheckDue => self.check().await?,
+            }
+        }
+    }
+
+    /// The next look for news, from where the last push ended.
+    fn look(&self) -> Look {
+        let (engine, requester) = (self.engine.clone(), self.requester.clone());
+        let ask = self.ask.clone();
+        async move { engine.sync(&requester, &ask).await }.boxed_local()
+    }
+
+    fn work(&self, Frame { id, ask }: Frame) -> Work {
+        let (engine, shared) = (self.engine.clone(), self.shared.clone());
+        let token = self.token.clone();
+        async move {
+            let result = request::perform(engine, shared, token, id.clone(), ask).await;
+            (id, result)
+        }
+        .boxed_local()
+    }
+
+    /// Sends a sync body, if there is anything in it or it is the first.
+    async fn push(&mut self, news: Response, is_first: bool) -> Result<(), End> {
+        self.ask.since = Some(news.next_batch.clone());
+        if !is_first && sync::is_empty(&news) {
+            return Ok(());
+        }
+        self.window.push(&news.next_batch, Instant::now());
+        let body = sync::to_json(news).map_err(|error| {
+            tracing::error!(%error, "a sync body cannot be written");
+            End::Failed
+        })?;
+        self.write(body).await
+    }
+
+    /// Takes in what the client sent.
+    async fn hear(
+        &mut self,
+        message: Option<Result<AggregatedMessage, ProtocolError>>,
+    ) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        match message {
+            None | Some(Ok(AggregatedMessage::Close(_))) => Err(End::Gone),
+            Some(Err(ProtocolError::Overflow)) => Err(End::TooLarge),
+            // The limit of a frame in parts is reported as an I/O error.
+            Some(Err(ProtocolError::Io(error))) if error.kind() == std::io::ErrorKind::Other => {
+                Err(End::TooLarge)
+            }
+            Some(Err(ProtocolError::Io(_))) => Err(End::Gone),
+            Some(Err(_)) => Err(End::Broken),
+            Some(Ok(AggregatedMessage::Binary(_))) => Err(End::Binary),
+            Some(Ok(AggregatedMessage::Pong(_))) => Ok(()),
+            Some(Ok(AggregatedMessage::Ping(bytes))) => {
+                written(timeout(WRITE_MAX, self.session.pong(&bytes)).await)
+            }
+            Some(Ok(AggregatedMessage::Text(text))) => self.take(&text).await,
+        }
+    }
+
+    /// Answers at once what needs no engine, and lets the rest wait its turn.
+    async fn take(&mut self, text: &str) -> Result<(), End> {
+        match frame::parse(text) {
+            Err(Refusal { id, error }) => self.write(frame::failure(id.as_deref(), &error)).await,
+            Ok(Frame { id, ask: Ask::Ping }) => self.answer(id.as_deref(), Ok(json!({}))).await,
+            Ok(Frame {
+                id,
+                ask: Ask::Ack(ack),
+            }) => {
+                let result = if self.window.acknowledge(&ack.next_batch) {
+                    Ok(json!({}))
+                } else {
+                    Err(ApiError::invalid_param(
+                        "No push with this \"next_batch\" waits for its acknowledgement",
+                    ))
+                };
+                self.answer(id.as_deref(), result).await
+            }
+            Ok(frame) => {
+                self.waiting.push_back(frame);
+                Ok(())
+            }
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        id: Option<&str>,
+        result: Result<Value, ApiError>,
+    ) -> Result<(), End> {
+        let Some(id) = id else { return Ok(()) };
+        let frame = match &result {
+            Ok(value) => frame::result(id, value),
+            Err(error) => frame::failure(Some(id), error),
+        };
+        self.write(frame).await
+    }
+
+    async fn write(&mut self, text: String) -> Result<(), End> {
+        written(timeout(WRITE_MAX, self.session.text(text)).await)
+    }
+
+    /// Ends the socket if the token is no longer good, or the client neither acknowledges nor gives a sign of life.
+    async fn check(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now.duration_since(self.heard_at) > SILENCE_MAX
+            || self
+                .window
+                .deadline()
+                .is_some_and(|deadline| deadline < now)
+        {
+            return Err(End::Unread);
+        }
+        self.check_token().await
+    }
+
+    async fn check_token(&mut self) -> Result<(), End> {
+        self.requester = self
+            .engine
+            .authenticate(&self.token)
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+}
+
+/// Polls what may not be there: then it never resolves.
+async fn poll<T>(future: &mut Option<LocalBoxFuture<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Some 22 seconds from now; not all sockets at the same time.
+fn next_ping() -> Instant {
+    Instant::now() + Duration::from_millis(rand::rng().random_range(20_000..25_000))
+}
+
+fn written<E, T>(written: Result<Result<(), E>, T>) -> Result<(), End> {
+    match written {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Unread),
+    }
+}
+
+/// What an error of the engine means for the socket.
+fn failed(error: engine::Error) -> End {
+    match error {
+        engine::Error::UnknownToken { .. }
+        | engine::Error::UserDeactivated
+        | engine::Error::UserLocked => End::Revoked,
+        error => {
+            tracing::error!(%error, "a socket fails");
+            End::Failed
+        }
+    }
+}
