@@ -11,6 +11,7 @@ mod dispatch;
 mod error;
 mod extract;
 mod limits;
+mod main_runtime;
 mod reply;
 mod room;
 mod router;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 
 use actix_web::{http::Method, web};
 use engine::Engine;
+
+use self::main_runtime::MainRuntime;
 
 pub use self::{
     cors::add_cors_headers,
@@ -50,10 +53,14 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) limits: Arc<Limits>,
     pub(crate) sockets: socket::Registry,
+    pub(crate) main: MainRuntime,
 }
 
 impl ClientApi {
     /// Builds the routing table and the rate limiter.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime: the one that this is called on is where large answers are computed.
     #[must_use]
     pub fn new(engine: Engine, settings: Settings) -> Self {
         let limits = Arc::new(Limits::new(settings.rate_limits.clone()));
@@ -62,6 +69,7 @@ impl ClientApi {
             settings,
             limits,
             sockets: socket::Registry::default(),
+            main: MainRuntime::current(),
         };
         Self {
             engine: web::Data::new(engine),

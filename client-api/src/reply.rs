@@ -47,3 +47,16 @@ impl<T: serde::Serialize> Responder for Json<T> {
         }
     }
 }
+
+/// JSON that is written already, as a 200.
+pub(crate) struct Written(pub(crate) Vec<u8>);
+
+impl Responder for Written {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok()
+            .insert_header((header::CONTENT_TYPE, "application/json"))
+            .body(self.0)
+    }
+}

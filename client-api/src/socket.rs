@@ -14,7 +14,7 @@ mod window;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use engine::{Engine, sync::SyncAsk};
+use engine::{Engine, SyncAsk};
 
 pub(crate) use self::registry::Registry;
 use self::{connection::Connection, registry::Name};
@@ -42,7 +42,7 @@ pub(crate) async fn handle(
         full_state: false,
         use_state_after: query.use_state_after,
     };
-    let first = engine.sync(&requester, &ask).await?;
+    let first = sync::look(&shared, &engine, &requester, ask.clone()).await?;
     let (response, session, stream) =
         actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]).map_err(
             |error| ApiError::invalid_param(format!("The WebSocket handshake is broken: {error}")),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::web;
-use engine::{Engine, Requester, sync::SyncAsk};
+use engine::{Engine, Requester, SyncAsk};
 use ruma::api::{
     OutgoingResponseExt as _,
     client::{
@@ -12,7 +12,7 @@ use ruma::api::{
     },
 };
 
-use crate::{Shared, error::ApiError, extract::Authed, reply::Reply};
+use crate::{Shared, error::ApiError, extract::Authed, reply::Written};
 
 /// Answers with what is new since a token; waits for it where nothing is yet.
 pub(crate) async fn handle(
@@ -21,7 +21,7 @@ pub(crate) async fn handle(
     Authed {
         requester, body, ..
     }: Authed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Written, ApiError> {
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
     let ask = SyncAsk {
         since: body.since,
@@ -30,14 +30,51 @@ pub(crate) async fn handle(
         full_state: body.full_state,
         use_state_after: body.use_state_after,
     };
-    let answered = tokio::select! {
-        answered = engine.sync(&requester, &ask) => answered?,
-        // A server that stops lets nobody wait: they come back to the next one.
-        () = shared.sockets.stopping() => {
-            engine.sync(&requester, &SyncAsk { timeout: Duration::ZERO, ..ask }).await?
-        }
+    let at_once = SyncAsk {
+        timeout: Duration::ZERO,
+        ..ask.clone()
     };
-    Ok(Reply(answered))
+    let news = tokio::select! {
+        news = look(&shared, &engine, &requester, ask) => news?,
+        // A server that stops lets nobody wait: they come back to the next one.
+        () = shared.sockets.stopping() => look(&shared, &engine, &requester, at_once).await?,
+    };
+    Ok(Written(news.json))
+}
+
+/// What a look for news found.
+pub(crate) struct News {
+    /// The sync body.
+    pub(crate) json: Vec<u8>,
+    /// Where it ends.
+    pub(crate) next_batch: String,
+    /// Whether there is nothing in it.
+    pub(crate) is_empty: bool,
+}
+
+/// Looks for news, and waits for them as long as `ask` says. The body is built and written on the main runtime.
+///
+/// # Errors
+/// Those of [`Engine::sync`].
+pub(crate) async fn look(
+    shared: &Shared,
+    engine: &web::Data<Engine>,
+    requester: &Requester,
+    ask: SyncAsk,
+) -> Result<News, ApiError> {
+    let (engine, requester) = (engine.clone(), requester.clone());
+    let looking = async move {
+        let response = engine.sync(&requester, &ask).await?;
+        Ok(News {
+            next_batch: response.next_batch.clone(),
+            is_empty: is_empty(&response),
+            json: response
+                .try_into_http_response::<Vec<u8>>()
+                .map_err(|cause| ApiError::internal(&cause))?
+                .into_body(),
+        })
+    };
+    shared.main.run(looking).await?
 }
 
 /// The filter that a client named or wrote out.
@@ -67,20 +104,10 @@ pub(crate) async fn filter(
 }
 
 /// Whether a body brings no news.
-pub(crate) fn is_empty(body: &Response) -> bool {
+fn is_empty(body: &Response) -> bool {
     body.rooms.is_empty()
         && body.presence.is_empty()
         && body.account_data.is_empty()
         && body.to_device.is_empty()
         && body.device_lists.is_empty()
-}
-
-/// A body as JSON.
-///
-/// # Errors
-/// It cannot be written, which is a fault of ours.
-pub(crate) fn to_json(body: Response) -> Result<String, Box<dyn std::error::Error>> {
-    Ok(String::from_utf8(
-        body.try_into_http_response::<Vec<u8>>()?.into_body(),
-    )?)
 }

@@ -1,7 +1,7 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}`: client-server API, "Receipts".
 
 use actix_web::web;
-use engine::{Engine, receipts::ReceiptThread};
+use engine::{Engine, ReceiptThread};
 use ruma::api::client::receipt::create_receipt::v3::{Request, Response};
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};

@@ -1,10 +1,7 @@
 //! `POST /_matrix/client/v3/createRoom`: client-server API, "Creation".
 
 use actix_web::web;
-use engine::{
-    Engine,
-    room::create::{CreateRoom, InitialState, Preset},
-};
+use engine::{CreateRoom, Engine, InitialState, Preset};
 use ruma::{
     api::client::room::{
         Visibility,

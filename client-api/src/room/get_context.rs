@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/context/{eventId}`: client-server API, "Event context".
 
 use actix_web::web;
-use engine::{Engine, read::ContextAsk};
+use engine::{ContextAsk, Engine};
 use ruma::api::client::context::get_context::v3::{Request, Response};
 
 use super::limit;

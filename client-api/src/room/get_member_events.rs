@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/members`: client-server API, "Getting events for a room".
 
 use actix_web::web;
-use engine::{Engine, read::MembersAsk};
+use engine::{Engine, MembersAsk};
 use ruma::api::client::membership::get_member_events::v3::{Request, Response};
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};

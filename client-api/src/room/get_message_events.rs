@@ -1,10 +1,7 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/messages`: client-server API, "Getting events for a room".
 
 use actix_web::web;
-use engine::{
-    Engine,
-    read::{Direction, MessagesAsk},
-};
+use engine::{Direction, Engine, MessagesAsk};
 use ruma::api::{
     Direction as RumaDirection,
     client::message::get_message_events::v3::{Request, Response},

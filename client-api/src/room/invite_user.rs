@@ -1,7 +1,7 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/invite`: client-server API, "Inviting users".
 
 use actix_web::web;
-use engine::{Engine, room::membership::Target};
+use engine::{Engine, Target};
 use ruma::api::client::membership::invite_user::v3::{InvitationRecipient, Request, Response};
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};

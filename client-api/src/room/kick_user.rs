@@ -1,7 +1,7 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/kick`: client-server API, "Leaving rooms".
 
 use actix_web::web;
-use engine::{Engine, room::membership::Target};
+use engine::{Engine, Target};
 use ruma::api::client::membership::kick_user::v3::{Request, Response};
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};

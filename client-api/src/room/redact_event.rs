@@ -1,7 +1,7 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}`: client-server API, "Redactions".
 
 use actix_web::web;
-use engine::{Engine, room::redact::Redact};
+use engine::{Engine, Redact};
 use ruma::api::client::redact::redact_event::v3::{Request, Response};
 
 use super::content;

@@ -1,7 +1,7 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`: client-server API, "Sending events to a room".
 
 use actix_web::web;
-use engine::{Engine, room::send::Send};
+use engine::{Engine, Send};
 use ruma::api::client::message::send_message_event::v3::{Request, Response};
 
 use super::content;

@@ -1,7 +1,7 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/state/{eventType}/{stateKey}`: client-server API, "Sending events to a room".
 
 use actix_web::web;
-use engine::{Engine, room::send::SetState};
+use engine::{Engine, SetState};
 use ruma::api::client::state::send_state_event::v3::{Request, Response};
 
 use super::content;

@@ -10,10 +10,9 @@ use actix_ws::{
     AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream,
     ProtocolError, Session,
 };
-use engine::{Engine, Requester, sync::SyncAsk};
+use engine::{Engine, Requester, SyncAsk};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use rand::RngExt as _;
-use ruma::api::client::sync::sync_events::v3::Response;
 use serde_json::{Value, json};
 use tokio::time::{interval, sleep_until, timeout};
 
@@ -23,7 +22,11 @@ use super::{
     request,
     window::Window,
 };
-use crate::{Shared, error::ApiError, sync};
+use crate::{
+    Shared,
+    error::ApiError,
+    sync::{self, News},
+};
 
 /// The largest frame of a client: an event of 65,536 bytes, written with escapes and what stands around it.
 const FRAME_BYTES_MAX: usize = 128 * 1024;
@@ -79,7 +82,7 @@ impl End {
 enum Event {
     Message(Option<Result<AggregatedMessage, ProtocolError>>),
     Done(Option<String>, Result<Value, ApiError>),
-    News(engine::Result<Response>),
+    News(Result<News, ApiError>),
     PingDue,
     CheckDue,
 }
@@ -87,7 +90,7 @@ enum Event {
 /// A request that is being carried out, with the `id` to answer by.
 type Work = LocalBoxFuture<'static, (Option<String>, Result<Value, ApiError>)>;
 /// A look for news.
-type Look = LocalBoxFuture<'static, engine::Result<Response>>;
+type Look = LocalBoxFuture<'static, Result<News, ApiError>>;
 
 /// An open socket.
 pub(super) struct Connection {
@@ -135,7 +138,7 @@ impl Connection {
     }
 
     /// Runs until the socket closes.
-    pub(super) async fn run(mut self, first: Response, mut entry: Entry) {
+    pub(super) async fn run(mut self, first: News, mut entry: Entry) {
         let shared = self.shared.clone();
         let served = tokio::select! {
             served = self.serve(first) => served,
@@ -149,8 +152,13 @@ impl Connection {
         let _ = timeout(WRITE_MAX, self.session.close(end.reason())).await;
     }
 
-    async fn serve(&mut self, first: Response) -> Result<(), End> {
-        self.push(first, true).await?;
+    async fn serve(&mut self, first: News) -> Result<(), End> {
+        // The first push comes in any case: it tells the client that it is up to date.
+        let first = News {
+            is_empty: false,
+            ..first
+        };
+        self.push(first).await?;
         let mut look: Option<Look> = None;
         let mut work: Option<Work> = None;
         let mut check = interval(CHECK_EVERY);
@@ -177,9 +185,9 @@ impl Connection {
                 }
                 Event::News(news) => {
                     look = None;
-                    let news = news.map_err(failed)?;
+                    let news = news.map_err(|_| End::Failed)?;
                     self.check_token().await?;
-                    self.push(news, false).await?;
+                    self.push(news).await?;
                 }
                 Event::PingDue => {
                     ping_at = next_ping();
@@ -193,8 +201,8 @@ impl Connection {
     /// The next look for news, from where the last push ended.
     fn look(&self) -> Look {
         let (engine, requester) = (self.engine.clone(), self.requester.clone());
-        let ask = self.ask.clone();
-        async move { engine.sync(&requester, &ask).await }.boxed_local()
+        let (shared, ask) = (self.shared.clone(), self.ask.clone());
+        async move { sync::look(&shared, &engine, &requester, ask).await }.boxed_local()
     }
 
     fn work(&self, Frame { id, ask }: Frame) -> Work {
@@ -207,17 +215,14 @@ impl Connection {
         .boxed_local()
     }
 
-    /// Sends a sync body, if there is anything in it or it is the first.
-    async fn push(&mut self, news: Response, is_first: bool) -> Result<(), End> {
+    /// Sends a sync body, if there is anything in it.
+    async fn push(&mut self, news: News) -> Result<(), End> {
         self.ask.since = Some(news.next_batch.clone());
-        if !is_first && sync::is_empty(&news) {
+        if news.is_empty {
             return Ok(());
         }
         self.window.push(&news.next_batch, Instant::now());
-        let body = sync::to_json(news).map_err(|error| {
-            tracing::error!(%error, "a sync body cannot be written");
-            End::Failed
-        })?;
+        let body = String::from_utf8(news.json).map_err(|_| End::Failed)?;
         self.write(body).await
     }
 

@@ -1,13 +1,7 @@
 //! The methods of the protocol as calls to the engine: the same calls that the HTTP handlers make.
 
 use actix_web::web;
-use engine::{
-    Engine,
-    room::{
-        redact::Redact,
-        send::{Send, SetState},
-    },
-};
+use engine::{Engine, Redact, Send, SetState};
 use serde_json::{Value, json};
 use spec::json::Object;
 

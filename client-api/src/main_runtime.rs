@@ -1,0 +1,35 @@
+//! Work for the main runtime. A worker of actix is one thread that serves many connections: what takes long there
+//! keeps all of them waiting. So what computes (a large sync, above all) runs beside the engine's own tasks.
+
+use tokio::{runtime::Handle, task::JoinSet};
+
+use crate::error::ApiError;
+
+/// The main runtime.
+#[derive(Clone)]
+pub(crate) struct MainRuntime(Handle);
+
+impl MainRuntime {
+    /// The runtime that this is called on.
+    pub(crate) fn current() -> Self {
+        Self(Handle::current())
+    }
+
+    /// Runs `work` there and returns its result. Dropping the future stops the work.
+    ///
+    /// # Errors
+    /// 500: the work panicked, or the runtime is shutting down.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        // A set of one: unlike a lone task, it takes its task with it when it is dropped.
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(work, &self.0);
+        match tasks.join_next().await {
+            Some(Ok(result)) => Ok(result),
+            // The panic hook has logged it with its place.
+            Some(Err(_)) | None => Err(ApiError::failure()),
+        }
+    }
+}
