@@ -11,6 +11,7 @@ pub mod eventually;
 pub mod path;
 pub mod room;
 pub mod server;
+pub mod socket;
 pub mod sync;
 pub mod user;
 

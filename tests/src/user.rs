@@ -13,6 +13,7 @@ use crate::{
     path::v3,
     room::RoomBuilder,
     server::Connection,
+    socket::Socket,
     sync::{Seen, Sync, Syncing},
 };
 
@@ -98,6 +99,15 @@ impl User {
     #[must_use]
     pub fn server_name(&self) -> &str {
         self.id.split_once(':').map_or("", |(_, server)| server)
+    }
+
+    /// A socket with the user's token; `query` is what stands behind the `?`.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn opens_socket(&self, query: &str) -> Socket {
+        let opened = Socket::open(&self.connection, &self.token, query).await;
+        opened.unwrap_or_else(|(status, body)| panic!("a socket was refused: {status} {body}"))
     }
 
     /// The same user on a further device.

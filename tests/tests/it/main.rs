@@ -13,3 +13,4 @@ mod session;
 mod state;
 mod sync;
 mod typing;
+mod websocket;
