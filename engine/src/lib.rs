@@ -44,3 +44,6 @@ pub use self::{
     rooms::RoomHandle,
     sync::SyncAsk,
 };
+
+#[cfg(test)]
+mod tests;

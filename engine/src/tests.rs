@@ -1,0 +1,5 @@
+//! Rooms and sync over a store, as the APIs use them: a clock turned by hand, no HTTP.
+
+mod chat;
+mod fixture;
+mod history;

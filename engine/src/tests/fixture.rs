@@ -1,0 +1,162 @@
+//! An engine of its own for each test, on each database, and people who use it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use ruma::{
+    OwnedEventId, OwnedRoomId, UserId, api::client::sync::sync_events::v3::Response,
+    owned_server_name,
+};
+use spec::{json::Object, object, sign::ServerKey};
+use storage::testing::open_each;
+
+use crate::{
+    Clock, CreateRoom, Engine, Preset, Requester, Result, RoomHandle, Send, Settings, SyncAsk,
+    Target, chance::Chance,
+};
+
+/// A clock that tests turn.
+#[derive(Debug, Default)]
+pub(super) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(super) fn turn(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for HandClock {
+    fn now_ms(&self) -> i64 {
+        1_700_000_000_000 + self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub(super) struct House {
+    pub(super) engine: Engine,
+    pub(super) clock: Arc<HandClock>,
+}
+
+/// An engine on each database that there is.
+pub(super) async fn houses() -> Vec<House> {
+    let stores = open_each().await.expect("the databases for tests open");
+    stores.into_iter().map(House::on).collect()
+}
+
+impl House {
+    pub(super) fn on(store: storage::Store) -> Self {
+        let clock = Arc::new(HandClock::default());
+        let name = owned_server_name!("here");
+        let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);
+        let chance = Arc::new(Chance::from_system());
+        let engine = Engine::start(store, Settings::new(name), clock.clone(), chance, key)
+            .expect("the settings are possible");
+        Self { engine, clock }
+    }
+
+    /// Somebody with a device. They need no account for rooms.
+    pub(super) fn person(&self, name: &str) -> Person {
+        let requester = Requester {
+            user_id: UserId::parse(format!("@{name}:here")).expect("a user id"),
+            device_id: Some(format!("{name}'s phone").into()),
+            admin: false,
+            guest: false,
+        };
+        Person {
+            engine: self.engine.clone(),
+            requester,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Person {
+    pub(super) engine: Engine,
+    pub(super) requester: Requester,
+}
+
+impl Person {
+    pub(super) async fn creates(&self, version: &str, preset: Preset) -> OwnedRoomId {
+        let ask = CreateRoom {
+            room_version: Some(version.to_owned()),
+            preset: Some(preset),
+            ..CreateRoom::default()
+        };
+        self.engine
+            .create_room(&self.requester, ask)
+            .await
+            .expect("the room is created")
+    }
+
+    pub(super) async fn room(&self, id: &OwnedRoomId) -> RoomHandle {
+        self.engine.room(id).await.expect("the room is known")
+    }
+
+    pub(super) async fn invites(&self, room: &OwnedRoomId, whom: &Person) -> Result<OwnedEventId> {
+        self.room(room)
+            .await
+            .invite(&self.requester, target(whom))
+            .await
+    }
+
+    pub(super) async fn joins(&self, room: &OwnedRoomId) -> Result<OwnedEventId> {
+        self.room(room)
+            .await
+            .join(&self.requester, None, Object::new())
+            .await
+    }
+
+    pub(super) async fn leaves(&self, room: &OwnedRoomId) -> Result<OwnedEventId> {
+        self.room(room).await.leave(&self.requester, None).await
+    }
+
+    pub(super) async fn says(&self, room: &OwnedRoomId, text: &str) -> Result<OwnedEventId> {
+        self.sends(room, text, None).await
+    }
+
+    pub(super) async fn sends(
+        &self,
+        room: &OwnedRoomId,
+        text: &str,
+        txn_id: Option<&str>,
+    ) -> Result<OwnedEventId> {
+        let ask = Send {
+            event_type: "m.room.message".to_owned(),
+            content: object! { "body" => text, "msgtype" => "m.text" },
+            txn_id: txn_id.map(str::to_owned),
+        };
+        self.room(room).await.send(&self.requester, ask).await
+    }
+
+    pub(super) async fn syncs(&self, since: Option<&str>) -> Response {
+        let ask = SyncAsk {
+            since: since.map(str::to_owned),
+            ..SyncAsk::default()
+        };
+        self.engine
+            .sync(&self.requester, &ask)
+            .await
+            .expect("the sync is answered")
+    }
+}
+
+pub(super) fn target(whom: &Person) -> Target {
+    Target {
+        user_id: whom.requester.user_id.clone(),
+        reason: None,
+    }
+}
+
+/// The bodies of the messages in a room's timeline.
+pub(super) fn bodies(response: &Response, room: &OwnedRoomId) -> Vec<String> {
+    let joined = response.rooms.join.get(room);
+    let timeline = joined
+        .map(|joined| joined.timeline.events.as_slice())
+        .unwrap_or_default();
+    timeline
+        .iter()
+        .filter_map(|event| event.deserialize_as_unchecked::<serde_json::Value>().ok())
+        .filter_map(|event| event["content"]["body"].as_str().map(str::to_owned))
+        .collect()
+}
