@@ -23,7 +23,7 @@ use crate::{
 
 /// How long the writing connection may take, the wait for the lock included: a server that was
 /// killed a moment ago still has it.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Two halves of a key: ours ("Rook"), and the schema.
 const LOCK: &str =
@@ -76,17 +76,22 @@ async fn open_writer(settings: &Settings) -> Result<DatabaseConnection> {
 fn pool(settings: &Settings, connections: u32) -> ConnectOptions {
     let mut options = options(&settings.url, connections);
     options.set_application_name("rookery");
-    if let Some(schema) = &settings.schema {
-        options.set_schema_search_path(schema);
-    }
     let synchronous = match settings.durability {
         Durability::Full => "on",
         Durability::None => "off",
     };
+    let mut session = vec![("synchronous_commit", synchronous.to_owned())];
+    // Not by sea-orm's own setting: that one is undone by the pool's `after_connect`.
+    session.extend(
+        settings
+            .schema
+            .clone()
+            .map(|schema| ("search_path", schema)),
+    );
     options.map_sqlx_postgres_opts(move |options| {
         options
             .statement_cache_capacity(STATEMENTS_MAX)
-            .options([("synchronous_commit", synchronous)])
+            .options(session.iter().cloned())
     });
     options
 }
