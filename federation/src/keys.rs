@@ -8,7 +8,7 @@ pub(crate) mod document;
 
 use std::sync::Arc;
 
-use ruma::ServerName;
+use ruma::{OwnedServerName, ServerName};
 use spec::sign::{PublicKey, ServerKey};
 use storage::entity::server_key;
 use storage::{Plain, Store, Write, server_keys};
@@ -35,6 +35,17 @@ pub enum KeysError {
     /// They could not be read, or the first one not be written.
     #[error("the signing keys could not be read or written")]
     Store(#[from] storage::Error),
+    /// The data is another server's.
+    #[error(
+        "this data belongs to the server {stored}, not to {asked}; a server cannot be renamed: \
+         use its own name, or give this server data of its own"
+    )]
+    OtherServer {
+        /// Whose data it is.
+        stored: String,
+        /// Who wanted it.
+        asked: OwnedServerName,
+    },
     /// What is stored is no key.
     #[error("the stored signing key {0} is damaged; restore the table server_keys from a backup")]
     Damaged(String),
@@ -53,6 +64,7 @@ impl OwnKeys {
         now_ms: i64,
     ) -> Result<Self, KeysError> {
         let mut rows = server_keys::all(store.reader()).await?;
+        belong(server, &rows)?;
         if !rows.iter().any(|row| row.expired_ts.is_none()) {
             let made = fresh(server, seed, now_ms);
             store
@@ -93,6 +105,17 @@ impl OwnKeys {
     }
 }
 
+/// Whether the keys, and with them all data, are this server's.
+fn belong(server: &ServerName, rows: &[server_key::Model]) -> Result<(), KeysError> {
+    match rows.iter().find(|row| row.server_name != server.as_str()) {
+        Some(other) => Err(KeysError::OtherServer {
+            stored: other.server_name.clone(),
+            asked: server.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
 fn parse(server: &ServerName, row: &server_key::Model) -> Result<ServerKey, KeysError> {
     let damaged = || KeysError::Damaged(row.key_id.clone());
     let version = row.key_id.strip_prefix("ed25519:").ok_or_else(damaged)?;
@@ -113,6 +136,7 @@ fn fresh(server: &ServerName, seed: [u8; 32], now_ms: i64) -> server_key::Model 
         .collect();
     server_key::Model {
         key_id: format!("ed25519:{version}"),
+        server_name: server.to_string(),
         seed: seed.to_vec(),
         created_ts: now_ms,
         expired_ts: None,
@@ -156,6 +180,17 @@ pub(crate) mod tests {
                 "{id}"
             );
         }
+    }
+
+    #[test]
+    fn the_keys_of_another_server_are_refused() {
+        let other: OwnedServerName = "other.example".try_into().unwrap();
+        let rows = [fresh(&server(), [1; 32], 0)];
+        assert!(belong(&server(), &rows).is_ok());
+        assert!(matches!(
+            belong(&other, &rows),
+            Err(KeysError::OtherServer { .. })
+        ));
     }
 
     #[test]

@@ -191,6 +191,8 @@ pub(crate) async fn open_accounts(config: &Config) -> Result<(Store, Accounts), 
     let store = open_store(config).await?;
     let chance = Arc::new(Chance::from_system());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // Not for the keys: whoever gives orders with the wrong server name is told so.
+    OwnKeys::load(&store, &config.server.name, chance.bytes(), clock.now_ms()).await?;
     let accounts = Accounts::new(store.clone(), clock, chance, settings::accounts(config))?;
     Ok((store, accounts))
 }

@@ -9,6 +9,9 @@ pub struct Model {
     /// `ed25519:…`
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub key_id: String,
+    /// The server whose key it is: the one that all data here belongs to.
+    #[sea_orm(column_type = "Text")]
+    pub server_name: String,
     /// The 32 secret bytes.
     #[sea_orm(column_type = "Blob")]
     pub seed: Vec<u8>,

@@ -285,6 +285,7 @@ async fn profiles_filters_and_keys_are_replaced() {
             )
             .await;
             let model = server_key::Model {
+                server_name: "example.org".to_owned(),
                 key_id: "ed25519:a".to_owned(),
                 seed: vec![7; 32],
                 created_ts: 1,

@@ -32,6 +32,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_table(
             clustered(manager, "server_keys", &["key_id"])
                 .col(text("key_id"))
+                .col(text("server_name"))
                 .col(binary("seed"))
                 .col(big_integer("created_ts"))
                 .col(big_integer_null("expired_ts"))
