@@ -64,7 +64,7 @@ impl Server {
             engine_settings,
             Arc::new(Stopped),
             Arc::new(Chance::seeded(1)),
-            ServerKey::from_seed(name, "1", &[1; 32]),
+            Arc::new(ServerKey::from_seed(name, "1", &[1; 32])),
         )
         .unwrap();
         let account = NewAccount {

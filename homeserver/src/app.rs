@@ -168,7 +168,7 @@ async fn stop(
     signals: &mut Signals,
 ) {
     supervisor.request_stop();
-    let _ = client;
+    client.stop();
     let orderly = async {
         listeners.drain().await;
         supervisor.stop(Duration::from_secs(1)).await;

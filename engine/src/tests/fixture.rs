@@ -50,8 +50,14 @@ impl House {
         let name = owned_server_name!("here");
         let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);
         let chance = Arc::new(Chance::from_system());
-        let engine = Engine::start(store, Settings::new(name), clock.clone(), chance, key)
-            .expect("the settings are possible");
+        let engine = Engine::start(
+            store,
+            Settings::new(name),
+            clock.clone(),
+            chance,
+            Arc::new(key),
+        )
+        .expect("the settings are possible");
         Self { engine, clock }
     }
 

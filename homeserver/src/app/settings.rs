@@ -45,6 +45,12 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
         token_in_query: config.compatibility.token_in_query,
         behind_proxy: config.client.behind_proxy,
         rate_limits: limits.rate_limits.then_some(rates),
+        socket_origins: config
+            .client
+            .socket_origins
+            .iter()
+            .map(|o| o.0.clone())
+            .collect(),
         sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
     }
 }
