@@ -62,6 +62,9 @@ impl Engine {
     /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`], which the caller
     /// runs and supervises.
     ///
+    /// # Panics
+    /// Outside of a tokio runtime: the one that this is called on is where the rooms' workers run.
+    ///
     /// # Errors
     /// [`crate::Error::InvalidParam`]: an impossible setting.
     pub fn start(

@@ -9,7 +9,10 @@ use std::{
 use futures_util::future::BoxFuture;
 use ruma::RoomId;
 use storage::RoomRow;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use crate::{Error, Result, context::Context, room::Room, room_meta::RoomMeta};
 
@@ -26,6 +29,8 @@ type Mailboxes = HashMap<RoomRow, mpsc::Sender<Job>>;
 pub(crate) struct Rooms {
     pub(crate) context: Arc<Context>,
     mailboxes: Arc<Mutex<Mailboxes>>,
+    /// Where the workers run. Who asks may be on a thread that serves requests, which is no place for them.
+    runtime: Handle,
 }
 
 /// One room, as those see it who want something of it.
@@ -41,6 +46,7 @@ impl Rooms {
         Self {
             context,
             mailboxes: Arc::default(),
+            runtime: Handle::current(),
         }
     }
 
@@ -80,7 +86,7 @@ impl Rooms {
             meta: meta.clone(),
             jobs,
         };
-        tokio::spawn(worker.run());
+        self.runtime.spawn(worker.run());
         mailbox
     }
 }
