@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod filter;
 mod notifier;
+pub mod peers;
 pub mod profile;
 mod read;
 mod receipts;
