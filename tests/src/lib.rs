@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod call;
+pub mod case;
 pub mod database;
 pub mod eventually;
 pub mod path;

@@ -6,10 +6,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -159,6 +160,15 @@ impl TestServer {
         });
         let session = self.post("/_matrix/client/v3/register", &body).await.ok();
         User::new(&self.connection, &session, password)
+    }
+
+    /// The body of a registration by the shared secret.
+    pub async fn shared_secret_registration(&self, name: &str) -> Value {
+        let nonce = self.get("/_synapse/admin/v1/register").await.ok()["nonce"].clone();
+        let password = "a password of the tests";
+        let nonce = nonce.as_str().expect("a nonce");
+        let mac = sign([nonce, name, password, "notadmin"]);
+        json!({"nonce": nonce, "username": name, "password": password, "admin": false, "mac": mac})
     }
 
     /// A name that nobody has on this server.
@@ -367,6 +377,17 @@ impl Drop for Own {
     }
 }
 
+/// The hex HMAC-SHA1 over the parts, with NUL between them, that the shared secret makes.
+fn sign(parts: [&str; 4]) -> String {
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(SHARED_SECRET.as_bytes()).expect("any key");
+    mac.update(parts.join("\0").as_bytes());
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// The address for clients in a ready file; `None` while it is not written in full.
 fn client_address(ready: &[u8]) -> Option<SocketAddr> {
     let ready: Value = serde_json::from_slice(ready).ok()?;
@@ -379,21 +400,46 @@ fn client_address(ready: &[u8]) -> Option<SocketAddr> {
     Some(address.parse().expect("an address in the ready file"))
 }
 
-/// The binary under test: `TEST_HOMESERVER`, or what cargo built beside this test.
-fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("TEST_HOMESERVER") {
-        return path.into();
-    }
-    let test = std::env::current_exe().expect("the test has a path");
-    let built = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("target/<profile>/deps")
-        .join("homeserver");
-    assert!(
-        built.exists(),
-        "{} is missing: run `cargo build -p homeserver`",
-        built.display()
-    );
-    built
+/// The binary under test: `TEST_HOMESERVER`, or what cargo builds beside this test.
+///
+/// Cargo does not build the binaries of one package for the tests of another, so we ask it to: once, and nothing
+/// happens where it is up to date.
+#[must_use]
+pub fn binary() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        if let Some(path) = std::env::var_os("TEST_HOMESERVER") {
+            return path.into();
+        }
+        let test = std::env::current_exe().expect("the test has a path");
+        let profile = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("target/<profile>/deps");
+        let name = match profile.file_name().and_then(|name| name.to_str()) {
+            Some("debug") | None => "dev",
+            Some(name) => name,
+        };
+        let built = Command::new(env!("CARGO"))
+            .args([
+                "build",
+                "--quiet",
+                "--package",
+                "homeserver",
+                "--profile",
+                name,
+            ])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .env(
+                "CARGO_TARGET_DIR",
+                profile.parent().expect("the target directory"),
+            )
+            .status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "the homeserver does not build"
+        );
+        profile.join("homeserver")
+    });
+    built.clone()
 }

@@ -1,8 +1,11 @@
 //! Black-box tests: what people do, and what must be refused, over HTTP.
 
 mod account_data;
+mod coverage;
 mod directory;
+mod errors;
 mod filters;
+mod fuzz;
 mod history;
 mod membership;
 mod messages;
