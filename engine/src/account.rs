@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use ruma::{OwnedServerName, UserId};
 use storage::{Plain, Store};
+use tokio::sync::MutexGuard;
 
 pub use self::{
     administer::NewAccount,
@@ -119,6 +120,8 @@ struct Inner {
     refreshing: Lanes,
     /// One after another for what is read, changed and written back of one user.
     changing: Lanes,
+    /// One after another for what a change of an account does to the rooms of one user.
+    in_rooms: Lanes,
 }
 
 impl Accounts {
@@ -147,6 +150,7 @@ impl Accounts {
                 has_accounts: tokio::sync::Mutex::new(false),
                 refreshing: Lanes::default(),
                 changing: Lanes::default(),
+                in_rooms: Lanes::default(),
             }),
         })
     }
@@ -169,8 +173,13 @@ impl Accounts {
     }
 
     /// Waits until nobody else changes what is kept for `user_id`, and keeps others away until the guard is dropped.
-    pub(crate) async fn alone(&self, user_id: &UserId) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(crate) async fn alone(&self, user_id: &UserId) -> MutexGuard<'_, ()> {
         self.inner.changing.enter(user_id).await
+    }
+
+    /// As [`alone`](Self::alone), for what is done to the rooms of `user_id`.
+    pub(crate) async fn alone_in_rooms(&self, user_id: &UserId) -> MutexGuard<'_, ()> {
+        self.inner.in_rooms.enter(user_id).await
     }
 
     fn now_ms(&self) -> i64 {

@@ -120,7 +120,8 @@ impl Accounts {
             )));
         }
         self.change_tags(by, place, |tags| {
-            tags.insert(tag.to_owned(), info).is_none() || true
+            tags.insert(tag.to_owned(), info);
+            true
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Profiles: client-server API, "Profiles".
 //!
-//! Here a profile is fields with JSON values. That the display name and the avatar also stand in the member events of
-//! the user's rooms is the concern of whoever calls [`Accounts::set_profile_field`].
+//! A profile is fields with JSON values. The display name and the avatar also stand in the member events of the user's
+//! rooms; a change is brought there in the background, room by room, after the answer.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use ruma::UserId;
 use serde_json::Value;
 use storage::{Plain, entity::profile, profiles};
 
-use crate::{Error, Requester, Result, Subject, account::Accounts};
+use crate::{Engine, Error, Requester, Result, Subject, account::Accounts};
 
 /// The field with the name that people show to others.
 pub const DISPLAYNAME: &str = "displayname";
@@ -24,6 +24,60 @@ const PROFILE_BYTES_MAX: usize = 64 * 1024;
 const DISPLAYNAME_LENGTH_MAX: usize = 256;
 /// The longest avatar URI in bytes.
 const AVATAR_URL_BYTES_MAX: usize = 1000;
+
+impl Engine {
+    /// As [`Accounts::set_profile_field`], and the rooms of the user learn of a new name or picture.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::set_profile_field`].
+    pub async fn set_profile_field(
+        &self,
+        by: &Requester,
+        user_id: &UserId,
+        field: &str,
+        value: Value,
+    ) -> Result<()> {
+        let changed = self
+            .accounts()
+            .set_profile_field(by, user_id, field, value)
+            .await?;
+        self.profile_changed(user_id, field, changed);
+        Ok(())
+    }
+
+    /// As [`Accounts::delete_profile_field`], and the rooms of the user learn of a lost name or picture.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::delete_profile_field`].
+    pub async fn delete_profile_field(
+        &self,
+        by: &Requester,
+        user_id: &UserId,
+        field: &str,
+    ) -> Result<()> {
+        let changed = self
+            .accounts()
+            .delete_profile_field(by, user_id, field)
+            .await?;
+        self.profile_changed(user_id, field, changed);
+        Ok(())
+    }
+
+    /// Has the rooms of the user learn of it, one change after another: each reads the profile anew, so that the last
+    /// one leaves the newest.
+    fn profile_changed(&self, user_id: &UserId, field: &str, changed: bool) {
+        if !changed || ![DISPLAYNAME, AVATAR_URL].contains(&field) {
+            return;
+        }
+        let (engine, user_id) = (self.clone(), user_id.to_owned());
+        tokio::spawn(async move {
+            let _alone = engine.accounts().alone_in_rooms(&user_id).await;
+            if let Err(error) = engine.spread_profile(&user_id).await {
+                tracing::warn!(%user_id, %error, "not all rooms have learnt of a changed profile");
+            }
+        });
+    }
+}
 
 impl Accounts {
     /// All fields of a profile; none if the user has set none.

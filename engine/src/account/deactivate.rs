@@ -3,7 +3,25 @@
 use storage::{Plain, accounts, profiles};
 
 use super::{Accounts, uia::Attempt};
-use crate::{Requester, Result};
+use crate::{Engine, Requester, Result};
+
+impl Engine {
+    /// Closes the account of `by` for good, and leaves its rooms, invites and knocks in the background.
+    ///
+    /// # Errors
+    /// Those of [`Accounts::confirm`].
+    pub async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
+        self.accounts().deactivate(by, attempt).await?;
+        let (engine, user_id) = (self.clone(), by.user_id.clone());
+        tokio::spawn(async move {
+            let _alone = engine.accounts().alone_in_rooms(&user_id).await;
+            if let Err(error) = engine.leave_all(&user_id).await {
+                tracing::warn!(%user_id, %error, "a deactivated user is left in rooms");
+            }
+        });
+        Ok(())
+    }
+}
 
 impl Accounts {
     /// Closes the account of `by` for good: no password, no sessions, no profile; the name stays taken.
@@ -12,7 +30,7 @@ impl Accounts {
     ///
     /// # Errors
     /// Those of [`confirm`](Self::confirm).
-    pub async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
+    pub(crate) async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
         self.confirm(by, "deactivateAccount", "", attempt).await?;
         let user_id = &by.user_id;
         let mut write = vec![
