@@ -4,6 +4,7 @@
 //! but not with a bad token.
 
 mod body;
+mod leaving;
 mod parse;
 mod place;
 mod raw;
@@ -18,8 +19,9 @@ use ruma::api::IncomingRequest;
 
 pub(crate) use self::{
     body::{check_json, drain},
+    leaving::Leaving,
     parse::wrong_shape,
-    raw::{RawAuthed, RawPublic},
+    raw::{RawAuthed, RawPublic, Typeless},
     token::of as token,
 };
 use crate::{Matched, Shared, error::ApiError, limits::Class};

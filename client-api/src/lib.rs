@@ -4,18 +4,26 @@
 //! engine once → `reply` or `error`. Handlers live in a folder a subject, a file an operation; `routes` lists them.
 //! Nothing is decided here about rooms or accounts, and nothing is stored: that is the engine's.
 
+mod account;
+mod account_data;
+mod admin;
 mod cors;
+mod device;
 mod directory;
 mod discovery;
 mod dispatch;
 mod error;
 mod extract;
+mod filter;
+mod interactive;
 mod limits;
 mod main_runtime;
+mod profile;
 mod reply;
 mod room;
 mod router;
 mod routes;
+mod session;
 mod settings;
 mod socket;
 mod sync;

@@ -8,8 +8,8 @@ use actix_web::{FromRequest, Handler, Responder, http::Method};
 use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
 use crate::{
-    directory, discovery, dispatch::Endpoint, extract::Asks, limits::Class, room, router::Router,
-    socket, sync,
+    account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
+    filter, limits::Class, profile, room, router::Router, session, socket, sync,
 };
 
 /// The whole table.
@@ -21,6 +21,13 @@ pub(crate) fn all() -> Router {
     reading(&mut router);
     waiting(&mut router);
     aliases(&mut router);
+    session(&mut router);
+    account(&mut router);
+    device(&mut router);
+    profile(&mut router);
+    account_data(&mut router);
+    filter(&mut router);
+    admin(&mut router);
     router
 }
 
@@ -87,6 +94,67 @@ fn waiting(router: &mut Router) {
 fn discovery(router: &mut Router) {
     router.endpoint(discovery::get_supported_versions::handle);
     router.endpoint(discovery::get_capabilities::handle);
+}
+
+fn session(router: &mut Router) {
+    router.endpoint(session::get_login_flows::handle);
+    router.limited(Some(Class::Logins), session::login::handle);
+    router.endpoint(session::refresh::handle);
+    router.endpoint(session::logout::handle);
+    router.endpoint(session::logout_all::handle);
+}
+
+fn account(router: &mut Router) {
+    router.limited(Some(Class::Logins), account::register::handle);
+    router.endpoint(account::check_username_availability::handle);
+    router.limited(
+        Some(Class::Logins),
+        account::registration_token_validity::handle,
+    );
+    router.endpoint(account::get_token_owner::handle);
+    router.endpoint(account::change_password::handle);
+    router.endpoint(account::deactivate_account::handle);
+}
+
+fn device(router: &mut Router) {
+    router.endpoint(device::get_devices::handle);
+    router.endpoint(device::get_device::handle);
+    router.endpoint(device::update_device::handle);
+    router.endpoint(device::delete_device::handle);
+    router.endpoint(device::delete_devices::handle);
+}
+
+fn profile(router: &mut Router) {
+    router.endpoint(profile::get_user_profile::handle);
+    router.endpoint(profile::get_profile_field::handle);
+    router.endpoint(profile::set_profile_field::handle);
+    router.endpoint(profile::delete_profile_field::handle);
+}
+
+fn account_data(router: &mut Router) {
+    router.endpoint(account_data::get_account_data::handle);
+    router.endpoint(account_data::set_account_data::handle);
+    router.endpoint(account_data::get_account_data_per_room::handle);
+    router.endpoint(account_data::set_account_data_per_room::handle);
+    router.endpoint(account_data::get_room_tags::handle);
+    router.endpoint(account_data::set_room_tag::handle);
+    router.endpoint(account_data::delete_room_tag::handle);
+}
+
+fn filter(router: &mut Router) {
+    router.endpoint(filter::define_filter::handle);
+    router.endpoint(filter::get_filter::handle);
+}
+
+fn admin(router: &mut Router) {
+    let paths = &[admin::REGISTER];
+    router.custom(&Method::GET, paths, None, admin::get_nonce::handle);
+    router.custom(
+        &Method::POST,
+        paths,
+        None,
+        admin::register_with_shared_secret::handle,
+    );
 }
 
 impl Router {

@@ -1,11 +1,14 @@
 //! Extractors for the endpoints that ruma has no request type for.
 
+use std::{fmt::Display, marker::PhantomData, str::FromStr};
+
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use engine::Requester;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
+use ruma::api::IncomingRequest;
 use serde::de::DeserializeOwned;
 
-use super::{Client, arguments, authed, parse, public};
+use super::{Asks, Client, arguments, authed, parse, public};
 use crate::error::ApiError;
 
 /// A request of a signed-in account, not yet typed.
@@ -22,6 +25,33 @@ pub(crate) struct RawPublic {
     pub(crate) client: Client,
     /// Path, query and body.
     pub(crate) ask: Untyped,
+}
+
+/// A request that ruma has a type for, which is of use for its method and paths, but not for its body.
+pub(crate) struct Typeless<R, A> {
+    /// The request.
+    pub(crate) asked: A,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<R: IncomingRequest, A> Asks for Typeless<R, A> {
+    type Request = R;
+}
+
+impl<R: 'static, A: FromRequest<Error = ApiError> + 'static> FromRequest for Typeless<R, A> {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let asked = A::from_request(request, payload);
+        async move {
+            Ok(Self {
+                asked: asked.await?,
+                of: PhantomData,
+            })
+        }
+        .boxed_local()
+    }
 }
 
 /// What a request says, as text.
@@ -41,6 +71,21 @@ impl Untyped {
             query: request.query_string().to_owned(),
             body,
         }
+    }
+
+    /// The variable of the path at `index`, as `T`.
+    ///
+    /// # Errors
+    /// 400 `M_INVALID_PARAM`: it is no `T`, or contains a NUL character.
+    pub(crate) fn argument<T: FromStr<Err: Display>>(&self, index: usize) -> Result<T, ApiError> {
+        let text = self.arguments.get(index).map_or("", String::as_str);
+        if text.contains('\0') {
+            return Err(ApiError::invalid_param("The path contains a NUL character"));
+        }
+        text.parse().map_err(|error| {
+            let shown: String = text.chars().take(80).collect();
+            ApiError::invalid_param(format!("\"{shown}\" in the path does not fit: {error}"))
+        })
     }
 
     /// The body as `T`; an empty one counts as `{}`.

@@ -1,0 +1,84 @@
+//! `POST /_matrix/client/v3/register`: client-server API, "Legacy account registration".
+
+use actix_web::web;
+use engine::{
+    Engine,
+    account::{DeviceWish, RegisterAsk, Registered},
+};
+use ruma::{
+    OwnedDeviceId,
+    api::client::account::register::v3::{Request, Response},
+};
+use serde::Deserialize;
+
+use crate::{
+    error::ApiError,
+    extract::{RawPublic, Typeless},
+    interactive::Auth,
+    reply::Reply,
+    session::login::milliseconds,
+};
+
+#[derive(Deserialize)]
+struct Query {
+    kind: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    auth: Option<Auth>,
+    username: Option<String>,
+    password: Option<String>,
+    device_id: Option<OwnedDeviceId>,
+    initial_device_display_name: Option<String>,
+    #[serde(default)]
+    inhibit_login: bool,
+    #[serde(default)]
+    refresh_token: bool,
+    #[serde(rename = "type")]
+    login_type: Option<String>,
+}
+
+/// Registers an account; 401 with what is left to do as long as authentication is not complete.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    Typeless { asked, .. }: Typeless<Request, RawPublic>,
+) -> Result<Reply<Response>, ApiError> {
+    let query: Query = asked.ask.query()?;
+    let body: Body = asked.ask.json()?;
+    if body.login_type.as_deref() == Some("m.login.application_service") {
+        return Err(ApiError::forbidden(
+            "This server has no application services",
+        ));
+    }
+    let guest = match query.kind.as_deref() {
+        None | Some("user") => false,
+        Some("guest") => true,
+        Some(_) => return Err(ApiError::invalid_param("\"kind\" is \"user\" or \"guest\"")),
+    };
+    let ask = RegisterAsk {
+        username: body.username,
+        password: body.password.map(Into::into),
+        inhibit_login: body.inhibit_login,
+        device: DeviceWish {
+            device_id: body.device_id,
+            display_name: body.initial_device_display_name,
+            refreshable: body.refresh_token,
+        },
+        guest,
+        attempt: body.auth.map(Into::into),
+    };
+    let registered = engine.accounts().register(ask).await?;
+    Ok(Reply(response(registered)))
+}
+
+pub(crate) fn response(registered: Registered) -> Response {
+    let mut response = Response::new(registered.user_id);
+    if let Some(login) = registered.login {
+        response.access_token = Some(login.access_token.into_inner());
+        response.device_id = Some(login.device_id);
+        response.refresh_token = login.refresh_token.map(|token| token.into_inner());
+        response.expires_in = login.expires_in_ms.map(milliseconds);
+    }
+    response
+}

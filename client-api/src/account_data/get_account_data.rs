@@ -1,0 +1,29 @@
+//! `GET /_matrix/client/v3/user/{userId}/account_data/{type}`: client-server API, "Client config".
+
+use actix_web::web;
+use engine::{Engine, account_data::Place};
+use ruma::{
+    api::client::config::get_global_account_data::v3::{Request, Response},
+    serde::Raw,
+};
+
+use crate::{error::ApiError, extract::Authed, reply::Reply};
+
+/// Answers with the account data of one type.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    Authed {
+        requester, body, ..
+    }: Authed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let place = Place {
+        user_id: &body.user_id,
+        room_id: None,
+    };
+    let event_type = body.event_type.to_string();
+    let content = engine
+        .accounts()
+        .account_data(&requester, place, &event_type)
+        .await?;
+    Ok(Reply(Response::new(Raw::from_json(content))))
+}

@@ -1,0 +1,4 @@
+//! Filters.
+
+pub(crate) mod define_filter;
+pub(crate) mod get_filter;
