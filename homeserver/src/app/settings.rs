@@ -52,7 +52,6 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
             .map(|o| o.0.clone())
             .collect(),
         sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
-        socket_origins: Vec::new(),
     }
 }
 
