@@ -426,11 +426,12 @@ impl KeyRing for AllKeys {
 
 /// The key that a server has in fixtures: its seed is the hash of its name.
 pub fn server_key(server: &ServerName) -> ServerKey {
-    ServerKey::from_seed(
-        server.to_owned(),
-        "fixture",
-        &hash::sha256(server.as_str().as_bytes()),
-    )
+    ServerKey::from_seed(server.to_owned(), "fixture", &seed(server))
+}
+
+/// The seed of [`server_key`].
+pub fn seed(server: &ServerName) -> [u8; 32] {
+    hash::sha256(server.as_str().as_bytes())
 }
 
 /// A text message's content.

@@ -65,8 +65,8 @@ pub fn reference_hash(version: &RoomVersion, event: &Object) -> [u8; 32] {
     sha256(redact::essential_json(version, event).as_bytes())
 }
 
-/// Writes the content hash into the event's `hashes`.
-pub(crate) fn insert_content_hash(event: &mut Object) {
+/// Writes the content hash into the event's `hashes`, replacing what is there.
+pub fn insert_content_hash(event: &mut Object) {
     let hash = Value::String(base64(&content_hash(event)));
     event.insert(
         "hashes".to_owned(),

@@ -3,17 +3,20 @@
 //! - [`room_version`]: the rules of room versions 1 to 12 as data; all other chapters take one of them.
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
 //! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
-//! - [`visibility`], [`server_name`]: who may see what, and how servers are called.
+//! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`name`], [`server_name`]: how
+//!   things are called.
 //!
 //! What comes from outside is parsed once, at the border ([`json::parse`], [`event::Event::parse`]); the
 //! types that come out cannot hold what was refused there.
 
+pub mod acl;
 pub mod auth;
 pub mod event;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod hash;
 pub mod json;
+pub mod name;
 pub mod redact;
 pub mod resolve;
 pub mod room_version;

@@ -23,6 +23,8 @@ pub use self::{
 use crate::{
     hash,
     json::{Object, Value, Writer},
+    redact,
+    room_version::RoomVersion,
 };
 
 /// The only signing algorithm that Matrix servers use.
@@ -70,6 +72,14 @@ impl ServerKey {
     pub fn sign_object(&self, object: &mut Object) {
         let message = signed_json(object);
         self.add_signature(object, message.as_bytes());
+    }
+
+    /// Signs an event that another server has made, such as an invite, or the join that this server authorises.
+    ///
+    /// Covers what redaction leaves, so the content hash must be there already.
+    pub fn sign_event(&self, version: &RoomVersion, event: &mut Object) {
+        let message = redact::essential_json(version, event);
+        self.add_signature(event, message.as_bytes());
     }
 
     pub(crate) fn add_signature(&self, object: &mut Object, message: &[u8]) {
