@@ -35,8 +35,13 @@ use crate::supervise::Supervisor;
 use crate::web::Site;
 use crate::{telemetry, tls};
 
-/// When the process ends at the latest after it was asked to stop.
-const STOP_DEADLINE: Duration = Duration::from_millis(4_800);
+/// How long requests and tasks get after the process was asked to stop; the store comes after
+/// them. Together under the five seconds that an operator's `stop` may take.
+const STOP_DEADLINE: Duration = Duration::from_millis(4_000);
+
+/// How long the store gets to write what waits and to close. It has written all that was
+/// acknowledged before; what is cut off here was answered to nobody.
+const CLOSE_DEADLINE: Duration = Duration::from_millis(700);
 
 /// Threads for work that blocks, beside the runtime's own: reading files, resolving names.
 const BLOCKING_THREADS_MAX: usize = 8;
@@ -91,7 +96,10 @@ async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), Error> 
     let mut signals = Signals::take().map_err(Error::Runtime)?;
     let store = open_store(config).await?;
     let outcome = serve_store(config, ready_file, &store, &mut signals).await;
-    store.close().await;
+    if timeout(CLOSE_DEADLINE, store.close()).await.is_err() {
+        warn!("the database did not close in time");
+    }
+    info!("stopped");
     outcome
 }
 
@@ -174,9 +182,8 @@ async fn stop(
         supervisor.stop(Duration::from_secs(1)).await;
     };
     tokio::select! {
-        done = timeout(STOP_DEADLINE, orderly) => match done {
-            Ok(()) => info!("stopped"),
-            Err(_) => warn!("not everything stopped in time; ending now"),
+        done = timeout(STOP_DEADLINE, orderly) => if done.is_err() {
+            warn!("not everything stopped in time; ending now");
         },
         signal = signals.next() => warn!(signal, "told again: ending at once"),
     }
