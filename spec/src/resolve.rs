@@ -91,6 +91,12 @@ impl<K, S: Copy> Clone for Entry<'_, K, S> {
 
 impl<K, S: Copy> Copy for Entry<'_, K, S> {}
 
+/// An event of a source.
+type EntryOf<'a, S> = Entry<'a, <S as Source>::Key, <S as Source>::Slot>;
+
+/// What comes out of a step, unless events are missing.
+type Resolved<T, S> = Result<T, ResolveError<<S as Source>::Key>>;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -126,7 +132,7 @@ pub fn resolve<S: Source>(
     if version.state_resolution == StateResolution::V1 {
         return v1::resolve(version, states, source);
     }
-    let split = Split::of::<S>(states);
+    let split = Split::of(states);
     if split.conflicted.is_empty() {
         return Ok(split.unconflicted);
     }
@@ -158,7 +164,7 @@ pub fn resolve<S: Source>(
 }
 
 /// That all of `events` and of their auth events are at hand, so that what is missing is learnt at once.
-fn at_hand<S: Source>(source: &S, events: &BTreeSet<S::Key>) -> Result<(), ResolveError<S::Key>> {
+fn at_hand<S: Source>(source: &S, events: &BTreeSet<S::Key>) -> Resolved<(), S> {
     let mut missing = BTreeSet::new();
     for &key in events {
         let Some(entry) = source.entry(key) else {
@@ -188,7 +194,7 @@ struct Split<K, S> {
 }
 
 impl<K: Copy + Ord, S: Copy + Ord> Split<K, S> {
-    fn of<Src: Source<Key = K, Slot = S>>(states: &[&[(S, K)]]) -> Self {
+    fn of(states: &[&[(S, K)]]) -> Self {
         let mut split = Self {
             unconflicted: Vec::new(),
             conflicted: BTreeSet::new(),

@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Entry, MAX_EVENTS, ResolveError, Source, by_slot};
+use super::{EntryOf, MAX_EVENTS, ResolveError, Resolved, Source, by_slot};
 
-fn entry<S: Source + ?Sized>(
-    source: &S,
-    key: S::Key,
-) -> Result<Entry<'_, S::Key, S::Slot>, ResolveError<S::Key>> {
+fn entry<S: Source + ?Sized>(source: &S, key: S::Key) -> Resolved<EntryOf<'_, S>, S> {
     source
         .entry(key)
         .ok_or_else(|| ResolveError::Missing(vec![key]))
@@ -39,7 +36,7 @@ fn add(known: &mut Marks, new: &Marks) -> bool {
 pub(super) fn auth_difference<S: Source + ?Sized>(
     source: &S,
     states: &[&[(S::Slot, S::Key)]],
-) -> Result<BTreeSet<S::Key>, ResolveError<S::Key>> {
+) -> Resolved<BTreeSet<S::Key>, S> {
     let mut all: Marks = vec![0; states.len().div_ceil(64)];
     for state in 0..states.len() {
         add(&mut all, &mark(states.len(), state));
@@ -74,7 +71,7 @@ fn walk<S: Source + ?Sized>(
     from: &[S::Key],
     marks: &Marks,
     chains: &mut BTreeMap<S::Key, Marks>,
-) -> Result<(), ResolveError<S::Key>> {
+) -> Resolved<(), S> {
     let mut missing = Vec::new();
     let mut open = from.to_vec();
     while let Some(key) = open.pop() {
@@ -105,7 +102,7 @@ fn walk<S: Source + ?Sized>(
 pub(super) fn conflicted_subgraph<S: Source + ?Sized>(
     source: &S,
     conflicted: &BTreeSet<S::Key>,
-) -> Result<BTreeSet<S::Key>, ResolveError<S::Key>> {
+) -> Resolved<BTreeSet<S::Key>, S> {
     /// How many auth events of an event have been looked at, and whether one of `conflicted` lies below.
     struct Visit<K> {
         key: K,

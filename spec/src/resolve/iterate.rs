@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{Entry, ResolveError, Source, mainline, overlay};
+use super::{EntryOf, ResolveError, Resolved, Source, mainline, overlay};
 use crate::{
     auth::{self, Create, JoinRule, Membership, Power, PowerLevels, View},
     event::Event,
@@ -19,6 +19,9 @@ struct Slots<S> {
     join_rules: Option<S>,
 }
 
+/// The create event and the power levels event that give a room its power levels.
+type Levels<K> = (Option<K>, Option<K>);
+
 /// A state in the making, and what was parsed for it.
 pub(super) struct Checks<'a, S: Source> {
     version: &'a RoomVersion,
@@ -31,7 +34,7 @@ pub(super) struct Checks<'a, S: Source> {
     /// Whether an event's own auth events stand in for what the state lacks.
     own_auth_events: bool,
     creates: BTreeMap<S::Key, Create>,
-    levels: BTreeMap<(Option<S::Key>, Option<S::Key>), PowerLevels>,
+    levels: BTreeMap<Levels<S::Key>, PowerLevels>,
     missing: RefCell<BTreeSet<S::Key>>,
 }
 
@@ -83,7 +86,7 @@ impl<'a, S: Source> Checks<'a, S> {
     }
 
     /// Whether the state so far allows an event.
-    pub(super) fn is_allowed(&mut self, key: S::Key) -> Result<bool, ResolveError<S::Key>> {
+    pub(super) fn is_allowed(&mut self, key: S::Key) -> Resolved<bool, S> {
         let allowed = self.entry(key).is_some_and(|entry| self.allows(entry));
         self.nothing_missing()?;
         Ok(allowed)
@@ -101,7 +104,7 @@ impl<'a, S: Source> Checks<'a, S> {
     }
 
     /// Takes over those of `events` that the state so far allows, one after the other.
-    pub(super) fn apply(&mut self, events: &[S::Key]) -> Result<(), ResolveError<S::Key>> {
+    pub(super) fn apply(&mut self, events: &[S::Key]) -> Resolved<(), S> {
         for &key in events {
             let Some(entry) = self.source.entry(key) else {
                 self.missing.borrow_mut().insert(key);
@@ -115,10 +118,7 @@ impl<'a, S: Source> Checks<'a, S> {
     }
 
     /// The power that an event's sender has by the event's own auth events.
-    pub(super) fn power_of_sender(
-        &mut self,
-        entry: Entry<'_, S::Key, S::Slot>,
-    ) -> Result<Power, ResolveError<S::Key>> {
+    pub(super) fn power_of_sender(&mut self, entry: EntryOf<'_, S>) -> Resolved<Power, S> {
         let power_levels = mainline::power_levels_of(self.source, entry)?;
         let create = self.implied_create.or_else(|| {
             entry.auth_events.iter().copied().find(|&auth| {
@@ -132,7 +132,7 @@ impl<'a, S: Source> Checks<'a, S> {
         Ok(self.levels[&(create, power_levels)].user(entry.event.sender().as_str()))
     }
 
-    fn nothing_missing(&self) -> Result<(), ResolveError<S::Key>> {
+    fn nothing_missing(&self) -> Resolved<(), S> {
         let missing = self.missing.take();
         if missing.is_empty() {
             Ok(())
@@ -149,7 +149,7 @@ impl<'a, S: Source> Checks<'a, S> {
     }
 
     /// An event at hand; noted as missing otherwise.
-    fn entry(&self, key: S::Key) -> Option<Entry<'a, S::Key, S::Slot>> {
+    fn entry(&self, key: S::Key) -> Option<EntryOf<'a, S>> {
         let entry = self.source.entry(key);
         if entry.is_none() {
             self.missing.borrow_mut().insert(key);
@@ -159,11 +159,7 @@ impl<'a, S: Source> Checks<'a, S> {
 
     /// The event that decides about `of` for a slot: the state's, or else its own auth event. Rejected events
     /// do not decide.
-    fn deciding(
-        &self,
-        of: Entry<'_, S::Key, S::Slot>,
-        slot: Option<S::Slot>,
-    ) -> Option<(S::Key, &'a Event)> {
+    fn deciding(&self, of: EntryOf<'_, S>, slot: Option<S::Slot>) -> Option<(S::Key, &'a Event)> {
         let slot = slot?;
         let from_state = self.get(slot).into_iter();
         let own = of
@@ -182,7 +178,7 @@ impl<'a, S: Source> Checks<'a, S> {
         })
     }
 
-    fn allows(&mut self, entry: Entry<'_, S::Key, S::Slot>) -> bool {
+    fn allows(&mut self, entry: EntryOf<'_, S>) -> bool {
         let create = match self.implied_create {
             Some(create) => Some(create),
             None => self.deciding(entry, self.slots.create).map(|(key, _)| key),
@@ -230,7 +226,7 @@ fn find<K: Copy, S: Copy + Ord>(state: &[(S, K)], slot: S) -> Option<K> {
 /// The state so far, as one event sees it.
 struct StateView<'c, 'a, S: Source> {
     checks: &'c Checks<'a, S>,
-    entry: Entry<'c, S::Key, S::Slot>,
+    entry: EntryOf<'c, S>,
     create: Option<S::Key>,
     power_levels: Option<S::Key>,
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Entry, ResolveError, Source};
+use super::{EntryOf, ResolveError, Resolved, Source};
 
 /// The power levels event among an event's auth events.
 pub(super) fn power_levels_of<S: Source>(
     source: &S,
-    entry: Entry<'_, S::Key, S::Slot>,
-) -> Result<Option<S::Key>, ResolveError<S::Key>> {
+    entry: EntryOf<'_, S>,
+) -> Resolved<Option<S::Key>, S> {
     for &auth in entry.auth_events {
         let found = source
             .entry(auth)
@@ -27,7 +27,7 @@ pub(super) fn sort<S: Source>(
     source: &S,
     from: Option<S::Key>,
     events: &[S::Key],
-) -> Result<Vec<S::Key>, ResolveError<S::Key>> {
+) -> Resolved<Vec<S::Key>, S> {
     let mut mainline = Vec::new();
     let mut next = from;
     // Events of older rooms have chosen IDs, which could form a cycle; so no event is taken twice.
@@ -72,9 +72,9 @@ pub(super) fn sort<S: Source>(
 /// What was found is noted for all events on the way, so that each is walked over once.
 fn position<S: Source>(
     source: &S,
-    entry: Entry<'_, S::Key, S::Slot>,
+    entry: EntryOf<'_, S>,
     positions: &mut BTreeMap<S::Key, usize>,
-) -> Result<usize, ResolveError<S::Key>> {
+) -> Resolved<usize, S> {
     let mut way = Vec::new();
     let mut next = power_levels_of(source, entry)?;
     let mut found = 0;

@@ -7,7 +7,7 @@ use std::{
 
 use ruma::EventId;
 
-use super::{ResolveError, Source, iterate::Checks};
+use super::{Resolved, Source, iterate::Checks};
 use crate::{
     auth::{Membership, Power},
     event::Event,
@@ -83,11 +83,14 @@ impl<K: Eq> PartialOrd for Rank<'_, K> {
     }
 }
 
+/// In a heap that gives the greatest, so reversed.
+type Next<'a, K> = Reverse<Rank<'a, K>>;
+
 /// `events` so that each comes after its auth events, and first what the ranks put first (Kahn's algorithm).
 pub(super) fn reverse_topological<S: Source>(
     checks: &mut Checks<'_, S>,
     events: &BTreeSet<S::Key>,
-) -> Result<Vec<S::Key>, ResolveError<S::Key>> {
+) -> Resolved<Vec<S::Key>, S> {
     let source = checks.source();
     let mut waiting: BTreeMap<S::Key, usize> = BTreeMap::new();
     let mut followers: BTreeMap<S::Key, Vec<S::Key>> = BTreeMap::new();
@@ -130,7 +133,7 @@ pub(super) fn reverse_topological<S: Source>(
 fn rank<'a, S: Source>(
     checks: &mut Checks<'a, S>,
     key: S::Key,
-) -> Result<Option<Reverse<Rank<'a, S::Key>>>, ResolveError<S::Key>> {
+) -> Resolved<Option<Next<'a, S::Key>>, S> {
     let Some(entry) = checks.source().entry(key) else {
         return Ok(None);
     };

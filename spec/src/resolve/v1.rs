@@ -6,7 +6,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::{ResolveError, Source, StateMap, at_hand, by_slot, iterate::Checks};
+use super::{Resolved, Source, StateMap, at_hand, by_slot, iterate::Checks};
 use crate::room_version::RoomVersion;
 
 /// A slot that states disagree on, with its events: the least deep first, among equals by descending hash.
@@ -19,7 +19,7 @@ pub(super) fn resolve<S: Source>(
     version: &RoomVersion,
     states: &[&[(S::Slot, S::Key)]],
     source: &S,
-) -> Result<StateMap<S>, ResolveError<S::Key>> {
+) -> Resolved<StateMap<S>, S> {
     let mut agreed: StateMap<S> = Vec::new();
     let mut conflicts: Vec<Conflict<S::Key, S::Slot>> = Vec::new();
     by_slot(states, |slot, keys| {
@@ -83,7 +83,7 @@ pub(super) fn resolve<S: Source>(
 fn newest_of_chain<S: Source>(
     checks: &mut Checks<'_, S>,
     conflict: &Conflict<S::Key, S::Slot>,
-) -> Result<S::Key, ResolveError<S::Key>> {
+) -> Resolved<S::Key, S> {
     let mut newest = conflict.events[0];
     for &key in &conflict.events[1..] {
         checks.set(conflict.slot, Some(newest));
@@ -100,7 +100,7 @@ fn newest_of_chain<S: Source>(
 fn deepest_allowed<S: Source>(
     checks: &mut Checks<'_, S>,
     conflict: &Conflict<S::Key, S::Slot>,
-) -> Result<S::Key, ResolveError<S::Key>> {
+) -> Resolved<S::Key, S> {
     for &key in conflict.events.iter().rev() {
         if checks.is_allowed(key)? {
             return Ok(key);
