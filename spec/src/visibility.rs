@@ -51,7 +51,8 @@ pub struct Moment {
 /// Whether `user` may see `event`.
 ///
 /// An event that changes the visibility, or the user's own membership, is seen if what holds before or what
-/// holds after it lets the user see it.
+/// holds after it lets the user see it. Users always see that they left or were removed, also from an invite: the
+/// text does not say so, but without it, as in Synapse, a room would never go away for them.
 pub fn may_see(event: &Event, user: &str, before: Moment) -> bool {
     let visibility_after = if event.is("m.room.history_visibility", "") {
         HistoryVisibility::of(Some(event))
@@ -63,6 +64,13 @@ pub fn may_see(event: &Event, user: &str, before: Moment) -> bool {
     } else {
         before.membership
     };
+    let was_there = matches!(
+        before.membership,
+        Membership::Join | Membership::Invite | Membership::Knock
+    );
+    if was_there && matches!(membership_after, Membership::Leave | Membership::Ban) {
+        return true;
+    }
     [before.visibility, visibility_after]
         .into_iter()
         .any(|visibility| {

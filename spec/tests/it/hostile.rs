@@ -89,7 +89,8 @@ proptest! {
 /// A megabyte of anything is refused or read at once; what grows with the square of the text would take minutes.
 #[test]
 fn hostile_texts_take_linear_time() {
-    let texts: [(&str, fn(usize) -> String); 8] = [
+    type Make = fn(usize) -> String;
+    let texts: [(&str, Make); 8] = [
         ("open arrays", |n| "[".repeat(n)),
         ("open objects", |n| "{\"\":".repeat(n / 4)),
         ("escapes", |n| format!("\"{}\"", "\\u0041".repeat(n / 6))),

@@ -8,4 +8,6 @@ mod hostile;
 mod limits;
 mod properties;
 mod ruma_room;
+mod signers;
 mod vectors;
+mod visibility;
