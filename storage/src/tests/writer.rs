@@ -1,5 +1,8 @@
 //! The writer: order, failures, chains, announcements.
 
+use std::{collections::HashSet, sync::Arc};
+
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use sea_orm::EntityTrait;
 
 use super::fixture::{Ear, Room, on_each, txn, user};
@@ -293,6 +296,58 @@ async fn an_event_of_the_same_batch_can_be_redacted() {
             .unwrap()
             .unwrap();
         assert_eq!((stored.redacted_by, stored.json.as_str()), (Some(by), "{}"));
+    })
+    .await;
+}
+
+/// What a write of the property below does: an event with one of few transaction IDs, perhaps as a
+/// link of one of few chains.
+type Step = (u8, Option<usize>);
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    prop::collection::vec((0..60_u8, prop::option::of(0..4_usize)), 1..80)
+}
+
+/// However the writes fall into batches, the outcome is as if they had come one by one.
+#[tokio::test]
+async fn batches_change_nothing_but_the_speed() {
+    on_each(async |store| {
+        let room = Room::new(&store).await;
+        let ear = Ear::of(&store);
+        let mut runner = TestRunner::deterministic();
+        let mut position = 0;
+        for round in 0..20 {
+            let chains: Vec<_> = (0..4).map(|_| Chain::new()).collect();
+            let (mut taken, mut broken) = (HashSet::new(), HashSet::new());
+            let (mut expected, mut writes) = (Vec::new(), Vec::new());
+            for (id, chain) in steps().new_tree(&mut runner).unwrap().current() {
+                let mut event = room.message(&store);
+                event.txn = txn(&format!("{round}-{id}"));
+                let mut write = Write::logged(Logged::Event(event));
+                write.chain = chain.map(|chain| Arc::clone(&chains[chain]));
+                writes.push(store.enqueue(write));
+                expected.push(if chain.is_some_and(|chain| broken.contains(&chain)) {
+                    "broken".to_owned()
+                } else if taken.insert(id) {
+                    position += 1;
+                    position.to_string()
+                } else {
+                    broken.extend(chain);
+                    "conflict".to_owned()
+                });
+            }
+            let mut outcomes = Vec::new();
+            for write in writes {
+                outcomes.push(match write.await {
+                    Ok(committed) => committed.positions[0].unwrap().to_string(),
+                    Err(Error::Conflict(_)) => "conflict".to_owned(),
+                    Err(Error::ChainBroken) => "broken".to_owned(),
+                    Err(other) => panic!("{other:?}"),
+                });
+            }
+            assert_eq!(outcomes, expected, "round {round}");
+        }
+        assert_eq!(ear.positions(), (1..=position).collect::<Vec<_>>());
     })
     .await;
 }
