@@ -25,6 +25,7 @@ use crate::{
     json::{self, Object, Strictness, Value},
     redact,
     room_version::{EventIds, RoomIds, RoomVersion},
+    sign::ServerKey,
 };
 
 /// An event of a room, immutable. Share it in an `Arc`.
@@ -194,6 +195,14 @@ impl Event {
             Some(unsigned) => event.object.insert("unsigned".to_owned(), unsigned.into()),
             None => event.object.remove("unsigned"),
         };
+        event
+    }
+
+    /// The same event with the signature of `key` beside those that it has, as invites and restricted joins need.
+    pub fn countersigned(&self, version: &RoomVersion, key: &ServerKey) -> Self {
+        let mut event = self.clone();
+        let essential = redact::essential_json(version, &event.object);
+        key.add_signature(&mut event.object, essential.as_bytes());
         event
     }
 

@@ -126,6 +126,7 @@ fn message(
         snapshot: None,
         current: None,
         replaces: None,
+        promoted: false,
         place: Place::New,
         txn: Some(Txn {
             device: format!("DEVICE{sender}"),

@@ -88,6 +88,23 @@ pub async fn by_ids(db: &impl ConnectionTrait, event_ids: &[&EventId]) -> Result
     Ok(found)
 }
 
+/// The IDs and rows of those of these events that are stored, in no order. Look-ups by a unique index, 256 a query.
+pub async fn rows_by_ids(
+    db: &impl ConnectionTrait,
+    event_ids: &[&EventId],
+) -> Result<Vec<(String, EventRow)>> {
+    let event_ids: Vec<_> = event_ids.iter().map(|event_id| event_id.as_str()).collect();
+    let mut found = Vec::with_capacity(event_ids.len());
+    for chunk in padded(&event_ids) {
+        let these = event::Entity::find()
+            .select_only()
+            .columns([event::Column::EventId, event::Column::Id])
+            .filter(event::Column::EventId.is_in(chunk));
+        found.extend(these.into_tuple::<(String, EventRow)>().all(db).await?);
+    }
+    Ok(found)
+}
+
 /// Accepted events of `room` between `after` and `before` (both exclusive), newest first: one page
 /// of scrolling back.
 ///

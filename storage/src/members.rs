@@ -1,6 +1,6 @@
 //! Who is what in which room, as of the current state.
 
-use ruma::UserId;
+use ruma::{ServerName, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
@@ -49,6 +49,23 @@ pub async fn count(db: &impl ConnectionTrait, room: RoomRow, which: Membership) 
         .filter(membership::Column::Room.eq(room))
         .filter(membership::Column::Membership.eq(which));
     Ok(members.count(db).await?)
+}
+
+/// Whether a user of `server` is joined to `room`. One query, on the primary key: its cost grows with the members of the
+/// room until one is found.
+pub async fn is_server_joined(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    server: &ServerName,
+) -> Result<bool> {
+    let found = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Room)
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::Membership.eq(Membership::Join))
+        .filter(membership::Column::UserId.ends_with(format!(":{server}")))
+        .limit(1);
+    Ok(found.into_tuple::<RoomRow>().one(db).await?.is_some())
 }
 
 /// The IDs of at most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.

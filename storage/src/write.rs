@@ -128,6 +128,8 @@ pub struct NewEvent {
     pub replaces: Option<EventRow>,
     /// Where it stands in the log.
     pub place: Place,
+    /// Whether it was stored before without a place in its room, so that its row is replaced.
+    pub promoted: bool,
     /// The transaction ID of the client that sent it.
     pub txn: Option<Txn>,
     /// What the event makes of a user, if that is so by the current state now.

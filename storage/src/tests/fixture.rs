@@ -68,6 +68,7 @@ impl Room {
             snapshot: None,
             current: None,
             replaces: None,
+            promoted: false,
             place: Place::New,
             txn: None,
             membership: None,

@@ -194,10 +194,14 @@ async fn advance(db: &impl ConnectionTrait, name: &str, by: usize) -> Result<i64
 /// Stores what has a position. Of rows that replace each other the last one stays.
 async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<()> {
     let mut events = Vec::new();
+    let mut promoted = HashMap::new();
     let mut receipts = HashMap::new();
     let mut account_data = HashMap::new();
     for entry in writes.iter().flat_map(|write| &write.logged) {
         match &entry.row {
+            Row::Event(row) if entry.is_promoted() => {
+                promoted.insert(row.id, values(row));
+            }
             Row::Event(row) => events.push(values(row)),
             Row::Receipt(row) => {
                 receipts.insert((row.room, &row.user_id, &row.kind, &row.thread_id), row);
@@ -208,6 +212,13 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
         }
     }
     insert::<event::Entity>(db, Existing::Conflicts, events).await?;
+    let key = &[event::Column::Id];
+    insert::<event::Entity>(
+        db,
+        Existing::IsReplaced(key),
+        promoted.into_values().collect(),
+    )
+    .await?;
 
     let rows = receipts.into_values().map(values).collect();
     let key = &[

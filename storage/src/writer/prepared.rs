@@ -35,6 +35,13 @@ pub(super) struct Entry {
     pub(super) announcement: Arc<Logged>,
 }
 
+impl Entry {
+    /// Whether the event's row is there already.
+    pub(super) fn is_promoted(&self) -> bool {
+        matches!(&*self.announcement, Logged::Event(new) if new.promoted)
+    }
+}
+
 pub(super) enum Row {
     Event(event::Model),
     Receipt(receipt::Model),
