@@ -1,6 +1,6 @@
 //! Room aliases: client-server API, "Room aliases".
 
-use ruma::{OwnedRoomAliasId, OwnedRoomId, RoomAliasId, RoomId, ServerName};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, ServerName};
 use spec::{
     auth::Power,
     event::Draft,
@@ -10,6 +10,7 @@ use storage::{Plain, Write, aliases};
 
 use crate::{
     Error, Requester, Result, Subject,
+    peers::PeerError,
     room::Room,
     rooms::{RoomHandle, Rooms},
 };
@@ -37,6 +38,34 @@ pub(crate) fn local(server_name: &ServerName, localpart: &str) -> Result<OwnedRo
 }
 
 impl Rooms {
+    /// The room that an alias of any server leads to, and servers that are in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: nowhere. [`Error::Refused`]: its server does not answer.
+    pub(crate) async fn find_alias(
+        &self,
+        alias: &RoomAliasId,
+    ) -> Result<(OwnedRoomId, Vec<OwnedServerName>)> {
+        let own = &self.context.server_name;
+        if alias.server_name() == own {
+            let room = self.resolve_alias(alias).await?;
+            let mut servers = self.by_id(&room).await?.servers().await?;
+            servers.retain(|server| server != own);
+            servers.insert(0, own.clone());
+            return Ok((room, servers));
+        }
+        let peers = self
+            .context
+            .peers
+            .get()
+            .ok_or(Error::NotFound(Subject::Alias))?;
+        match peers.query_directory(alias.server_name(), alias).await {
+            Ok(found) => Ok(found),
+            Err(PeerError::Refused { status: 404, .. }) => Err(Error::NotFound(Subject::Alias)),
+            Err(error) => Err(Error::Refused(error.to_string())),
+        }
+    }
+
     /// The room that an alias of this server leads to.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! What the parts of the engine share: the store, the clock, the server's key, and the caches over the store.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ruma::{OwnedServerName, RoomVersionId};
 use spec::sign::ServerKey;
 use storage::Store;
 
 use crate::{
-    Clock, chance::Chance, events::Events, notifier::Notifier, room_meta::RoomMetas,
+    Clock, chance::Chance, events::Events, notifier::Notifier, peers::Peers, room_meta::RoomMetas,
     states::States, typing::Typing,
 };
 
@@ -24,4 +24,6 @@ pub(crate) struct Context {
     pub(crate) states: States,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) typing: Typing,
+    /// Empty as long as this server talks to no others.
+    pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

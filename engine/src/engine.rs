@@ -1,12 +1,16 @@
 //! [`Engine`]: what the APIs may ask.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ruma::{
-    OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomVersionId, UserId,
-    api::client::sync::sync_events::v3::Response,
+    OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomAliasId, RoomId,
+    RoomVersionId, UserId, api::client::sync::sync_events::v3::Response,
 };
-use spec::sign::ServerKey;
+use spec::{json::Object, sign::ServerKey};
 use storage::{
     Store,
     members::{self, Membership},
@@ -18,8 +22,13 @@ use crate::{
     chance::Chance,
     context::Context,
     events::Events,
+    inbound::Inbound,
     notifier::Notifier,
-    room::create::{self, CreateRoom},
+    peers::Peers,
+    room::{
+        create::{self, CreateRoom},
+        membership::Target,
+    },
     room_meta::RoomMetas,
     rooms::{RoomHandle, Rooms},
     states::States,
@@ -89,6 +98,7 @@ impl Engine {
             events: Events::new(store.clone()),
             states: States::new(store.clone()),
             typing: Typing::new(clock.clone(), notifier.clone()),
+            peers: OnceLock::new(),
             key,
             notifier,
             chance,
@@ -100,6 +110,18 @@ impl Engine {
             context,
             accounts,
         })
+    }
+
+    /// Has the engine talk to other servers from now on. Only the first call counts.
+    pub fn connect(&self, peers: Arc<dyn Peers>) {
+        // A second call is a mistake of the wiring and changes nothing.
+        let _ = self.context.peers.set(peers);
+    }
+
+    /// What other servers may ask.
+    #[must_use]
+    pub fn inbound(&self) -> Inbound {
+        Inbound::new(self.rooms.clone())
     }
 
     /// The accounts of this server.
@@ -141,7 +163,41 @@ impl Engine {
     /// # Errors
     /// Those of [`create::create`].
     pub async fn create_room(&self, by: &Requester, ask: CreateRoom) -> Result<OwnedRoomId> {
-        create::create(&self.context, by, ask).await
+        let is_direct = ask.is_direct;
+        let own = &self.context.server_name;
+        let others = ask
+            .invite
+            .iter()
+            .filter(|target| target.server_name() != own);
+        let others: BTreeSet<OwnedUserId> = others.cloned().collect();
+        let id = create::create(&self.context, by, ask).await?;
+        for user_id in others {
+            let target = Target {
+                user_id: user_id.clone(),
+                reason: None,
+            };
+            let invited = self.room(&id).await?.invite_as(by, target, is_direct).await;
+            if let Err(error) = invited {
+                tracing::info!(target = %user_id, %error, "a new room's invite is left out");
+            }
+        }
+        Ok(id)
+    }
+
+    /// Joins a room: by itself where this server takes part in it, otherwise through one of the servers `via`, or that
+    /// of whoever invited the user. Joining again does nothing.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`]: nobody knows the room. [`crate::Error::Denied`], [`crate::Error::Forbidden`].
+    pub async fn join(
+        &self,
+        by: &Requester,
+        room: &RoomId,
+        via: Vec<OwnedServerName>,
+        reason: Option<String>,
+        extra: Object,
+    ) -> Result<()> {
+        self.rooms.join(by, room, via, reason, extra).await
     }
 
     /// The rooms that the user is in, by the age of their rows.
@@ -156,12 +212,15 @@ impl Engine {
         Ok(metas.iter().map(|meta| meta.id.clone()).collect())
     }
 
-    /// The room that an alias of this server leads to.
+    /// The room that an alias leads to, and servers that are in it. The server of the alias is asked.
     ///
     /// # Errors
     /// [`crate::Error::NotFound`]: nowhere.
-    pub async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<OwnedRoomId> {
-        self.rooms.resolve_alias(alias).await
+    pub async fn resolve_alias(
+        &self,
+        alias: &RoomAliasId,
+    ) -> Result<(OwnedRoomId, Vec<OwnedServerName>)> {
+        self.rooms.find_alias(alias).await
     }
 
     /// Makes an alias of this server for a room.

@@ -5,8 +5,9 @@
 //! for the disk: the next job builds on a head whose write is still on its way. If a write fails, all later ones of its
 //! chain fail too, and the room is read again.
 
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc};
 
+use imbl::ordmap::DiffItem;
 use ruma::UserId;
 use spec::{
     auth::{self, PowerLevels},
@@ -29,9 +30,12 @@ use crate::{
 pub(crate) mod create;
 pub(crate) mod membership;
 pub(crate) mod profile;
+pub(crate) mod receive;
 mod recent_sends;
 pub(crate) mod redact;
+mod resolve;
 pub(crate) mod send;
+mod template;
 
 /// A room in the hands of its worker.
 pub(crate) struct Room {
@@ -195,28 +199,8 @@ impl Room {
         draft: Draft,
         txn: Option<Txn>,
     ) -> Result<Arc<KnownEvent>> {
-        let needed = auth::needed(
-            self.meta.version,
-            draft.sender.as_str(),
-            &draft.event_type,
-            draft.state_key.as_deref(),
-            &draft.content,
-        );
-        let mut deciding = Deciding::default();
-        let mut auth_parents = Vec::with_capacity(needed.len());
-        for (event_type, state_key) in needed {
-            if let Some(known) = self.state_event(event_type, &state_key).await? {
-                auth_parents.push(Parent::of(self.meta.version, &known.event));
-                deciding
-                    .0
-                    .insert((event_type, state_key), known.event.clone());
-            }
-        }
-        let parents: Vec<Parent> = self
-            .extremities
-            .iter()
-            .map(|extremity| extremity.parent.clone())
-            .collect();
+        let (deciding, auth_parents) = self.auth_for(&draft).await?;
+        let parents = self.parents();
         let now = self.context.clock.now_ms();
         let seed = self.context.chance.secret();
         let event = draft
@@ -229,10 +213,7 @@ impl Room {
                 &self.context.key,
             )
             .map_err(refusal)?;
-        match &self.deciding {
-            Some(head) => head.check(self.meta.version, &event, &deciding)?,
-            None => auth::check(self.meta.version, &event, &deciding)?,
-        }
+        self.authorise(&event, &deciding)?;
         self.advance(event, txn).await
     }
 
@@ -298,6 +279,7 @@ impl Room {
             replaces,
             place: Place::New,
             txn,
+            promoted: false,
         }));
         Ok(known)
     }
@@ -356,17 +338,23 @@ fn new_membership(event: &Event) -> Option<NewMembership> {
     })
 }
 
-/// The state events that decide about one event, besides those that the head keeps parsed.
+/// The few state events that decide about one event, besides those that the head keeps parsed.
 #[derive(Default)]
-struct Deciding(HashMap<(&'static str, String), Arc<Event>>);
+struct Deciding(Vec<Arc<Event>>);
+
+impl Deciding {
+    fn add(&mut self, event: Arc<Event>) {
+        self.0.push(event);
+    }
+}
 
 impl auth::State for Deciding {
     fn get(&self, event_type: &str, state_key: &str) -> Option<&Event> {
         let mut found = self
             .0
             .iter()
-            .filter(|((of_type, key), _)| *of_type == event_type && key == state_key);
-        found.next().map(|(_, event)| event.as_ref())
+            .filter(|event| event.is(event_type, state_key));
+        found.next().map(AsRef::as_ref)
     }
 }
 
@@ -386,4 +374,14 @@ fn refusal(error: SealError) -> Error {
         SealError::TooLarge(error) => Error::TooLarge(format!("The event is too large: {error}")),
         error => Error::BadJson(format!("The content cannot be part of an event: {error}")),
     }
+}
+
+/// The events of `new` that hold a place in it which they do not hold in `old`.
+pub(crate) fn changed_entries(old: &StateMap, new: &StateMap) -> Vec<EventRow> {
+    old.diff(new)
+        .filter_map(|item| match item {
+            DiffItem::Add(_, row) | DiffItem::Update { new: (_, row), .. } => Some(*row),
+            DiffItem::Remove(..) => None,
+        })
+        .collect()
 }

@@ -22,6 +22,7 @@ use storage::{
 };
 use tokio::time::Instant;
 
+pub(crate) use self::invited::PREVIEW;
 use self::{
     changes::{Changes, OwnMembership},
     token::SyncToken,

@@ -1,5 +1,7 @@
 //! Rooms and sync over a store, as the APIs use them: a clock turned by hand, no HTTP.
 
 mod chat;
+mod federation;
 mod fixture;
 mod history;
+mod wire;

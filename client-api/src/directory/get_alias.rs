@@ -11,7 +11,6 @@ pub(crate) async fn handle(
     engine: web::Data<Engine>,
     Public { body, .. }: Public<Request>,
 ) -> Result<Reply<Response>, ApiError> {
-    let room_id = engine.resolve_alias(&body.room_alias).await?;
-    let servers = vec![engine.server_name().to_owned()];
+    let (room_id, servers) = engine.resolve_alias(&body.room_alias).await?;
     Ok(Reply(Response::new(room_id, servers)))
 }

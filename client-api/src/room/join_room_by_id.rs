@@ -18,8 +18,9 @@ pub(crate) async fn handle(
         ..
     }: Authed<Request>,
 ) -> Result<Reply<Response>, ApiError> {
-    let room = engine.room(&body.room_id).await?;
-    room.join(&requester, body.reason, extra_content(&raw)?)
+    let extra = extra_content(&raw)?;
+    engine
+        .join(&requester, &body.room_id, Vec::new(), body.reason, extra)
         .await?;
     Ok(Reply(Response::new(body.room_id)))
 }

@@ -20,12 +20,18 @@ pub(crate) async fn handle(
         ..
     }: Authed<Request>,
 ) -> Result<Reply<Response>, ApiError> {
+    let mut via = body.via;
     let room_id = match OwnedRoomId::try_from(body.room_id_or_alias) {
         Ok(room_id) => room_id,
-        Err(alias) => engine.resolve_alias(&alias).await?,
+        Err(alias) => {
+            let (room_id, servers) = engine.resolve_alias(&alias).await?;
+            via.extend(servers);
+            room_id
+        }
     };
-    let room = engine.room(&room_id).await?;
-    room.join(&requester, body.reason, extra_content(&raw)?)
+    let extra = extra_content(&raw)?;
+    engine
+        .join(&requester, &room_id, via, body.reason, extra)
         .await?;
     Ok(Reply(Response::new(room_id)))
 }

@@ -1,5 +1,6 @@
 //! What a user may read of a room as a whole: client-server API, "Room history visibility" and the room state endpoints.
 
+use ruma::UserId;
 use storage::{
     EventRow, Position,
     members::{self, Membership},
@@ -165,5 +166,11 @@ impl RoomHandle {
             .get("history_visibility")
             .and_then(|value| value.as_str());
         Ok(value == Some("world_readable"))
+    }
+
+    /// Whether `user` is joined now.
+    pub(crate) async fn is_joined(&self, user: &UserId) -> Result<bool> {
+        let member = members::one(self.context.store.reader(), self.meta.row, user).await?;
+        Ok(member.is_some_and(|member| member.membership == Membership::Join))
     }
 }

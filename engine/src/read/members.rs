@@ -2,7 +2,7 @@
 
 use ruma::{OwnedUserId, UserId, events::room::member::RoomMemberEvent, serde::Raw};
 use storage::{
-    EventRow, events,
+    EventRow, Limit, Position, events,
     members::{self, Membership},
 };
 
@@ -84,13 +84,17 @@ impl RoomHandle {
         ))
     }
 
-    /// The state at a position of the log.
-    pub(crate) async fn state_at(&self, position: storage::Position) -> Result<StateMap> {
-        let latest = events::latest(self.context.store.reader(), self.meta.row, position).await?;
-        self.context
-            .states
-            .get(latest.and_then(|stored| stored.current))
-            .await
+    /// The state at a position of the log. Before the first event that this server has of the room, the state that it
+    /// was given when it came in.
+    pub(crate) async fn state_at(&self, position: Position) -> Result<StateMap> {
+        let db = self.context.store.reader();
+        if let Some(latest) = events::latest(db, self.meta.row, position).await? {
+            return self.context.states.get(latest.current).await;
+        }
+        let first = Limit::from(1);
+        let first = events::page_forward(db, self.meta.row, position, Position::MAX, first).await?;
+        let before = first.first().and_then(|first| first.snapshot);
+        self.context.states.get(before).await
     }
 
     /// The member events of a state, in the order of their rows.

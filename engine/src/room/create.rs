@@ -232,21 +232,16 @@ impl Plan {
         Ok(())
     }
 
-    /// Invites whom the asker named. One that is refused is left out.
+    /// Invites the users of this server whom the asker named. One that is refused is left out.
     async fn invite(&self, room: &mut Room) -> Result<()> {
         let targets: BTreeSet<&OwnedUserId> = self.ask.invite.iter().collect();
-        for target in targets {
-            let content = match invite_content(&room.context, target, self.ask.is_direct).await {
-                Ok(mut content) => {
-                    content.insert("membership".to_owned(), Value::from("invite"));
-                    content
-                }
-                Err(Error::Store(error)) => return Err(Error::Store(error)),
-                Err(error) => {
-                    tracing::info!(%target, %error, "a new room's invite is left out");
-                    continue;
-                }
-            };
+        let own = room.context.server_name.clone();
+        for target in targets
+            .into_iter()
+            .filter(|target| target.server_name() == own)
+        {
+            let mut content = invite_content(&room.context, target, self.ask.is_direct).await?;
+            content.insert("membership".to_owned(), Value::from("invite"));
             let draft = self.state(room, "m.room.member", target.as_str(), content);
             match room.append(draft, None).await {
                 Ok(_) => {}

@@ -56,13 +56,28 @@ impl RoomHandle {
             .await
     }
 
-    /// Invites a user of this server.
+    /// Invites a user, through their server if that is another.
     ///
     /// # Errors
-    /// [`Error::Denied`]: the inviter may not, or the target is joined or banned.
+    /// [`Error::Denied`]: the inviter may not, or the target is joined or banned. What the other server answered.
     pub async fn invite(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
-        let content = self.invite_content(&target.user_id, false).await?;
+        self.invite_as(by, target, false).await
+    }
+
+    /// The same; `is_direct` says that the room is a direct chat.
+    pub(crate) async fn invite_as(
+        &self,
+        by: &Requester,
+        target: Target,
+        is_direct: bool,
+    ) -> Result<OwnedEventId> {
+        let content = invite_content(&self.context, &target.user_id, is_direct).await?;
         let draft = self.member_draft(by, &target.user_id, "invite", target.reason, content);
+        if target.user_id.server_name() != self.context.server_name {
+            return self
+                .invite_through(target.user_id.server_name(), draft)
+                .await;
+        }
         self.run(move |room| Box::pin(async move { room.send(draft, None).await }))
             .await?
             .on_disk()
@@ -73,12 +88,19 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`Error::Denied`]: the user has no membership to give up.
-    pub async fn leave(&self, by: &Requester, reason: Option<String>) -> Result<OwnedEventId> {
+    pub async fn leave(&self, by: &Requester, reason: Option<String>) -> Result<()> {
+        let db = self.context.store.reader();
+        if let Some(member) = members::one(db, self.meta.row, &by.user_id).await?
+            && matches!(member.membership, Membership::Invite | Membership::Knock)
+            && !self.is_resident().await?
+        {
+            return self.leave_through(by, &member).await;
+        }
         let draft = self.member_draft(by, &by.user_id, "leave", reason, Object::new());
-        self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
-            .await?
-            .on_disk()
-            .await
+        let sent = self
+            .run(move |room| Box::pin(async move { room.set_state(draft).await }))
+            .await?;
+        sent.on_disk().await.map(drop)
     }
 
     /// Removes a user who is joined, invited or knocking.
@@ -171,11 +193,6 @@ impl RoomHandle {
         .await
     }
 
-    /// The content of an invite, without membership and reason.
-    async fn invite_content(&self, target: &UserId, is_direct: bool) -> Result<Object> {
-        invite_content(&self.context, target, is_direct).await
-    }
-
     fn member_draft(
         &self,
         by: &Requester,
@@ -197,21 +214,17 @@ impl RoomHandle {
     }
 }
 
-/// The content of an invite of `target`, without membership and reason: their profile.
-///
-/// # Errors
-/// [`Error::Refused`]: they are of another server, and this one does not federate yet.
+/// The content of an invite of `target`, without membership and reason: their profile, if it is of this server.
 pub(super) async fn invite_content(
     context: &Context,
     target: &UserId,
     is_direct: bool,
 ) -> Result<Object> {
-    if target.server_name() != context.server_name {
-        return Err(Error::Refused(format!(
-            "{target} is of another server, and this server does not talk to others yet"
-        )));
-    }
-    let mut content = member_fields(context, target).await?;
+    let mut content = if target.server_name() == context.server_name {
+        member_fields(context, target).await?
+    } else {
+        Object::new()
+    };
     if is_direct {
         content.insert("is_direct".to_owned(), Value::from(true));
     }

@@ -5,13 +5,14 @@ use ruma::{
     events::AnyStrippedStateEvent,
     serde::Raw,
 };
+use spec::event::Event;
 use storage::EventRow;
 
 use super::{Build, changes::OwnMembership};
 use crate::{Result, render, rooms::RoomHandle};
 
 /// What somebody outside may know of a room: client-server API, "Stripped state".
-const PREVIEW: [&str; 8] = [
+pub(crate) const PREVIEW: [&str; 8] = [
     "m.room.create",
     "m.room.join_rules",
     "m.room.canonical_alias",
@@ -52,6 +53,10 @@ impl Build<'_> {
     ) -> Result<Vec<Raw<AnyStrippedStateEvent>>> {
         let context = &room.context;
         let invite = context.events.get(&context.metas, member.event).await?;
+        if let Some(received) = received(&invite.event) {
+            let own = render::stripped(&invite.event);
+            return Ok(received.into_iter().chain(own).collect());
+        }
         let state = context.states.get(invite.snapshot).await?;
         let mut pairs: Vec<(&str, &str)> =
             PREVIEW.iter().map(|event_type| (*event_type, "")).collect();
@@ -69,4 +74,19 @@ impl Build<'_> {
             .filter_map(|known| render::stripped(&known.event))
             .collect())
     }
+}
+
+/// What the inviting server said of a room that this server is not in.
+fn received(invite: &Event) -> Option<Vec<Raw<AnyStrippedStateEvent>>> {
+    let unsigned = invite.unsigned()?;
+    let list = unsigned
+        .get("invite_room_state")
+        .or_else(|| unsigned.get("knock_room_state"))?;
+    let events = list.as_array()?.iter();
+    Some(
+        events
+            .filter_map(|event| Raw::new(event).ok())
+            .map(Raw::cast_unchecked)
+            .collect(),
+    )
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use imbl::ordmap::DiffItem;
 use ruma::{
     OwnedUserId,
     api::client::{
@@ -21,8 +20,8 @@ use crate::{
         view::{Seen, View, render_for},
     },
     render::Shape,
+    room::changed_entries,
     rooms::RoomHandle,
-    states::StateMap,
 };
 
 /// How many events a timeline has if the client does not say.
@@ -210,7 +209,7 @@ impl Build<'_> {
             Some(_) if !window.limited && !after => Vec::new(),
             Some(from) => {
                 let (old, new) = (room.state_at(from).await?, room.state_at(at).await?);
-                difference(&old, &new)
+                changed_entries(&old, &new)
             }
             None => room.state_at(at).await?.values().copied().collect(),
         };
@@ -287,16 +286,6 @@ impl Build<'_> {
 fn before_first(seen: &[Seen], otherwise: Position) -> Position {
     seen.first()
         .map_or(otherwise, |first| Position(first.placed.position.get() - 1))
-}
-
-/// The entries of `new` that are not in `old`.
-pub(super) fn difference(old: &StateMap, new: &StateMap) -> Vec<EventRow> {
-    old.diff(new)
-        .filter_map(|item| match item {
-            DiffItem::Add(_, row) | DiffItem::Update { new: (_, row), .. } => Some(*row),
-            DiffItem::Remove(..) => None,
-        })
-        .collect()
 }
 
 fn timeline_limit(filter: &RoomEventFilter) -> usize {

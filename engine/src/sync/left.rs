@@ -12,6 +12,7 @@ use crate::{
         access::Access,
         view::{Seen, View},
     },
+    room::changed_entries,
     rooms::RoomHandle,
 };
 
@@ -100,7 +101,7 @@ impl Build<'_> {
             Some(_) if !limited && !self.ask.use_state_after => Vec::new(),
             Some(from) => {
                 let (old, new) = (room.state_at(from).await?, room.state_at(at).await?);
-                super::joined::difference(&old, &new)
+                changed_entries(&old, &new)
             }
             None => room.state_at(at).await?.values().copied().collect(),
         };

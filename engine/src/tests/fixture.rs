@@ -1,9 +1,6 @@
 //! An engine of its own for each test, on each database, and people who use it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
-};
+use std::sync::Arc;
 
 use ruma::{
     OwnedEventId, OwnedRoomId, UserId, api::client::sync::sync_events::v3::Response,
@@ -17,25 +14,18 @@ use crate::{
     Target, chance::Chance,
 };
 
-/// A clock that tests turn.
-#[derive(Debug, Default)]
-pub(super) struct HandClock(AtomicI64);
-
-impl HandClock {
-    pub(super) fn turn(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::Relaxed);
-    }
-}
+/// A clock that stands still.
+#[derive(Debug)]
+pub(super) struct HandClock;
 
 impl Clock for HandClock {
     fn now_ms(&self) -> i64 {
-        1_700_000_000_000 + self.0.load(Ordering::Relaxed)
+        1_700_000_000_000
     }
 }
 
 pub(super) struct House {
     pub(super) engine: Engine,
-    pub(super) clock: Arc<HandClock>,
 }
 
 /// An engine on each database that there is.
@@ -46,25 +36,23 @@ pub(super) async fn houses() -> Vec<House> {
 
 impl House {
     pub(super) fn on(store: storage::Store) -> Self {
-        let clock = Arc::new(HandClock::default());
-        let name = owned_server_name!("here");
+        Self::named(store, owned_server_name!("here"))
+    }
+
+    pub(super) fn named(store: storage::Store, name: ruma::OwnedServerName) -> Self {
+        let clock = Arc::new(HandClock);
         let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);
         let chance = Arc::new(Chance::from_system());
-        let engine = Engine::start(
-            store,
-            Settings::new(name),
-            clock.clone(),
-            chance,
-            Arc::new(key),
-        )
-        .expect("the settings are possible");
-        Self { engine, clock }
+        let engine = Engine::start(store, Settings::new(name), clock, chance, Arc::new(key))
+            .expect("the settings are possible");
+        Self { engine }
     }
 
     /// Somebody with a device. They need no account for rooms.
     pub(super) fn person(&self, name: &str) -> Person {
         let requester = Requester {
-            user_id: UserId::parse(format!("@{name}:here")).expect("a user id"),
+            user_id: UserId::parse(format!("@{name}:{}", self.engine.server_name()))
+                .expect("a user id"),
             device_id: Some(format!("{name}'s phone").into()),
             admin: false,
             guest: false,
@@ -113,7 +101,7 @@ impl Person {
             .await
     }
 
-    pub(super) async fn leaves(&self, room: &OwnedRoomId) -> Result<OwnedEventId> {
+    pub(super) async fn leaves(&self, room: &OwnedRoomId) -> Result<()> {
         self.room(room).await.leave(&self.requester, None).await
     }
 

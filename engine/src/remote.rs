@@ -1,0 +1,14 @@
+//! What comes from other servers, and what is fetched from them: the network side of a room.
+//!
+//! The worker of a room never waits for another server. What is missing is found out in its mailbox, fetched here, and
+//! brought back to it.
+
+mod check;
+mod gap;
+mod invite;
+mod join;
+mod leave;
+mod order;
+
+use self::join::{empty_template, fill};
+pub(crate) use self::{check::check, join::refused, order::by_dependency};

@@ -1,0 +1,115 @@
+//! The checks on an event that need no room: format, signatures, content hash.
+//! Server-server API, "Checks performed on receipt of a PDU", 1 to 3.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ruma::ServerName;
+use spec::{
+    event::Event,
+    json::Object,
+    room_version::RoomVersion,
+    sign::{self, Content, KeyRing, PublishedKey},
+};
+
+use crate::{context::Context, peers::KeyName};
+
+/// What is wrong with an event that is dropped, for the log and for its sender.
+pub(crate) type Flaw = String;
+
+/// Reads events and checks their signatures, all in one batch. One whose content is not what was signed comes out
+/// redacted.
+pub(crate) async fn check(
+    context: &Context,
+    version: &'static RoomVersion,
+    objects: Vec<Object>,
+) -> Vec<Result<Event, Flaw>> {
+    let parsed: Vec<Result<Event, Flaw>> = objects
+        .into_iter()
+        .map(|object| Event::parse_history(version, object).map_err(|error| error.to_string()))
+        .collect();
+    let names = key_names(version, parsed.iter().flatten());
+    let valid_at = parsed
+        .iter()
+        .flatten()
+        .map(Event::origin_server_ts)
+        .max()
+        .unwrap_or(0);
+    let ring = Ring::new(context, names, valid_at.min(context.clock.now_ms())).await;
+    // Signatures are arithmetic: not on a thread that serves others.
+    let verified = tokio::task::spawn_blocking(move || {
+        let events = parsed.iter().flatten().map(|event| (version, event));
+        let mut results = sign::verify_events(events, &ring).into_iter();
+        parsed
+            .into_iter()
+            .map(|parsed| {
+                let event = parsed?;
+                match results.next() {
+                    Some(Ok(Content::Intact)) => Ok(event),
+                    Some(Ok(Content::MustBeRedacted)) => Ok(event.redacted(version)),
+                    Some(Err(error)) => Err(error.to_string()),
+                    None => Err("the event was not checked".to_owned()),
+                }
+            })
+            .collect()
+    });
+    verified.await.unwrap_or_default()
+}
+
+/// The keys that the signatures of these events name, as far as they count.
+fn key_names<'a>(
+    version: &RoomVersion,
+    events: impl Iterator<Item = &'a Event>,
+) -> BTreeSet<KeyName> {
+    let mut names = BTreeSet::new();
+    for event in events {
+        for server in sign::required_signers(version, event) {
+            for (key_id, _) in sign::signatures_of(event.object(), server.as_str()) {
+                names.insert(KeyName {
+                    server: server.clone(),
+                    key_id: key_id.to_owned(),
+                });
+            }
+        }
+    }
+    names
+}
+
+/// The keys for one batch of events.
+struct Ring(HashMap<KeyName, PublishedKey>);
+
+impl Ring {
+    async fn new(context: &Context, names: BTreeSet<KeyName>, valid_at_ms: i64) -> Self {
+        let (own, foreign): (Vec<_>, Vec<_>) = names
+            .into_iter()
+            .partition(|name| name.server == context.server_name);
+        let mut keys = match context.peers.get() {
+            Some(peers) if !foreign.is_empty() => peers.public_keys(foreign, valid_at_ms).await,
+            _ => HashMap::new(),
+        };
+        for name in own
+            .into_iter()
+            .filter(|name| name.key_id == context.key.key_id())
+        {
+            let key = context.key.public_key();
+            keys.insert(
+                name,
+                PublishedKey {
+                    key,
+                    valid_until_ts: i64::MAX,
+                    expired_ts: None,
+                },
+            );
+        }
+        Self(keys)
+    }
+}
+
+impl KeyRing for Ring {
+    fn key(&self, server: &ServerName, key_id: &str) -> Option<PublishedKey> {
+        let name = KeyName {
+            server: server.to_owned(),
+            key_id: key_id.to_owned(),
+        };
+        self.0.get(&name).cloned()
+    }
+}

@@ -1,0 +1,83 @@
+//! Drafts of membership events for other servers to sign, and events that need another server's signature.
+
+use spec::{
+    auth,
+    event::{Draft, Event, Parent},
+    json::Object,
+};
+
+use super::{Deciding, Room};
+use crate::Result;
+
+impl Room {
+    /// An event upon the head that is neither written nor moves the head: for somebody else to sign first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Denied`]: the rules refuse it.
+    pub(crate) async fn propose(&self, draft: Draft) -> Result<Event> {
+        let (deciding, auth_parents) = self.auth_for(&draft).await?;
+        let parents = self.parents();
+        let now = self.context.clock.now_ms();
+        let seed = self.context.chance.secret();
+        let event = draft
+            .seal(
+                self.meta.version,
+                &parents,
+                &auth_parents,
+                now,
+                &seed,
+                &self.context.key,
+            )
+            .map_err(super::refusal)?;
+        self.authorise(&event, &deciding)?;
+        Ok(event)
+    }
+
+    /// The same as a draft: without what the other server puts in itself.
+    ///
+    /// # Errors
+    /// [`crate::Error::Denied`]: the rules refuse it.
+    pub(crate) async fn draft_template(&self, draft: Draft) -> Result<Object> {
+        let mut template = self.propose(draft).await?.object().clone();
+        for key in ["hashes", "signatures", "event_id"] {
+            template.remove(key);
+        }
+        Ok(template)
+    }
+
+    pub(super) fn parents(&self) -> Vec<Parent> {
+        self.extremities
+            .iter()
+            .map(|extremity| extremity.parent.clone())
+            .collect()
+    }
+
+    /// The current state events that decide about a draft, and how the event names them.
+    pub(super) async fn auth_for(&self, draft: &Draft) -> Result<(Deciding, Vec<Parent>)> {
+        let needed = auth::needed(
+            self.meta.version,
+            draft.sender.as_str(),
+            &draft.event_type,
+            draft.state_key.as_deref(),
+            &draft.content,
+        );
+        let mut deciding = Deciding::default();
+        let mut parents = Vec::with_capacity(needed.len());
+        for (event_type, state_key) in needed {
+            if let Some(known) = self.state_event(event_type, &state_key).await? {
+                parents.push(Parent::of(self.meta.version, &known.event));
+                deciding.add(known.event.clone());
+            }
+        }
+        Ok((deciding, parents))
+    }
+
+    /// Whether the current state allows an event.
+    pub(super) fn authorise(&self, event: &Event, deciding: &Deciding) -> Result<()> {
+        match &self.deciding {
+            Some(head) => head.check(self.meta.version, event, deciding)?,
+            None => auth::check(self.meta.version, event, deciding)?,
+        }
+        Ok(())
+    }
+}

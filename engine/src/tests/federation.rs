@@ -1,0 +1,222 @@
+//! Two servers share a room.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, owned_server_name};
+use spec::json::Object;
+use storage::testing::open_each;
+
+use super::{
+    fixture::{House, Person, bodies, target},
+    wire::Wire,
+};
+use crate::{Error, Preset, account::NewAccount};
+
+struct Pair {
+    here: House,
+    there: House,
+}
+
+/// Two servers that reach each other, on each database.
+async fn pairs() -> Vec<Pair> {
+    let stores = open_each()
+        .await
+        .unwrap()
+        .into_iter()
+        .zip(open_each().await.unwrap());
+    stores
+        .map(|(here, there)| {
+            let here = House::named(here, owned_server_name!("here"));
+            let there = House::named(there, owned_server_name!("there"));
+            let servers = Arc::default();
+            for house in [&here, &there] {
+                let own = house.engine.server_name().to_owned();
+                let wire = Wire {
+                    own: own.clone(),
+                    servers: Arc::clone(&servers),
+                };
+                wire.servers
+                    .lock()
+                    .unwrap()
+                    .insert(own, house.engine.clone());
+                house.engine.connect(Arc::new(wire));
+            }
+            Pair { here, there }
+        })
+        .collect()
+}
+
+fn name(house: &House) -> OwnedServerName {
+    house.engine.server_name().to_owned()
+}
+
+impl Pair {
+    /// Brings events from one server to the other, as its outbound queue would.
+    async fn deliver(&self, from: &House, to: &House, ids: &[OwnedEventId]) {
+        let mut pdus = Vec::new();
+        for id in ids {
+            pdus.push(from.engine.inbound().event(&name(to), id).await.unwrap());
+        }
+        for (id, result) in to.engine.inbound().pdus(&name(from), pdus).await {
+            assert_eq!(result, Ok(()), "{id}");
+        }
+    }
+
+    async fn joined_room(&self, version: &str) -> (OwnedRoomId, Person, Person) {
+        let (alice, bob) = (self.here.person("alice"), self.there.person("bob"));
+        let room = alice.creates(version, Preset::Public).await;
+        alice.says(&room, "welcome").await.unwrap();
+        let via = vec![name(&self.here)];
+        let joined = bob
+            .engine
+            .join(&bob.requester, &room, via, None, Object::new())
+            .await;
+        assert!(joined.is_ok(), "{version}: {joined:?}");
+        (room, alice, bob)
+    }
+}
+
+/// The current state: type and key to event id.
+async fn state(person: &Person, room: &OwnedRoomId) -> BTreeMap<(String, String), String> {
+    let events = person
+        .room(room)
+        .await
+        .state(&person.requester)
+        .await
+        .unwrap();
+    let entry = |event: &ruma::serde::Raw<ruma::events::AnyStateEvent>| {
+        let field = |key| event.get_field::<String>(key).unwrap().unwrap();
+        ((field("type"), field("state_key")), field("event_id"))
+    };
+    events.iter().map(entry).collect()
+}
+
+#[tokio::test]
+async fn a_room_is_joined_from_another_server_and_both_talk_in_every_version() {
+    for pair in pairs().await {
+        for version in spec::room_version::RoomVersion::all() {
+            let version = version.id();
+            let (room, alice, bob) = pair.joined_room(version).await;
+            assert_eq!(
+                state(&alice, &room).await,
+                state(&bob, &room).await,
+                "{version}"
+            );
+            let first = bob.syncs(None).await;
+            let joined = &first.rooms.join[&room];
+            assert!(
+                format!("{:?}", joined.state).contains("m.room.create"),
+                "{version}: {joined:?}"
+            );
+            let hello = alice.says(&room, "hello").await.unwrap();
+            pair.deliver(&pair.here, &pair.there, &[hello]).await;
+            let heard = bob.syncs(Some(&first.next_batch)).await;
+            assert_eq!(bodies(&heard, &room), ["hello"], "{version}");
+            let since = alice.syncs(None).await.next_batch;
+            let reply = bob.says(&room, "hi").await.unwrap();
+            pair.deliver(&pair.there, &pair.here, &[reply]).await;
+            assert_eq!(
+                bodies(&alice.syncs(Some(&since)).await, &room),
+                ["hi"],
+                "{version}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_is_fetched_in_order() {
+    for pair in pairs().await {
+        let (room, alice, bob) = pair.joined_room("12").await;
+        let since = bob.syncs(None).await.next_batch;
+        let mut last = None;
+        for n in 0..5 {
+            last = Some(alice.says(&room, &n.to_string()).await.unwrap());
+        }
+        pair.deliver(&pair.here, &pair.there, &[last.unwrap()])
+            .await;
+        assert_eq!(
+            bodies(&bob.syncs(Some(&since)).await, &room),
+            ["0", "1", "2", "3", "4"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_partition_heals_to_the_same_state_on_both_sides() {
+    for pair in pairs().await {
+        for version in ["2", "6", "10", "11", "12"] {
+            let (room, alice, bob) = pair.joined_room(version).await;
+            let carol = pair.there.person("carol");
+            carol.joins(&room).await.unwrap();
+            let here = [
+                alice.says(&room, "from here").await.unwrap(),
+                alice
+                    .room(&room)
+                    .await
+                    .ban(&alice.requester, target(&carol))
+                    .await
+                    .unwrap(),
+            ];
+            let there = [
+                bob.says(&room, "from there").await.unwrap(),
+                carol.says(&room, "still here").await.unwrap(),
+            ];
+            pair.deliver(&pair.here, &pair.there, &here).await;
+            pair.deliver(&pair.there, &pair.here, &there).await;
+            let healed = alice.says(&room, "healed").await.unwrap();
+            pair.deliver(&pair.here, &pair.there, &[healed]).await;
+            assert_eq!(
+                state(&alice, &room).await,
+                state(&bob, &room).await,
+                "{version}"
+            );
+            assert!(
+                matches!(carol.says(&room, "no more").await, Err(Error::Denied(_))),
+                "{version}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_invite_crosses_over_and_is_accepted_or_rejected() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        for localpart in ["bob", "eve"] {
+            let new = NewAccount {
+                localpart: localpart.to_owned(),
+                password: None,
+                admin: false,
+            };
+            pair.there.engine.accounts().create(new).await.unwrap();
+        }
+        let (bob, eve) = (pair.there.person("bob"), pair.there.person("eve"));
+        let room = alice.creates("12", Preset::Private).await;
+        for person in [&bob, &eve] {
+            alice.invites(&room, person).await.unwrap();
+            let invited = person.syncs(None).await;
+            let stripped = &invited.rooms.invite[&room].invite_state.events;
+            assert!(
+                stripped
+                    .iter()
+                    .any(|event| event.json().get().contains("m.room.create"))
+            );
+        }
+        bob.engine
+            .join(&bob.requester, &room, Vec::new(), None, Object::new())
+            .await
+            .unwrap();
+        assert_eq!(
+            state(&alice, &room).await[&("m.room.member".to_owned(), "@bob:there".to_owned())],
+            state(&bob, &room).await[&("m.room.member".to_owned(), "@bob:there".to_owned())]
+        );
+        let since = eve.syncs(None).await.next_batch;
+        eve.leaves(&room).await.unwrap();
+        let left = eve.syncs(Some(&since)).await;
+        assert!(
+            left.rooms.invite.is_empty() && left.rooms.leave.contains_key(&room),
+            "{left:?}"
+        );
+    }
+}

@@ -1,0 +1,281 @@
+//! Servers that reach each other without a network: what one asks is put to the other's [`Inbound`](crate::inbound).
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use futures_util::future::BoxFuture;
+use ruma::{
+    EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, ServerName, UserId,
+};
+use spec::{
+    json::Object,
+    sign::{PublishedKey, ServerKey},
+};
+
+use crate::{
+    Engine, Error,
+    peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template},
+};
+
+/// All servers that can reach each other, and the one that asks.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) own: OwnedServerName,
+    pub(super) servers: Arc<Mutex<HashMap<OwnedServerName, Engine>>>,
+}
+
+impl Wire {
+    fn to(&self, server: &ServerName) -> Result<Engine, PeerError> {
+        let servers = self
+            .servers
+            .lock()
+            .expect("no test panics while it holds this");
+        servers
+            .get(server)
+            .cloned()
+            .ok_or_else(|| PeerError::Unreachable(server.to_owned()))
+    }
+}
+
+/// The key with which [`super::fixture::House`] signs for a server.
+pub(super) fn key_of(server: OwnedServerName) -> ServerKey {
+    ServerKey::from_seed(server, "1", &[7; 32])
+}
+
+fn refusal(server: &ServerName, error: &Error) -> PeerError {
+    let (status, errcode) = match error {
+        Error::NotFound(_) => (404, "M_NOT_FOUND"),
+        Error::Forbidden(_) | Error::Denied(_) => (403, "M_FORBIDDEN"),
+        _ => (400, "M_UNKNOWN"),
+    };
+    PeerError::Refused {
+        server: server.to_owned(),
+        status,
+        errcode: errcode.to_owned(),
+        error: error.to_string(),
+        body: Object::new(),
+    }
+}
+
+impl Peers for Wire {
+    fn make_membership<'a>(
+        &'a self,
+        server: &'a ServerName,
+        membership: &'a str,
+        room: &'a RoomId,
+        user: &'a UserId,
+    ) -> Answer<'a, Template> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let made = inbound
+                .make_membership(&self.own, membership, room, user, None)
+                .await;
+            made.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn send_join<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+        join: &'a Object,
+    ) -> Answer<'a, JoinedState> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let sent = inbound
+                .send_membership(&self.own, "join", room, event_id, join.clone())
+                .await;
+            let sent = sent.map_err(|error| refusal(server, &error))?;
+            Ok(JoinedState {
+                state: sent.state,
+                auth_chain: sent.auth_chain,
+                event: Some(sent.event),
+                servers_in_room: sent.servers,
+            })
+        })
+    }
+
+    fn send_leave<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+        leave: &'a Object,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let sent = inbound
+                .send_membership(&self.own, "leave", room, event_id, leave.clone())
+                .await;
+            sent.map(drop).map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn send_knock<'a>(
+        &'a self,
+        server: &'a ServerName,
+        _: &'a RoomId,
+        _: &'a EventId,
+        _: &'a Object,
+    ) -> Answer<'a, Vec<Object>> {
+        Box::pin(async move { Err(PeerError::Unreachable(server.to_owned())) })
+    }
+
+    fn invite<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room_version: &'a str,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+        invite: &'a Object,
+        room_state: Vec<Object>,
+    ) -> Answer<'a, Object> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let signed = inbound
+                .invite(
+                    &self.own,
+                    room,
+                    event_id,
+                    room_version,
+                    invite.clone(),
+                    room_state,
+                )
+                .await;
+            signed.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn public_keys<'a>(
+        &'a self,
+        names: Vec<KeyName>,
+        _: i64,
+    ) -> BoxFuture<'a, HashMap<KeyName, PublishedKey>> {
+        Box::pin(async move {
+            let published = |name: KeyName| {
+                let key = key_of(name.server.clone()).public_key();
+                (
+                    name,
+                    PublishedKey {
+                        key,
+                        valid_until_ts: i64::MAX,
+                        expired_ts: None,
+                    },
+                )
+            };
+            names.into_iter().map(published).collect()
+        })
+    }
+
+    fn event<'a>(&'a self, server: &'a ServerName, event_id: &'a EventId) -> Answer<'a, Object> {
+        Box::pin(async move {
+            let event = self.to(server)?.inbound().event(&self.own, event_id).await;
+            event.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn event_auth<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+    ) -> Answer<'a, Vec<Object>> {
+        Box::pin(async move {
+            let chain = self
+                .to(server)?
+                .inbound()
+                .event_auth(&self.own, room, event_id)
+                .await;
+            chain.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn state_ids<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+    ) -> Answer<'a, (Vec<OwnedEventId>, Vec<OwnedEventId>)> {
+        Box::pin(async move {
+            let ids = self
+                .to(server)?
+                .inbound()
+                .state_ids(&self.own, room, event_id)
+                .await;
+            ids.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn state<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+    ) -> Answer<'a, (Vec<Object>, Vec<Object>)> {
+        Box::pin(async move {
+            let state = self
+                .to(server)?
+                .inbound()
+                .state(&self.own, room, event_id)
+                .await;
+            state.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn backfill<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        from: &'a [OwnedEventId],
+        limit: u32,
+    ) -> Answer<'a, Vec<Object>> {
+        Box::pin(async move {
+            let events = self
+                .to(server)?
+                .inbound()
+                .backfill(&self.own, room, from, limit as usize)
+                .await;
+            events.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn missing_events<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        earliest: &'a [OwnedEventId],
+        latest: &'a [OwnedEventId],
+        limit: u32,
+    ) -> Answer<'a, Vec<Object>> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let events = inbound
+                .missing_events(&self.own, room, earliest, latest, limit as usize)
+                .await;
+            events.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn query_directory<'a>(
+        &'a self,
+        server: &'a ServerName,
+        alias: &'a RoomAliasId,
+    ) -> Answer<'a, (OwnedRoomId, Vec<OwnedServerName>)> {
+        Box::pin(async move {
+            let found = self.to(server)?.inbound().directory(alias).await;
+            found.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn query_profile<'a>(
+        &'a self,
+        server: &'a ServerName,
+        _: &'a UserId,
+        _: Option<&'a str>,
+    ) -> Answer<'a, Object> {
+        Box::pin(async move { Err(PeerError::Unreachable(server.to_owned())) })
+    }
+}
