@@ -9,6 +9,7 @@ mod fuzz;
 mod history;
 mod membership;
 mod messages;
+mod operation;
 mod profile;
 mod receipts;
 mod rooms;
