@@ -147,7 +147,7 @@ fn fresh(server: &ServerName, seed: [u8; 32], now_ms: i64) -> server_key::Model 
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn server() -> ruma::OwnedServerName {
+    pub(crate) fn server() -> OwnedServerName {
         "example.org".try_into().unwrap()
     }
 

@@ -201,7 +201,8 @@ async fn the_pages_say_what_they_should() {
     // Counted by endpoint, never by path: no identifiers in what others may read.
     server
         .get("/_matrix/client/v3/profile/@nobody:localhost")
-        .await;
+        .await
+        .refused(404, "M_NOT_FOUND");
     let metrics = text(&server.get("/metrics").await.bytes);
     assert!(
         metrics.contains("endpoint=\"/_matrix/client/v3/profile/{"),
