@@ -160,7 +160,7 @@ pub fn resolve<S: Source>(
     let remaining: Vec<S::Key> = full.difference(&power_events).copied().collect();
     let sorted = mainline::sort(source, checks.power_levels(), &remaining)?;
     checks.apply(&sorted)?;
-    Ok(overlay::<S>(&checks.into_state(), &split.unconflicted))
+    Ok(overlay::<S>(&checks.into_changes(), &split.unconflicted))
 }
 
 /// That all of `events` and of their auth events are at hand, so that what is missing is learnt at once.
@@ -199,34 +199,38 @@ impl<K: Copy + Ord, S: Copy + Ord> Split<K, S> {
             unconflicted: Vec::new(),
             conflicted: BTreeSet::new(),
         };
-        by_slot(states, |slot, keys| {
-            let agreed =
-                keys.len() == states.len() && keys.windows(2).all(|pair| pair[0] == pair[1]);
-            if agreed {
-                split.unconflicted.push((slot, keys[0]));
-            } else {
-                split.conflicted.extend(keys);
+        by_slot(states, |slot, holders| {
+            match agreed(holders, states.len()) {
+                Some(key) => split.unconflicted.push((slot, key)),
+                None => split.conflicted.extend(holders.iter().map(|(_, key)| *key)),
             }
         });
         split
     }
 }
 
-/// Calls `each` for every slot of any state, in order, with the events that the states have there.
-fn by_slot<K: Copy, S: Copy + Ord>(states: &[&[(S, K)]], mut each: impl FnMut(S, &[K])) {
+/// The event that all of so many states hold in a slot, if they do.
+fn agreed<K: Copy + Eq>(holders: &[(usize, K)], states: usize) -> Option<K> {
+    let (_, first) = *holders.first()?;
+    let all = holders.len() == states && holders.iter().all(|(_, key)| *key == first);
+    if all { Some(first) } else { None }
+}
+
+/// Calls `each` for every slot of any state, in order, with the states that have it and their events there.
+fn by_slot<K: Copy, S: Copy + Ord>(states: &[&[(S, K)]], mut each: impl FnMut(S, &[(usize, K)])) {
     let mut rest: Vec<&[(S, K)]> = states.to_vec();
-    let mut keys = Vec::with_capacity(states.len());
+    let mut holders = Vec::with_capacity(states.len());
     while let Some(slot) = rest.iter().filter_map(|state| Some(state.first()?.0)).min() {
-        keys.clear();
-        for state in &mut rest {
+        holders.clear();
+        for (number, state) in rest.iter_mut().enumerate() {
             if let [(first, key), others @ ..] = *state
                 && *first == slot
             {
-                keys.push(*key);
+                holders.push((number, *key));
                 *state = others;
             }
         }
-        each(slot, &keys);
+        each(slot, &holders);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Walks over auth chains.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
-use super::{EntryOf, MAX_EVENTS, ResolveError, Resolved, Source, by_slot};
+use super::{EntryOf, MAX_EVENTS, ResolveError, Resolved, Source, agreed, by_slot};
 
 fn entry<S: Source + ?Sized>(source: &S, key: S::Key) -> Resolved<EntryOf<'_, S>, S> {
     source
@@ -10,91 +10,95 @@ fn entry<S: Source + ?Sized>(source: &S, key: S::Key) -> Resolved<EntryOf<'_, S>
         .ok_or_else(|| ResolveError::Missing(vec![key]))
 }
 
-/// A set of states, by their numbers: a word of 64 for every 64 states.
-type Marks = Vec<u64>;
-
-fn mark(states: usize, state: usize) -> Marks {
-    let mut marks = vec![0; states.div_ceil(64)];
-    marks[state / 64] |= 1 << (state % 64);
-    marks
-}
-
-/// Adds `new` to `known`; whether that changed it.
-fn add(known: &mut Marks, new: &Marks) -> bool {
-    let mut grown = false;
-    for (known, new) in known.iter_mut().zip(new) {
-        grown |= *new & !*known != 0;
-        *known |= new;
-    }
-    grown
+/// In how many states' auth chains an event is.
+#[derive(Clone, Copy)]
+struct Chains {
+    count: usize,
+    /// The state counted last, so that none is counted twice.
+    last: usize,
 }
 
 /// All events that are in the auth chain of some but not of all of the states.
 ///
-/// Every event learns in whose chains it is. What all states agree on is walked first: below it everything is
-/// in all chains, so the walks from where they differ end there.
+/// What all states agree on is walked first: below it everything is in all chains, so that the walks from where
+/// they differ end there.
 pub(super) fn auth_difference<S: Source + ?Sized>(
     source: &S,
     states: &[&[(S::Slot, S::Key)]],
 ) -> Resolved<BTreeSet<S::Key>, S> {
-    let mut all: Marks = vec![0; states.len().div_ceil(64)];
-    for state in 0..states.len() {
-        add(&mut all, &mark(states.len(), state));
-    }
-    let mut agreed = Vec::new();
-    by_slot(states, |_, keys| {
-        if keys.len() == states.len() && keys.windows(2).all(|pair| pair[0] == pair[1]) {
-            agreed.push(keys[0]);
-        }
-    });
-    let mut chains: BTreeMap<S::Key, Marks> = BTreeMap::new();
-    walk(source, &agreed, &all, &mut chains)?;
-    let agreed: BTreeSet<S::Key> = agreed.into_iter().collect();
-    for (number, state) in states.iter().enumerate() {
-        let differing: Vec<S::Key> = state
+    let mut common = Vec::new();
+    let mut differing = vec![Vec::new(); states.len()];
+    by_slot(states, |_, holders| match agreed(holders, states.len()) {
+        Some(key) => common.push(key),
+        None => holders
             .iter()
-            .map(|(_, key)| *key)
-            .filter(|key| !agreed.contains(key))
-            .collect();
-        walk(source, &differing, &mark(states.len(), number), &mut chains)?;
+            .for_each(|(state, key)| differing[*state].push(*key)),
+    });
+    let mut chains: BTreeMap<S::Key, Chains> = BTreeMap::new();
+    walk(source, common, &mut chains, |known| match known {
+        None => Some(Chains {
+            count: states.len(),
+            last: 0,
+        }),
+        Some(_) => None,
+    })?;
+    for (state, keys) in differing.into_iter().enumerate() {
+        walk(source, keys, &mut chains, |known| match known {
+            None => Some(Chains {
+                count: 1,
+                last: state,
+            }),
+            Some(known) if known.count == states.len() || known.last == state => None,
+            Some(known) => Some(Chains {
+                count: known.count + 1,
+                last: state,
+            }),
+        })?;
     }
-    Ok(chains
+    let in_some = chains
         .into_iter()
-        .filter(|(_, marks)| *marks != all)
-        .map(|(key, _)| key)
-        .collect())
+        .filter(|(_, chains)| chains.count < states.len());
+    Ok(in_some.map(|(key, _)| key).collect())
 }
 
-/// Marks the auth chains of `from`, themselves not included.
+/// Visits the auth chains of `open`, themselves not included.
+///
+/// `count` gives what is to be noted of an event, from what is: `None` to leave it, and all below it, alone.
 fn walk<S: Source + ?Sized>(
     source: &S,
-    from: &[S::Key],
-    marks: &Marks,
-    chains: &mut BTreeMap<S::Key, Marks>,
+    mut open: Vec<S::Key>,
+    chains: &mut BTreeMap<S::Key, Chains>,
+    count: impl Fn(Option<Chains>) -> Option<Chains>,
 ) -> Resolved<(), S> {
-    let mut missing = Vec::new();
-    let mut open = from.to_vec();
+    let mut missing = BTreeSet::new();
     while let Some(key) = open.pop() {
         let Some(event) = source.entry(key) else {
-            missing.push(key);
+            missing.insert(key);
             continue;
         };
         for &auth in event.auth_events {
-            let known = chains.entry(auth).or_insert_with(|| vec![0; marks.len()]);
-            if add(known, marks) {
-                open.push(auth);
+            match chains.entry(auth) {
+                Entry::Occupied(mut known) => {
+                    let Some(counted) = count(Some(*known.get())) else {
+                        continue;
+                    };
+                    known.insert(counted);
+                }
+                Entry::Vacant(new) => {
+                    let Some(counted) = count(None) else { continue };
+                    new.insert(counted);
+                }
             }
+            open.push(auth);
         }
         if chains.len() > MAX_EVENTS {
             return Err(ResolveError::TooLarge);
         }
     }
-    missing.sort_unstable();
-    missing.dedup();
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(ResolveError::Missing(missing))
+        Err(ResolveError::Missing(missing.into_iter().collect()))
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-use super::{EntryOf, ResolveError, Resolved, Source, mainline, overlay};
+use super::{EntryOf, ResolveError, Resolved, Source, mainline};
 use crate::{
     auth::{self, Create, JoinRule, Membership, Power, PowerLevels, View},
     event::Event,
@@ -92,10 +92,9 @@ impl<'a, S: Source> Checks<'a, S> {
         Ok(allowed)
     }
 
-    /// The state as it has become, sorted.
-    pub(super) fn into_state(self) -> Vec<(S::Slot, S::Key)> {
-        let changes: Vec<(S::Slot, S::Key)> = self.changes.into_iter().collect();
-        overlay::<S>(self.start, &changes)
+    /// What was put into the state, sorted.
+    pub(super) fn into_changes(self) -> Vec<(S::Slot, S::Key)> {
+        self.changes.into_iter().collect()
     }
 
     /// The power levels event of the state so far.

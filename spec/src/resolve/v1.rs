@@ -6,7 +6,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::{Resolved, Source, StateMap, at_hand, by_slot, iterate::Checks};
+use super::{Resolved, Source, StateMap, at_hand, by_slot, iterate::Checks, overlay};
 use crate::room_version::RoomVersion;
 
 /// A slot that states disagree on, with its events: the least deep first, among equals by descending hash.
@@ -22,8 +22,8 @@ pub(super) fn resolve<S: Source>(
 ) -> Resolved<StateMap<S>, S> {
     let mut agreed: StateMap<S> = Vec::new();
     let mut conflicts: Vec<Conflict<S::Key, S::Slot>> = Vec::new();
-    by_slot(states, |slot, keys| {
-        let mut events = keys.to_vec();
+    by_slot(states, |slot, holders| {
+        let mut events: Vec<S::Key> = holders.iter().map(|(_, key)| *key).collect();
         events.sort_unstable();
         events.dedup();
         // A slot that some states lack is no conflict in this version.
@@ -76,7 +76,7 @@ pub(super) fn resolve<S: Source>(
     for (slot, key) in resolved {
         checks.set(slot, Some(key));
     }
-    Ok(checks.into_state())
+    Ok(overlay::<S>(&checks.into_changes(), &agreed))
 }
 
 /// The last event that is allowed by the state with the one before it in place, from the first one on.

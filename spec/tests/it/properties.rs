@@ -462,3 +462,49 @@ fn clients_see_what_is_for_them() {
         assert_eq!(stripped, ["content", "sender", "state_key", "type"]);
     }
 }
+
+/// What two people do in a room is allowed in every version.
+#[test]
+fn a_chat_passes_in_every_version() {
+    const ALICE: &str = "@alice:a.example";
+    const BOB: &str = "@bob:b.example";
+    for version in RoomVersion::all() {
+        let mut room = RoomFixture::new(version.id(), ALICE, "invite");
+        room.add(Say::state(
+            ALICE,
+            "m.room.name",
+            "",
+            object! { "name" => "Chat" },
+        ));
+        room.add(Say::member(ALICE, BOB, "invite"));
+        room.add(Say::member(BOB, BOB, "join"));
+        let hello = room.add(Say::message(BOB, "m.room.message", text("hello")));
+        let hello = room.event(hello).id().to_owned();
+        room.add(Say::redaction(BOB, &hello));
+        room.add(Say::redaction(ALICE, &hello));
+        room.add(Say::member(BOB, BOB, "leave"));
+        room.add(Say::member(ALICE, BOB, "ban"));
+        for key in 0..room.len() {
+            let event = room.event(key);
+            assert_eq!(
+                room.outcome(key),
+                Ok(()),
+                "{} in version {version}",
+                event.to_json()
+            );
+            let auth = room.entry(key).unwrap().auth_events;
+            let auth = auth.iter().map(|key| (&**room.event(*key), false));
+            assert_eq!(
+                spec::auth::check_auth_events(version, event, auth),
+                Ok(()),
+                "version {version}"
+            );
+            let object = json::parse_object(event.to_json().as_bytes(), version.json).unwrap();
+            assert_eq!(
+                &Event::parse(version, object).unwrap(),
+                &**event,
+                "version {version}"
+            );
+        }
+    }
+}
