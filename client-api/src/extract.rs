@@ -49,27 +49,18 @@ impl<R> Authed<R> {
 pub(crate) struct Public<R> {
     /// What is asked.
     pub(crate) body: R,
-    /// The JSON of the body as it came.
-    pub(crate) raw: web::Bytes,
-    /// Where it comes from.
-    pub(crate) client: Client,
 }
 
 /// A request that may come with a token or without; a bad token is refused all the same.
+#[expect(
+    dead_code,
+    reason = "the only endpoint of this kind yet answers everybody alike"
+)]
 pub(crate) struct MaybeAuthed<R> {
     /// Who asks, if they said so.
     pub(crate) requester: Option<Requester>,
     /// What is asked.
     pub(crate) body: R,
-}
-
-/// What the connection tells about the client, for the list of devices and for limits.
-#[derive(Clone, Debug)]
-pub(crate) struct Client {
-    /// Its address, seen through our own proxy if the settings say that there is one.
-    pub(crate) address: IpAddr,
-    /// What it calls itself.
-    pub(crate) user_agent: Option<String>,
 }
 
 /// The ruma request that an extractor reads: `routes` takes method and paths from it.
@@ -124,9 +115,9 @@ impl<R: IncomingRequest + 'static> FromRequest for Public<R> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         async move {
-            let (client, raw) = public(&request, &mut payload).await?;
+            let raw = public(&request, &mut payload).await?;
             let body = parse::request(&request, &raw)?;
-            Ok(Self { body, raw, client })
+            Ok(Self { body })
         }
         .boxed_local()
     }
@@ -159,36 +150,27 @@ impl<R: IncomingRequest + 'static> FromRequest for MaybeAuthed<R> {
     }
 }
 
-impl Client {
-    /// The client behind a request. Never fails: a connection without an address counts as the local one.
-    pub(crate) fn of(request: &HttpRequest, behind_proxy: bool) -> Self {
-        let forwarded = || {
-            let header = request.headers().get_all("x-forwarded-for").last()?;
-            header
-                .to_str()
-                .ok()?
-                .rsplit(',')
-                .next()?
-                .trim()
-                .parse()
-                .ok()
-        };
-        let peer = || request.peer_addr().map(|address| address.ip());
-        let address = if behind_proxy {
-            forwarded().or_else(peer)
-        } else {
-            peer()
-        };
-        let user_agent = request
-            .headers()
-            .get("user-agent")
-            .and_then(|value| value.to_str().ok());
-        Self {
-            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            // Longer ones are cut, so that a list of devices stays a list.
-            user_agent: user_agent.map(|text| text.chars().take(300).collect()),
-        }
-    }
+/// Where a request comes from, seen through our own proxy if there is one. A connection without an address counts as a
+/// local one.
+fn address(request: &HttpRequest, behind_proxy: bool) -> IpAddr {
+    let forwarded = || {
+        let header = request.headers().get_all("x-forwarded-for").last()?;
+        header
+            .to_str()
+            .ok()?
+            .rsplit(',')
+            .next()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    let peer = || request.peer_addr().map(|address| address.ip());
+    let address = if behind_proxy {
+        forwarded().or_else(peer)
+    } else {
+        peer()
+    };
+    address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// Who asks, by the token of the request; counted against their limit.
@@ -254,18 +236,14 @@ async fn authed(
     }
 }
 
-/// The client and the body of a request that needs no account.
-async fn public(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> Result<(Client, web::Bytes), ApiError> {
+/// The body of a request that needs no account.
+async fn public(request: &HttpRequest, payload: &mut Payload) -> Result<web::Bytes, ApiError> {
     let shared = shared(request)?;
-    let client = Client::of(request, shared.settings.behind_proxy);
+    let address = address(request, shared.settings.behind_proxy);
     let class = class(request).unwrap_or(Class::Anonymous);
-    if let Err(wait) = shared.limits.take_for_address(class, client.address) {
+    if let Err(wait) = shared.limits.take_for_address(class, address) {
         drain(payload).await;
         return Err(ApiError::limit_exceeded(wait));
     }
-    let body = body::read(payload, request, shared.settings.public_body_bytes_max).await?;
-    Ok((client, body))
+    body::read(payload, request, shared.settings.public_body_bytes_max).await
 }

@@ -181,7 +181,7 @@ mod tests {
 
     fn router() -> Router {
         let mut router = Router::default();
-        let endpoint = Endpoint::new(None, || async { HttpResponse::Ok() });
+        let endpoint = Endpoint::new(None, || async { HttpResponse::Ok().finish() });
         for (method, pattern) in [
             (Method::GET, "/rooms/{room_id}/state"),
             (Method::GET, "/rooms/{room_id}/state/{event_type}"),

@@ -1,18 +1,16 @@
 //! `GET /_matrix/client/v3/capabilities`: client-server API, "Capabilities negotiation".
 
 use actix_web::{http::Method, web};
+use engine::Engine;
 use ruma::api::client::discovery::get_capabilities::v3::Request;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use spec::room_version::RoomVersion;
 
 use crate::{Shared, error::ApiError, extract::Authed, reply::Json};
 
-/// Room versions that rooms can be created with and joined in. The default is among them.
-const ROOM_VERSIONS: [&str; 3] = ["10", "11", "12"];
-/// The version of new rooms.
-const ROOM_VERSION_DEFAULT: &str = "12";
-
 /// Answers with what this server lets its users do. A capability that hangs on an endpoint is there if the endpoint is.
 pub(crate) async fn handle(
+    engine: web::Data<Engine>,
     shared: web::Data<Shared>,
     _ask: Authed<Request>,
 ) -> Result<Json<Value>, ApiError> {
@@ -22,12 +20,12 @@ pub(crate) async fn handle(
             .serves(&method, &format!("/_matrix/client{path}"));
         json!({ "enabled": enabled })
     };
-    let available: serde_json::Map<String, Value> = ROOM_VERSIONS
-        .iter()
-        .map(|version| ((*version).to_owned(), "stable".into()))
+    let versions = RoomVersion::all().iter();
+    let available: Map<String, Value> = versions
+        .map(|version| (version.id().to_owned(), "stable".into()))
         .collect();
     Ok(Json(json!({ "capabilities": {
-        "m.room_versions": { "default": ROOM_VERSION_DEFAULT, "available": available },
+        "m.room_versions": { "default": engine.default_room_version(), "available": available },
         "m.change_password": serves(Method::POST, "/v3/account/password"),
         "m.set_displayname": serves(Method::PUT, "/v3/profile/@a:b/displayname"),
         "m.set_avatar_url": serves(Method::PUT, "/v3/profile/@a:b/avatar_url"),

@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::IncomingRequest;
 use serde::de::DeserializeOwned;
 
-use super::{Asks, Client, arguments, authed, parse, public};
+use super::{Asks, arguments, authed, parse, public};
 use crate::error::ApiError;
 
 /// A request of a signed-in account, not yet typed.
@@ -21,8 +21,6 @@ pub(crate) struct RawAuthed {
 
 /// A request that needs no account, not yet typed.
 pub(crate) struct RawPublic {
-    /// Where it comes from.
-    pub(crate) client: Client,
     /// Path, query and body.
     pub(crate) ask: Untyped,
 }
@@ -139,9 +137,8 @@ impl FromRequest for RawPublic {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let (request, mut payload) = (request.clone(), payload.take());
         async move {
-            let (client, body) = public(&request, &mut payload).await?;
+            let body = public(&request, &mut payload).await?;
             Ok(Self {
-                client,
                 ask: Untyped::of(&request, body),
             })
         }
