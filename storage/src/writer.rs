@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod batch;
+mod heads;
 mod ordered;
 mod prepared;
 mod rows;

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 
 use super::{
-    ordered,
+    heads, ordered,
     prepared::{Prepared, Row},
     rows::{Existing, insert, update, values},
 };
@@ -24,7 +24,6 @@ use crate::{
     entity::{account_data, counter, event, membership, receipt, room, snapshot, state_key},
     error::{Error, Result},
     id::{Position, RoomRow},
-    packed::pack_events,
     write::{At, Logged, Place, Plain, RoomHead},
 };
 
@@ -114,15 +113,7 @@ async fn foundations(
         .flat_map(|write| &write.heads)
         .map(|head| (head.room, head))
         .collect();
-    for head in heads.into_values() {
-        let change = room::ActiveModel {
-            id: Unchanged(head.room),
-            extremities: Set(pack_events(&head.extremities)),
-            snapshot: Set(head.snapshot),
-            ..Default::default()
-        };
-        update(db, change).await?;
-    }
+    heads::update(db, heads.into_values()).await?;
     Ok(state_keys)
 }
 

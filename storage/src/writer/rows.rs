@@ -1,16 +1,18 @@
 //! Inserts of many rows at once, and updates of single ones.
 
+use std::sync::Arc;
+
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait, EntityTrait, IdenStatic, Iterable, ModelTrait,
-    PrimaryKeyToColumn, QueryFilter, Value,
-    sea_query::{Expr, ExprTrait, IntoCondition, OnConflict, Query},
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic,
+    Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, Value,
+    sea_query::{Expr, ExprTrait, IntoCondition, OnConflict, Query, ValueTuple},
 };
 
 use crate::error::{Error, Result};
 
-/// How many rows one statement inserts. Few sizes, so that the texts of the statements repeat and
-/// stay prepared.
-const CHUNKS: [usize; 5] = [128, 32, 8, 4, 1];
+/// How many rows one statement may take, smallest first. Few sizes, so that the texts of the
+/// statements repeat and stay prepared.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
 /// What to do with a row whose key exists already.
 #[derive(Clone, Copy)]
@@ -30,17 +32,14 @@ pub(super) fn values<M: ModelTrait>(model: &M) -> Vec<Value> {
         .collect()
 }
 
-/// Inserts `rows`, each as from [`values`]. With [`Existing::IsReplaced`] no two may have the same key.
+/// Inserts `rows`, each as from [`values`]. With [`Existing::IsReplaced`] no two may have the same
+/// key. The first column must be part of the key.
 pub(super) async fn insert<E: EntityTrait>(
     db: &impl ConnectionTrait,
     existing: Existing<E::Column>,
     rows: Vec<Vec<Value>>,
 ) -> Result<()> {
-    let mut left = rows.len();
-    let mut rows = rows.into_iter();
-    while left > 0 {
-        let size = CHUNKS.into_iter().find(|size| *size <= left).unwrap_or(1);
-        left -= size;
+    for rows in chunks(db.get_database_backend(), rows) {
         let mut statement = Query::insert();
         statement
             .into_table(E::default())
@@ -48,12 +47,56 @@ pub(super) async fn insert<E: EntityTrait>(
         if let Some(conflict) = on_conflict::<E>(existing) {
             statement.on_conflict(conflict);
         }
-        for row in rows.by_ref().take(size) {
-            statement.values_panic(row.into_iter().map(Expr::val));
+        match <[Vec<Value>; 1]>::try_from(rows) {
+            Ok([row]) => {
+                statement.values_panic(row.into_iter().map(Expr::val));
+            }
+            Err(rows) if db.get_database_backend() == DbBackend::Sqlite => {
+                let rows = rows.into_iter().map(ValueTuple::Many);
+                let mut full = Query::select();
+                // As SQLite calls the columns of VALUES.
+                let names = (1..).map(|number| format!("column{number}"));
+                full.columns(names.take(E::Column::iter().count()));
+                full.from_values(rows, "v");
+                full.and_where(Expr::col("column1").is_not_null());
+                statement
+                    .select_from(full)
+                    .map_err(|error| Error::Database(Arc::new(DbErr::Custom(error.to_string()))))?;
+            }
+            Err(rows) => {
+                for row in rows {
+                    statement.values_panic(row.into_iter().map(Expr::val));
+                }
+            }
         }
         db.execute(&statement).await?;
     }
     Ok(())
+}
+
+/// `rows` in parts of one of [`SIZES`].
+///
+/// On SQLite the last part is filled up with rows of nulls, which [`insert`] leaves out: binding
+/// them costs less than another turn of the connection's thread. PostgreSQL could not tell their
+/// types, so there the parts become smaller towards the end.
+pub(super) fn chunks(backend: DbBackend, mut rows: Vec<Vec<Value>>) -> Vec<Vec<Vec<Value>>> {
+    let mut chunks = Vec::new();
+    while !rows.is_empty() {
+        let fits = |size: &&usize| match backend {
+            DbBackend::Sqlite => **size >= rows.len(),
+            _ => **size <= rows.len(),
+        };
+        let size = match backend {
+            DbBackend::Sqlite => SIZES.iter().find(fits),
+            _ => SIZES.iter().rfind(fits),
+        };
+        let size = *size.unwrap_or(&SIZES[SIZES.len() - 1]);
+        let rest = rows.split_off(size.min(rows.len()));
+        let width = rows[0].len();
+        rows.resize_with(size, || vec![Value::BigInt(None); width]);
+        chunks.push(std::mem::replace(&mut rows, rest));
+    }
+    chunks
 }
 
 fn on_conflict<E: EntityTrait>(existing: Existing<E::Column>) -> Option<OnConflict> {
