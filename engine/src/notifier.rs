@@ -137,13 +137,13 @@ impl Inner {
     fn announce(&mut self, logged: &Logged) {
         let Audience { room, user, joined } = audience::of(logged);
         let hub = user.and_then(|user| self.hubs.get(user)).cloned();
-        if let (Some(room), Some(hub), Some(joined)) = (room, &hub, joined) {
-            if hub.set_joined(room, joined) {
-                if joined {
-                    self.follow(room, hub);
-                } else {
-                    self.unfollow(room, hub);
-                }
+        if let (Some(room), Some(hub), Some(joined)) = (room, &hub, joined)
+            && hub.set_joined(room, joined)
+        {
+            if joined {
+                self.follow(room, hub);
+            } else {
+                self.unfollow(room, hub);
             }
         }
         if let Some(hub) = &hub {

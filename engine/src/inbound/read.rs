@@ -40,7 +40,7 @@ impl Inbound {
             return Err(not_found());
         }
         let known = context.events.get(&context.metas, stored.id).await?;
-        Ok(room.for_server(origin, &known).await?)
+        room.for_server(origin, &known).await
     }
 
     /// The auth chain of an event.
@@ -55,7 +55,7 @@ impl Inbound {
     ) -> Result<Vec<Object>> {
         let room = self.shared_room(origin, room).await?;
         let known = room.known(event_id).await?;
-        let chain = room.auth_chain(&[known.event.clone()]).await?;
+        let chain = room.auth_chain(std::slice::from_ref(&known.event)).await?;
         Ok(objects(chain.iter().map(AsRef::as_ref)))
     }
 
@@ -242,7 +242,7 @@ impl RoomHandle {
                 walked.push(known);
             }
         }
-        walked.sort_by(|a, b| b.event.depth().cmp(&a.event.depth()));
+        walked.sort_by_key(|known| std::cmp::Reverse(known.event.depth()));
         Ok(walked)
     }
 

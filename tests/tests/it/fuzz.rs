@@ -27,7 +27,7 @@ fn chance() -> StdRng {
         .ok()
         .and_then(|seed| seed.parse().ok())
         .unwrap_or_else(rand::random);
-    println!("TEST_SEED={seed}");
+    eprintln!("TEST_SEED={seed}");
     StdRng::seed_from_u64(seed)
 }
 

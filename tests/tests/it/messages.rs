@@ -475,7 +475,7 @@ async fn an_event_is_shown_with_its_context() {
             .ok();
         assert_eq!(
             ids(page["chunk"].as_array().expect("a chunk")),
-            [expected.clone()],
+            std::slice::from_ref(expected),
             "{dir}"
         );
     }
