@@ -98,10 +98,12 @@ impl Event {
         format::read(version, id, object)
     }
 
+    /// The event's ID: chosen by its server in room versions 1 and 2, its reference hash elsewhere.
     pub fn id(&self) -> &EventId {
         &self.id
     }
 
+    /// The ID alone.
     pub fn into_id(self) -> OwnedEventId {
         self.id
     }
@@ -111,10 +113,12 @@ impl Event {
         &self.room_id
     }
 
+    /// Who sent it.
     pub fn sender(&self) -> &UserId {
         &self.sender
     }
 
+    /// The `type`.
     pub fn event_type(&self) -> &str {
         &self.event_type
     }
@@ -124,6 +128,7 @@ impl Event {
         self.state_key.as_deref()
     }
 
+    /// Whether it has a state key.
     pub fn is_state(&self) -> bool {
         self.state_key.is_some()
     }
@@ -133,19 +138,23 @@ impl Event {
         self.event_type() == event_type && self.state_key() == Some(state_key)
     }
 
+    /// The content, never absent.
     pub fn content(&self) -> &Object {
         let content = self.object.get("content").and_then(Value::as_object);
         content.expect("an event has passed its format")
     }
 
+    /// The events that it comes after, in the order in which it names them.
     pub fn prev_events(&self) -> &[OwnedEventId] {
         &self.prev_events
     }
 
+    /// The events that it names as its permission, in their order.
     pub fn auth_events(&self) -> &[OwnedEventId] {
         &self.auth_events
     }
 
+    /// One more than its deepest parent's, as its sender claims.
     pub fn depth(&self) -> i64 {
         self.depth
     }

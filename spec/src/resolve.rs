@@ -6,7 +6,7 @@
 //! auth chain costs memory in proportion, never the program's stack.
 //!
 //! Where all deployed servers agree with each other and not with the letter of the text, we follow them, since
-//! a state that only we see is of no use; [`order`] says where that is.
+//! a state that only we see is of no use; `resolve/order.rs` says where that is.
 //!
 //! Source: room version 1, 2 and 12, "State resolution".
 

@@ -53,14 +53,17 @@ impl Create {
         }
     }
 
+    /// The create event's ID.
     pub fn id(&self) -> &EventId {
         &self.id
     }
 
+    /// The room that it created.
     pub fn room_id(&self) -> &RoomId {
         &self.room_id
     }
 
+    /// Its sender; in room versions 11 and later, the creator.
     pub fn sender(&self) -> &UserId {
         &self.sender
     }

@@ -48,14 +48,17 @@ impl Head {
         }
     }
 
+    /// What the create event decides.
     pub fn create(&self) -> &Create {
         &self.create
     }
 
+    /// The power levels in force.
     pub fn power_levels(&self) -> &PowerLevels {
         &self.power_levels
     }
 
+    /// The join rule in force.
     pub fn join_rule(&self) -> JoinRule {
         self.join_rule
     }

@@ -109,18 +109,22 @@ impl PowerLevels {
         self.content.named[0].unwrap_or(0)
     }
 
+    /// The level for banning and unbanning; 50 unless set.
     pub fn ban(&self) -> i64 {
         self.content.named[3].unwrap_or(50)
     }
 
+    /// The level for redacting what others sent; 50 unless set.
     pub fn redact(&self) -> i64 {
         self.content.named[4].unwrap_or(50)
     }
 
+    /// The level for removing users; 50 unless set.
     pub fn kick(&self) -> i64 {
         self.content.named[5].unwrap_or(50)
     }
 
+    /// The level for inviting; 0 unless set.
     pub fn invite(&self) -> i64 {
         self.content.named[6].unwrap_or(0)
     }

@@ -16,16 +16,22 @@ pub enum FormatError {
     #[error("the event's `{0}` is missing or malformed")]
     Field(&'static str),
     #[error("the event's `{0}` is longer than 255 bytes")]
+    /// More than 255 bytes, or code points where the version counts these.
     FieldTooLong(&'static str),
     #[error("the event has {bytes} bytes, more than 65536")]
+    /// More than [`MAX_BYTES`](super::MAX_BYTES).
     TooLarge { bytes: usize },
     #[error("the event's content is nested too deeply")]
+    /// Nested more deeply than [`MAX_EVENT_DEPTH`](super::MAX_EVENT_DEPTH).
     TooDeep,
     #[error("the event names more than 20 previous events")]
+    /// More than [`MAX_PREV_EVENTS`](super::MAX_PREV_EVENTS).
     TooManyPrevEvents,
     #[error("the event names more than 10 auth events")]
+    /// More than [`MAX_AUTH_EVENTS`](super::MAX_AUTH_EVENTS).
     TooManyAuthEvents,
     #[error("the event is not canonical JSON: {0}")]
+    /// Numbers that the room version does not allow, or no JSON at all.
     NotCanonical(JsonErrorKind),
 }
 

@@ -37,8 +37,10 @@ pub enum Content {
 #[non_exhaustive]
 pub enum SignatureError {
     #[error("no signature of {0} by a known and valid key")]
+    /// The server has not signed with any key that is known and was valid then.
     Missing(OwnedServerName),
     #[error("a signature of {0} is wrong")]
+    /// The server seems to have signed, but something else.
     Wrong(OwnedServerName),
 }
 
