@@ -4,9 +4,12 @@
 //! the batches. A batch that fails is taken apart: each of its writes is tried alone, so that the
 //! one at fault does not fail its neighbours.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
@@ -179,7 +182,14 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         for listener in listeners {
-            listener.committed(changes);
+            let heard = catch_unwind(AssertUnwindSafe(|| listener.committed(changes)));
+            if heard.is_err() {
+                // What it keeps is its own; the next positions tell it that it missed some.
+                tracing::error!(
+                    changes = changes.len(),
+                    "a listener panicked; writing goes on"
+                );
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::EntityTrait;
 
 use super::fixture::{Ear, Room, on_each, txn, user};
 use crate::{
-    Chain, Error, Logged, Plain, Position, Write, account_data,
+    Chain, Error, Listener, Logged, Plain, Position, Write, account_data,
     entity::event,
     events, rooms,
     testing::Scratch,
@@ -348,6 +348,29 @@ async fn batches_change_nothing_but_the_speed() {
             assert_eq!(outcomes, expected, "round {round}");
         }
         assert_eq!(ear.positions(), (1..=position).collect::<Vec<_>>());
+    })
+    .await;
+}
+
+struct Faulty;
+
+impl Listener for Faulty {
+    fn committed(&self, _: &[(Position, Arc<Logged>)]) {
+        panic!("a fault of a listener");
+    }
+}
+
+#[tokio::test]
+async fn a_faulty_listener_stops_neither_the_writer_nor_the_others() {
+    on_each(async |store| {
+        let room = Room::new(&store).await;
+        store.subscribe(Arc::new(Faulty));
+        let ear = Ear::of(&store);
+        for expected in 1..=2 {
+            let committed = store.write(room.send(&store)).await.unwrap();
+            assert_eq!(committed.position, Position(expected));
+        }
+        assert_eq!(ear.positions(), [1, 2]);
     })
     .await;
 }
