@@ -19,6 +19,7 @@ mod interactive;
 mod limits;
 mod main_runtime;
 mod profile;
+mod push;
 mod reply;
 mod room;
 mod router;

@@ -9,7 +9,7 @@ use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
 use crate::{
     account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
-    filter, limits::Class, profile, room, router::Router, session, socket, sync,
+    filter, limits::Class, profile, push, room, router::Router, session, socket, sync,
 };
 
 /// The whole table.
@@ -27,6 +27,7 @@ pub(crate) fn all() -> Router {
     profile(&mut router);
     account_data(&mut router);
     filter(&mut router);
+    push(&mut router);
     admin(&mut router);
     router
 }
@@ -144,6 +145,10 @@ fn account_data(router: &mut Router) {
 fn filter(router: &mut Router) {
     router.endpoint(filter::define_filter::handle);
     router.endpoint(filter::get_filter::handle);
+}
+
+fn push(router: &mut Router) {
+    router.endpoint(push::get_pushrules_all::handle);
 }
 
 fn admin(router: &mut Router) {

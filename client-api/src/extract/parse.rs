@@ -38,13 +38,22 @@ pub(super) fn request<R: IncomingRequest>(
     if let Some(content_type) = request.headers().get("content-type") {
         builder = builder.header("content-type", content_type.as_bytes());
     }
-    let Ok(typed) = builder.body(body) else {
+    let Ok(typed) = builder.body(completed::<R>(body)) else {
         return Err(ApiError::invalid_param(
             "The query holds characters that are not allowed",
         ));
     };
     let values: Vec<&str> = arguments.iter().map(|(_, value)| value.as_str()).collect();
     R::try_from_http_request_inner(typed, &values).map_err(|error| diagnose(arguments, body, error))
+}
+
+/// The body, or an empty object in place of none: a `POST` whose fields are all optional needs no body. A `PUT` stores
+/// what it gets, so there nothing is made of nothing.
+fn completed<R: IncomingRequest>(body: &[u8]) -> &[u8] {
+    match body {
+        [] if R::METHOD == http::Method::POST => b"{}",
+        body => body,
+    }
 }
 
 /// Finds the words for an error of deserialization.

@@ -11,6 +11,7 @@ mod membership;
 mod messages;
 mod operation;
 mod profile;
+mod push;
 mod receipts;
 mod rooms;
 mod session;

@@ -1,0 +1,3 @@
+//! Push rules.
+
+pub(crate) mod get_pushrules_all;
