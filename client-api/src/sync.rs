@@ -8,9 +8,10 @@ use ruma::api::{
     OutgoingResponseExt as _,
     client::{
         filter::FilterDefinition,
-        sync::sync_events::v3::{Filter, Request, Response},
+        sync::sync_events::v3::{Filter, Request, Response, State},
     },
 };
+use serde_json::{Value, json};
 
 use crate::{Shared, error::ApiError, extract::Authed, reply::Written};
 
@@ -68,13 +69,44 @@ pub(crate) async fn look(
         Ok(News {
             next_batch: response.next_batch.clone(),
             is_empty: is_empty(&response),
-            json: response
-                .try_into_http_response::<Vec<u8>>()
-                .map_err(|cause| ApiError::internal(&cause))?
-                .into_body(),
+            json: write(response)?,
         })
     };
     shared.main.run(looking).await?
+}
+
+/// The body as JSON.
+fn write(response: Response) -> Result<Vec<u8>, ApiError> {
+    let stateless_leaves = (response.rooms.leave.values())
+        .any(|room| matches!(&room.state, State::Before(state) if state.is_empty()));
+    let json = response
+        .try_into_http_response::<Vec<u8>>()
+        .map_err(|cause| ApiError::internal(&cause))?
+        .into_body();
+    if stateless_leaves {
+        return with_states_of_left_rooms(&json).map_err(|cause| ApiError::internal(&cause));
+    }
+    Ok(json)
+}
+
+/// Adds the empty `state` of left rooms, which ruma leaves out: the specification does not require it, but matrix-nio
+/// drops the whole sync without it.
+fn with_states_of_left_rooms(json: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let mut body: Value = serde_json::from_slice(json)?;
+    let rooms = body
+        .pointer_mut("/rooms/leave")
+        .and_then(Value::as_object_mut);
+    for room in rooms
+        .into_iter()
+        .flat_map(|rooms| rooms.values_mut())
+        .filter_map(Value::as_object_mut)
+    {
+        if !room.contains_key("state_after") {
+            room.entry("state")
+                .or_insert_with(|| json!({ "events": [] }));
+        }
+    }
+    serde_json::to_vec(&body)
 }
 
 /// The filter that a client named or wrote out.
