@@ -16,6 +16,10 @@ use crate::{Clock, notifier::Notifier};
 /// The longest time for which one request may show a user as typing.
 const TYPING_MAX: Duration = Duration::from_secs(120);
 
+/// How many rooms are remembered in which somebody was typing. Beyond, the quiet ones that changed longest ago are
+/// forgotten: a client that has been away for so long shows nobody as typing anyhow.
+const ROOMS_MAX: usize = 10_000;
+
 /// Who is typing in which room, and until when.
 pub(crate) struct Typing {
     clock: Arc<dyn Clock>,
@@ -46,6 +50,26 @@ impl Table {
         self.changes.remove(&room.changed);
         room.changed = counter;
         self.changes.insert(counter, row);
+        if self.rooms.len() > ROOMS_MAX {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        let quiet = |row: &RoomRow| {
+            self.rooms
+                .get(row)
+                .is_none_or(|room| room.until_ms.is_empty())
+        };
+        let oldest = self
+            .changes
+            .iter()
+            .find(|(_, row)| quiet(row))
+            .map(|(counter, row)| (*counter, *row));
+        if let Some((counter, row)) = oldest {
+            self.changes.remove(&counter);
+            self.rooms.remove(&row);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl From<&StoredReceipt> for Receipt {
 }
 
 impl Build<'_> {
-    /// One event of all receipts, and one of who is typing if that changed.
+    /// One event of all receipts, and one of who is typing if `typing`: it changed, or somebody is.
     pub(super) fn ephemeral(
         &self,
         room: &RoomHandle,
@@ -66,8 +66,7 @@ impl Build<'_> {
             ephemeral.events.push(raw("m.receipt", &content)?);
         }
         let users = room.context.typing.users(room.meta.row);
-        // An empty list is news only to a client that saw somebody typing.
-        if typing && wanted("m.typing") && !(users.is_empty() && self.from.is_none()) {
+        if typing && wanted("m.typing") {
             ephemeral
                 .events
                 .push(raw("m.typing", &json!({ "user_ids": users }))?);

@@ -49,7 +49,8 @@ impl Build<'_> {
         let mut built = JoinedRoom::new();
         built.state = self.state(room, None, &window).await?;
         built.summary = self.summary(room).await?;
-        built.ephemeral = self.ephemeral(room, &extra.receipts, true)?;
+        let typing = !room.context.typing.users(room.meta.row).is_empty();
+        built.ephemeral = self.ephemeral(room, &extra.receipts, typing)?;
         built.account_data.events = self.room_account_data(room, extra.account_data)?;
         built.timeline = self.timeline(room, window).await?;
         Ok(built)
