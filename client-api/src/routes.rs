@@ -81,6 +81,8 @@ fn aliases(router: &mut Router) {
     router.endpoint(directory::create_alias::handle);
     router.endpoint(directory::get_alias::handle);
     router.endpoint(directory::delete_alias::handle);
+    router.endpoint(directory::get_room_visibility::handle);
+    router.endpoint(directory::set_room_visibility::handle);
 }
 
 fn waiting(router: &mut Router) {

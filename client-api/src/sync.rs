@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use actix_web::web;
 use engine::{Engine, Requester, SyncAsk};
-use ruma::api::{
-    OutgoingResponseExt as _,
-    client::{
-        filter::FilterDefinition,
-        sync::sync_events::v3::{Filter, Request, Response, State},
+use ruma::{
+    api::{
+        OutgoingResponseExt as _,
+        client::{
+            filter::FilterDefinition,
+            sync::sync_events::v3::{Filter, Request, Response, State},
+        },
     },
+    presence::PresenceState,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +26,14 @@ pub(crate) async fn handle(
         requester, body, ..
     }: Authed<Request>,
 ) -> Result<Written, ApiError> {
+    if !matches!(
+        body.set_presence,
+        PresenceState::Offline | PresenceState::Online | PresenceState::Unavailable
+    ) {
+        return Err(ApiError::invalid_param(
+            "\"set_presence\" is \"online\", \"unavailable\" or \"offline\"",
+        ));
+    }
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
     let ask = SyncAsk {
         since: body.since,

@@ -1,4 +1,4 @@
-//! Room aliases: client-server API, "Room aliases".
+//! Room aliases, and which rooms the directory lists: client-server API, "Room aliases" and "Published room directory".
 
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, ServerName};
 use spec::{
@@ -151,6 +151,37 @@ impl Rooms {
 }
 
 impl RoomHandle {
+    /// Whether the directory lists the room.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn is_published(&self) -> Result<bool> {
+        let found = storage::rooms::by_row(self.context.store.reader(), self.meta.row).await?;
+        Ok(found.is_some_and(|room| room.published))
+    }
+
+    /// Lists the room in the directory, or takes it out.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the user neither may set the room's canonical alias nor administers this server.
+    pub async fn set_published(&self, by: &Requester, published: bool) -> Result<()> {
+        let sender = by.user_id.clone();
+        let may = self
+            .run(move |room| Box::pin(async move { room.may_set_canonical_alias(&sender).await }))
+            .await?;
+        if !may && !by.admin {
+            return Err(Error::Forbidden(
+                "Only who may set the room's main alias lists it in the directory".to_owned(),
+            ));
+        }
+        let plain = Plain::RoomPublished {
+            room: self.meta.row,
+            published,
+        };
+        self.context.store.write(Write::plain(vec![plain])).await?;
+        Ok(())
+    }
+
     /// The aliases of this server that lead to the room.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod account_data;
 mod changes;
 mod ephemeral;
+mod fields;
 pub(crate) mod filter;
 mod invited;
 mod joined;
@@ -94,6 +95,10 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             None => build.initial(&joined).await?,
         };
         if from.is_none() || ask.full_state || has_news(&response) || Instant::now() >= deadline {
+            let mut response = response;
+            if let Some(fields) = &ask.filter.event_fields {
+                fields::trim(&mut response, fields);
+            }
             return Ok(response);
         }
         tokio::select! {

@@ -123,10 +123,16 @@ impl TestServer {
             flags,
         };
         let base = own.launch().await;
-        Self {
+        let open = own.flags.iter().any(|flag| flag == "--open-registration");
+        let server = Self {
             connection: Connection::new(base, true),
             own: Some(own),
+        };
+        if open {
+            // The first account administers the server, and may do what other people may not.
+            server.user("admin").await;
         }
+        server
     }
 
     /// A request without a token.

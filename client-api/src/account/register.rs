@@ -5,18 +5,15 @@ use engine::{
     Engine,
     account::{DeviceWish, RegisterAsk, Registered},
 };
-use ruma::{
-    OwnedDeviceId,
-    api::client::account::register::v3::{Request, Response},
-};
+use ruma::{OwnedDeviceId, api::client::account::register::v3::Request};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use crate::{
     error::ApiError,
     extract::{RawPublic, Typeless},
     interactive::Auth,
-    reply::Reply,
-    session::login::milliseconds,
+    reply::Json,
 };
 
 #[derive(Deserialize)]
@@ -43,7 +40,7 @@ struct Body {
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     Typeless { asked, .. }: Typeless<Request, RawPublic>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Json<Value>, ApiError> {
     let query: Query = asked.ask.query()?;
     let body: Body = asked.ask.json()?;
     if body.login_type.as_deref() == Some("m.login.application_service") {
@@ -69,16 +66,21 @@ pub(crate) async fn handle(
         attempt: body.auth.map(Into::into),
     };
     let registered = engine.accounts().register(ask).await?;
-    Ok(Reply(response(registered)))
+    Ok(Json(response(registered)))
 }
 
-pub(crate) fn response(registered: Registered) -> Response {
-    let mut response = Response::new(registered.user_id);
+/// The body. ruma's own type would say `"device_id": null` where there is no session.
+fn response(registered: Registered) -> Value {
+    let mut answer = json!({ "user_id": registered.user_id });
     if let Some(login) = registered.login {
-        response.access_token = Some(login.access_token.into_inner());
-        response.device_id = Some(login.device_id);
-        response.refresh_token = login.refresh_token.map(|token| token.into_inner());
-        response.expires_in = login.expires_in_ms.map(milliseconds);
+        answer["access_token"] = login.access_token.into_inner().into();
+        answer["device_id"] = login.device_id.to_string().into();
+        if let Some(refresh_token) = login.refresh_token {
+            answer["refresh_token"] = refresh_token.into_inner().into();
+        }
+        if let Some(expires_in_ms) = login.expires_in_ms {
+            answer["expires_in_ms"] = expires_in_ms.into();
+        }
     }
-    response
+    answer
 }

@@ -2,10 +2,11 @@
 
 use actix_web::web;
 use engine::{ContextAsk, Engine};
-use ruma::api::client::context::get_context::v3::{Request, Response};
+use ruma::api::client::context::get_context::v3::Request;
+use serde_json::{Value, json};
 
 use super::limit;
-use crate::{error::ApiError, extract::Authed, reply::Reply};
+use crate::{error::ApiError, extract::Authed, reply::Json};
 
 /// Answers with an event, what stands around it, and the state there.
 pub(crate) async fn handle(
@@ -13,7 +14,7 @@ pub(crate) async fn handle(
     Authed {
         requester, body, ..
     }: Authed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Json<Value>, ApiError> {
     let ask = ContextAsk {
         event_id: body.event_id,
         limit: limit(body.limit),
@@ -24,12 +25,13 @@ pub(crate) async fn handle(
         .await?
         .context(&requester, ask)
         .await?;
-    let mut response = Response::new();
-    response.start = Some(context.start);
-    response.end = Some(context.end);
-    response.events_before = context.events_before;
-    response.event = Some(context.event);
-    response.events_after = context.events_after;
-    response.state = context.state;
-    Ok(Reply(response))
+    // ruma's own type leaves empty lists out, on which matrix-js-sdk relies.
+    Ok(Json(json!({
+        "start": context.start,
+        "end": context.end,
+        "events_before": context.events_before,
+        "event": context.event,
+        "events_after": context.events_after,
+        "state": context.state,
+    })))
 }

@@ -96,3 +96,33 @@ async fn what_the_server_keeps_is_not_set_this_way() {
         (400, Some("M_BAD_JSON"))
     );
 }
+
+#[tokio::test]
+async fn rooms_carry_tags() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let tags = v3(&["user", &alice.id, "rooms", &room.id, "tags"]);
+    let tag = |name: &str| v3(&["user", &alice.id, "rooms", &room.id, "tags", name]);
+    assert_eq!(alice.get(tags.clone()).await.ok()["tags"], json!({}));
+    let since = alice.syncs().await.next_batch();
+    alice
+        .put(tag("m.favourite"), &json!({"order": 0.25}))
+        .await
+        .ok();
+    alice.put(tag("u.Arbeit ☕"), &json!({})).await.ok();
+    let expected = json!({"m.favourite": {"order": 0.25}, "u.Arbeit ☕": {}});
+    assert_eq!(alice.get(tags.clone()).await.ok()["tags"], expected);
+    let here = room.clone();
+    let look =
+        move |sync: &tests::sync::Sync| sync.of_room(&here, "account_data", "m.tag").cloned();
+    assert_eq!(alice.syncs_when(&since, look).await.0["tags"], expected);
+    alice.delete(tag("m.favourite")).await.ok();
+    assert_eq!(
+        alice.get(tags.clone()).await.ok()["tags"],
+        json!({"u.Arbeit ☕": {}})
+    );
+    bob.get(tags).await.refused(403, "M_FORBIDDEN");
+    let long = "t".repeat(256);
+    assert_eq!(alice.put(tag(&long), &json!({})).await.status, 400);
+}

@@ -40,8 +40,7 @@ async fn an_alias_leads_to_its_room_until_it_is_deleted() {
 #[tokio::test]
 async fn an_alias_is_deleted_by_its_maker_or_those_in_charge() {
     let server = TestServer::start().await;
-    // The first account of a server is an administrator, who may do anything.
-    let [_admin, alice] = [server.user("admin").await, server.user("alice").await];
+    let alice = server.user("alice").await;
     let [bob, eve] = server.users(["bob", "eve"]).await;
     let room = alice.creates_room().with([&bob, &eve]).await;
     let alias = format!("#{}:{}", server.fresh_name("place"), alice.server_name());
@@ -110,7 +109,7 @@ async fn a_canonical_alias_must_lead_to_the_room() {
 #[tokio::test]
 async fn a_room_is_listed_by_those_in_charge() {
     let server = TestServer::start().await;
-    let [_admin, alice] = [server.user("admin").await, server.user("alice").await];
+    let alice = server.user("alice").await;
     let bob = server.user("bob").await;
     let room = alice.creates_room().public().with([&bob]).await;
     let path = v3(&["directory", "list", "room", &room.id]);

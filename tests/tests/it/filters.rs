@@ -66,7 +66,8 @@ async fn a_filter_that_makes_no_sense_is_refused() {
             "{wrong}: {}",
             answer.summary()
         );
-        if wrong.is_object() {
+        // A sync takes a format that it does not know for the usual one.
+        if wrong.is_object() && wrong.get("event_format").is_none() {
             let answer = alice.syncs().filter(&wrong).call().await;
             assert_eq!(answer.status, 400, "{wrong} inline: {}", answer.summary());
         }

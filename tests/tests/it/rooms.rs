@@ -250,7 +250,7 @@ async fn a_room_that_cannot_be_is_refused_and_leaves_nothing() {
     for (options, errcode) in [
         (json!({"room_alias_name": alias}), "M_ROOM_IN_USE"),
         (
-            json!({"room_version": "no such version"}),
+            json!({"room_version": "no-such-version"}),
             "M_UNSUPPORTED_ROOM_VERSION",
         ),
         (json!({"room_version": 12}), "M_BAD_JSON"),

@@ -342,11 +342,11 @@ async fn state_after_the_timeline_is_sent_on_request() {
         .query("use_state_after", true)
         .await;
     assert!(sync.event(&room, &message).is_some());
-    assert_eq!(
-        sync.joined(&room).expect("the room")["state_after"]["events"],
-        json!([]),
+    assert!(
+        sync.joined(&room).expect("the room")["state_after"].is_object(),
         "present when empty"
     );
+    assert!(sync.events(&room, "state_after").is_empty());
 }
 
 /// What several devices see while everybody talks: every event once, in one order.
