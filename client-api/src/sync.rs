@@ -132,6 +132,13 @@ pub(crate) async fn filter(
     match filter {
         None => Ok(FilterDefinition::default()),
         Some(Filter::FilterDefinition(filter)) => Ok(filter),
+        // What begins with a brace was meant to be a filter.
+        Some(Filter::FilterId(id)) if id.starts_with('{') => {
+            Err(match serde_json::from_str::<serde::de::IgnoredAny>(&id) {
+                Err(error) => ApiError::not_json(format!("The filter is no JSON: {error}")),
+                Ok(_) => ApiError::bad_json("The filter has values of the wrong kind"),
+            })
+        }
         Some(Filter::FilterId(id)) => {
             match engine.accounts().filter_definition(requester, &id).await {
                 Err(engine::Error::NotFound(_)) => Err(ApiError::invalid_param(format!(

@@ -3,6 +3,7 @@
 mod account_data;
 mod coverage;
 mod directory;
+mod durability;
 mod errors;
 mod filters;
 mod fuzz;
