@@ -223,7 +223,7 @@ impl World {
         if operation.id == "adminRegister" {
             ask.body = Some(
                 self.server
-                    .shared_secret_registration("made-{random}")
+                    .shared_secret_registration(&format!("made-{:08x}", rand::random::<u32>()))
                     .await,
             );
         }
