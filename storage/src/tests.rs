@@ -1,5 +1,6 @@
 //! Tests of the whole store, each on every database.
 
+mod connections;
 mod fixture;
 mod locks;
 mod queries;

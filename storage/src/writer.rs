@@ -5,6 +5,7 @@
 //! one at fault does not fail its neighbours.
 
 use std::{
+    error::Error as StdError,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
@@ -73,11 +74,12 @@ pub(crate) struct Writer {
 
 /// Why a batch is not in the database.
 enum Failure {
-    /// One of the writes is at fault.
+    /// One of the writes is at fault; none is written.
     Write(Error),
-    /// The database is, so that trying again now makes no sense; or, worse, nobody knows whether
-    /// the commit went through.
-    Database(Error),
+    /// The connection is; none is written.
+    Connection(Error),
+    /// The commit failed, and nobody knows whether it went through.
+    Commit(Error),
 }
 
 impl Writer {
@@ -97,7 +99,7 @@ impl Writer {
         }
         if let Err(error) = self.db.close().await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = &error as &dyn StdError,
                 "closing the database failed"
             );
         }
@@ -109,7 +111,15 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        match self.commit(&mut batch).await {
+        let mut outcome = self.commit(&mut batch).await;
+        if let Err(Failure::Connection(error)) = &outcome {
+            tracing::warn!(
+                error = error as &dyn StdError,
+                "the database was lost; trying again"
+            );
+            outcome = self.commit(&mut batch).await;
+        }
+        match outcome {
             Ok(committed) => answer(batch, committed),
             Err(Failure::Write(error)) if batch.len() == 1 => refuse(batch, &error),
             Err(Failure::Write(_)) => {
@@ -117,12 +127,9 @@ impl Writer {
                     Box::pin(self.write(vec![waiting])).await;
                 }
             }
-            Err(Failure::Database(error)) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    writes = batch.len(),
-                    "writing failed"
-                );
+            Err(Failure::Connection(error) | Failure::Commit(error)) => {
+                let writes = batch.len();
+                tracing::error!(error = &error as &dyn StdError, writes, "writing failed");
                 refuse(batch, &error);
             }
         }
@@ -135,22 +142,22 @@ impl Writer {
             .db
             .begin()
             .await
-            .map_err(|e| Failure::Database(e.into()))?;
+            .map_err(|e| Failure::Connection(e.into()))?;
         let outcome = match apply(&transaction, batch, &blocks).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                // What failed may have been the connection itself.
+                // What failed may have been the connection itself; then this fails too.
                 transaction
                     .rollback()
                     .await
-                    .map_err(|e| Failure::Database(e.into()))?;
+                    .map_err(|e| Failure::Connection(e.into()))?;
                 return Err(Failure::Write(error));
             }
         };
         transaction
             .commit()
             .await
-            .map_err(|e| Failure::Database(e.into()))?;
+            .map_err(|e| Failure::Commit(e.into()))?;
         Ok(self.committed(outcome, &blocks))
     }
 
