@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// A row of `accounts`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "accounts")]
 pub struct Model {
     /// `@localpart:server`
@@ -37,3 +37,19 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl std::fmt::Debug for Model {
+    /// Without `password_hash`: what is printed ends up in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("user_id", &self.user_id)
+            .field("admin", &self.admin)
+            .field("guest", &self.guest)
+            .field("deactivated", &self.deactivated)
+            .field("locked", &self.locked)
+            .field("suspended", &self.suspended)
+            .field("created_ts", &self.created_ts)
+            .field("appservice", &self.appservice)
+            .finish_non_exhaustive()
+    }
+}

@@ -3,7 +3,7 @@
 use sea_orm::entity::prelude::*;
 
 /// A row of `server_keys`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "server_keys")]
 pub struct Model {
     /// `ed25519:…`
@@ -26,3 +26,14 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+impl std::fmt::Debug for Model {
+    /// Without `seed`: what is printed ends up in logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Model")
+            .field("key_id", &self.key_id)
+            .field("created_ts", &self.created_ts)
+            .field("expired_ts", &self.expired_ts)
+            .finish_non_exhaustive()
+    }
+}
