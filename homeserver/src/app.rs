@@ -28,7 +28,7 @@ use tracing::{info, warn};
 
 use self::listeners::{Apis, Listeners};
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, RegistrationMode};
 use crate::http;
 use crate::shutdown::Signals;
 use crate::supervise::Supervisor;
@@ -164,6 +164,13 @@ fn announce(
         database = %config.database_url(),
         "listening"
     );
+    let reachable = listeners
+        .client()
+        .iter()
+        .any(|address| !address.ip().is_loopback());
+    if config.registration.mode == RegistrationMode::Open && reachable {
+        warn!("registration is open to everybody who can reach this server");
+    }
     banner::print(config, listeners.client());
     Ok(())
 }
