@@ -24,7 +24,7 @@ use crate::{
     hash,
     json::{self, Object, Strictness, Value},
     redact,
-    room_version::{EventIds, RoomIds, RoomVersion},
+    room_version::{RoomIds, RoomVersion},
     sign::ServerKey,
 };
 
@@ -68,10 +68,6 @@ impl Event {
     /// As for [`Event::parse`].
     pub fn parse_history(version: &RoomVersion, mut object: Object) -> Result<Self, FormatError> {
         object.remove("unsigned");
-        if version.event_ids != EventIds::Chosen {
-            // Some servers send it along. It is not a part of the event, and hashes as nothing.
-            object.remove("event_id");
-        }
         size::check_depth(&object)?;
         if version.json == Strictness::Strict {
             json::check_canonical(&object).map_err(FormatError::NotCanonical)?;
