@@ -16,7 +16,14 @@ pub(crate) mod token;
 
 use std::time::Duration;
 
-use ruma::api::client::{filter::FilterDefinition, sync::sync_events::v3::Response};
+use futures_util::future::try_join_all;
+use ruma::{
+    OwnedRoomId,
+    api::client::{
+        filter::FilterDefinition,
+        sync::sync_events::v3::{JoinedRoom, Response},
+    },
+};
 use storage::{
     Position, RoomRow,
     members::{self, Membership},
@@ -25,6 +32,7 @@ use tokio::time::Instant;
 
 pub(crate) use self::invited::PREVIEW;
 use self::{
+    account_data::Extra,
     changes::{Changes, OwnMembership},
     token::SyncToken,
 };
@@ -32,6 +40,10 @@ use crate::{Requester, Result, notifier::Glance, rooms::Rooms};
 
 /// The longest time that a sync waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+
+/// How many rooms of an initial sync are built side by side: as many as there are connections to read with, since
+/// each mostly waits for its queries.
+const ROOMS_TOGETHER: usize = 4;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Default)]
@@ -122,13 +134,17 @@ impl Build<'_> {
         let mut response = Response::new(self.to.to_string());
         let rows: Vec<RoomRow> = joined.iter().copied().collect();
         let extras = self.all_extras(&rows).await?;
-        for (row, extra) in rows.iter().zip(extras) {
-            let room = self.rooms.by_row(*row).await?;
-            if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
-                continue;
+        let mut rooms = rows.into_iter().zip(extras);
+        loop {
+            let together = rooms.by_ref().take(ROOMS_TOGETHER);
+            let building: Vec<_> = together
+                .map(|(row, extra)| self.joined_room(row, extra))
+                .collect();
+            if building.is_empty() {
+                break;
             }
-            let built = self.entered_room(&room, extra).await?;
-            response.rooms.join.insert(room.meta.id.clone(), built);
+            let built = try_join_all(building).await?;
+            response.rooms.join.extend(built.into_iter().flatten());
         }
         let others = [
             Membership::Invite,
@@ -150,6 +166,20 @@ impl Build<'_> {
         }
         response.account_data.events = self.global_account_data(None).await?;
         Ok(response)
+    }
+
+    /// A joined room of an initial sync; `None` where the filter does not want it.
+    async fn joined_room(
+        &self,
+        row: RoomRow,
+        extra: Extra,
+    ) -> Result<Option<(OwnedRoomId, JoinedRoom)>> {
+        let room = self.rooms.by_row(row).await?;
+        if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
+            return Ok(None);
+        }
+        let built = self.entered_room(&room, extra).await?;
+        Ok(Some((room.meta.id.clone(), built)))
     }
 
     /// What changed after `from`.
