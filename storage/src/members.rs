@@ -1,9 +1,9 @@
 //! Who is what in which room, as of the current state.
 
+use std::collections::HashMap;
+
 use ruma::{ServerName, UserId};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 pub use crate::entity::membership::Membership;
 use crate::{
@@ -43,12 +43,19 @@ pub async fn of_room(
     Ok(members.all(db).await?)
 }
 
-/// How many are `which` in `room`. One query, on the primary key.
-pub async fn count(db: &impl ConnectionTrait, room: RoomRow, which: Membership) -> Result<u64> {
-    let members = membership::Entity::find()
+/// How many are what in `room`; what nobody is, is left out. One query, on the primary key.
+pub async fn counts(db: &impl ConnectionTrait, room: RoomRow) -> Result<HashMap<Membership, u64>> {
+    let counts = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Membership)
+        .column_as(membership::Column::UserId.count(), "count")
         .filter(membership::Column::Room.eq(room))
-        .filter(membership::Column::Membership.eq(which));
-    Ok(members.count(db).await?)
+        .group_by(membership::Column::Membership)
+        .into_tuple::<(Membership, i64)>()
+        .all(db)
+        .await?;
+    let natural = |(which, count)| (which, u64::try_from(count).unwrap_or_default());
+    Ok(counts.into_iter().map(natural).collect())
 }
 
 /// Whether a user of `server` is joined to `room`. One query, on the primary key: its cost grows with the members of the

@@ -18,16 +18,24 @@ impl Build<'_> {
         let db = room.context.store.reader();
         let row = room.meta.row;
         let mut summary = RoomSummary::new();
-        summary.joined_member_count = UInt::new(members::count(db, row, Membership::Join).await?);
-        summary.invited_member_count =
-            UInt::new(members::count(db, row, Membership::Invite).await?);
+        let counts = members::counts(db, row).await?;
+        let count = |which: &[Membership]| -> u64 {
+            which.iter().filter_map(|which| counts.get(which)).sum()
+        };
+        summary.joined_member_count = UInt::new(count(&[Membership::Join]));
+        summary.invited_member_count = UInt::new(count(&[Membership::Invite]));
         let present = [Membership::Join, Membership::Invite];
         let absent = [Membership::Leave, Membership::Ban];
         let own = &self.by.user_id;
-        let mut heroes = members::others(db, row, own, &present, Limit::new(HEROES_MAX)).await?;
-        if heroes.is_empty() {
-            heroes = members::others(db, row, own, &absent, Limit::new(HEROES_MAX)).await?;
-        }
+        let most = Limit::new(HEROES_MAX);
+        // The user is one of those present. Each query that is not made counts: a user has many rooms.
+        let heroes = if count(&present) > 1 {
+            members::others(db, row, own, &present, most).await?
+        } else if count(&absent) > 0 {
+            members::others(db, row, own, &absent, most).await?
+        } else {
+            Vec::new()
+        };
         summary.heroes = heroes
             .into_iter()
             .filter_map(|hero| UserId::parse(hero).ok())
