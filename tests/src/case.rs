@@ -340,7 +340,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "register" => Ask::by(Nobody).body(json!({"username": "reg-{random}", "password": "a long password"})),
         "checkUsernameAvailability" => Ask::by(Nobody).query("username", "free-{random}"),
         "registrationTokenValidity" => Ask::by(Nobody).query("token", "no-such-token"),
-        "getCapabilities" | "getTokenOwner" | "getDevices" | "getDevice" | "getJoinedRooms" => Ask::by(Alice),
+        "getPushRules" | "getCapabilities" | "getTokenOwner" | "getDevices" | "getDevice" | "getJoinedRooms" => Ask::by(Alice),
         "logout" | "logoutAll" | "deactivateAccount" => Ask::by(Newcomer).body(json!({})),
         "changePassword" => Ask::by(Newcomer).body(json!({"new_password": "another long password", "logout_devices": false})),
         "updateDevice" => Ask::by(Alice).body(json!({"display_name": "a phone"})),

@@ -11,12 +11,7 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tests::{
-    Room, TestServer, User,
-    database::{TestDatabase, number},
-    path::v3,
-    server::Settings,
-};
+use tests::{Room, TestServer, User, database::number, path::v3};
 
 /// How often the server is killed.
 const KILLS: usize = 20;
@@ -28,21 +23,10 @@ const LIFE_MS_MAX: u64 = 400;
 /// What was acknowledged, by transaction ID.
 type Acknowledged = Arc<Mutex<BTreeMap<String, String>>>;
 
+/// On the database of the environment; `make test` runs it on both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_on_sqlite() {
-    survive(TestDatabase::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_acknowledged_is_lost_on_postgresql() {
-    match TestDatabase::postgres().await {
-        Some(database) => survive(database).await,
-        None => eprintln!("skipped: TEST_POSTGRES_URL names no server"),
-    }
-}
-
-async fn survive(database: TestDatabase) {
-    let Some(mut server) = TestServer::start_with(Settings::open().await.on(database)).await else {
+async fn nothing_acknowledged_is_lost() {
+    let Some(mut server) = TestServer::start_own().await else {
         return;
     };
     let seed = std::env::var("TEST_SEED")

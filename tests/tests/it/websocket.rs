@@ -210,15 +210,15 @@ async fn handshakes_are_refused_like_requests() {
         open("nonsense", "").await,
         (401, "M_UNKNOWN_TOKEN".to_owned())
     );
-    for query in [
-        "since=nonsense",
-        "filter=nonsense",
-        "filter=%7B",
-        "use_state_after=5",
+    for (query, errcode) in [
+        ("since=nonsense", "M_INVALID_PARAM"),
+        ("filter=nonsense", "M_INVALID_PARAM"),
+        ("filter=%7B", "M_NOT_JSON"),
+        ("use_state_after=5", "M_INVALID_PARAM"),
     ] {
         assert_eq!(
             open(&alice.token, query).await,
-            (400, "M_INVALID_PARAM".to_owned()),
+            (400, errcode.to_owned()),
             "{query}"
         );
     }
