@@ -18,9 +18,9 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::IncomingRequest;
 
 pub(crate) use self::{
-    body::{check_json, drain},
+    body::{check_json, drain, has_nul},
     leaving::Leaving,
-    parse::wrong_shape,
+    parse::{nul_in_body, wrong_shape},
     raw::{RawAuthed, RawPublic, Typeless},
     token::of as token,
 };

@@ -333,8 +333,9 @@ fn new_membership(event: &Event) -> Option<NewMembership> {
         user_id: UserId::parse(user).ok()?,
         membership: Membership::parse(&text("membership")?)?,
         sender: event.sender().to_owned(),
-        displayname: text("displayname"),
-        avatar_url: text("avatar_url"),
+        // PostgreSQL cannot keep a NUL as text; nobody misses it.
+        displayname: text("displayname").map(|name| name.replace('\0', "")),
+        avatar_url: text("avatar_url").map(|url| url.replace('\0', "")),
     })
 }
 

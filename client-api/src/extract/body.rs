@@ -114,6 +114,18 @@ pub(crate) fn check_json(body: &[u8]) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Whether a string of valid JSON holds a NUL, which is always written as an escape.
+///
+/// Matrix does not forbid it, but no client means it in a name or an identifier, and PostgreSQL cannot keep it as text.
+pub(crate) fn has_nul(json: &[u8]) -> bool {
+    let mut escaped = false;
+    json.iter().enumerate().any(|(at, &byte)| {
+        let is_nul = escaped && json[at..].starts_with(b"u0000");
+        escaped = !escaped && byte == b'\\';
+        is_nul
+    })
+}
+
 /// The deepest nesting of brackets outside strings. Looks no further than what is right for valid JSON.
 fn depth(json: &[u8]) -> usize {
     let (mut now, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
@@ -135,12 +147,25 @@ fn depth(json: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_json, depth};
+    use super::{check_json, depth, has_nul};
 
     #[test]
     fn brackets_in_strings_do_not_nest() {
         assert_eq!(depth(br#"{"a":"[[[[\"[[","b":[{}]}"#), 3);
         assert_eq!(depth(b"}}}}[["), 2);
+    }
+
+    #[test]
+    fn an_escaped_backslash_before_u0000_is_no_nul() {
+        for (json, expected) in [
+            (&br#"{"a":"\u0000"}"#[..], true),
+            (br#"{"a\u0000":1}"#, true),
+            (br#"{"a":"\\u0000"}"#, false),
+            (br#"{"a":"\\\u0000"}"#, true),
+            (br#"{"a":"u0000"}"#, false),
+        ] {
+            assert_eq!(has_nul(json), expected, "{}", json.escape_ascii());
+        }
     }
 
     #[test]

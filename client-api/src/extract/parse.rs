@@ -5,10 +5,10 @@ use std::sync::Arc;
 use actix_web::{HttpMessage as _, HttpRequest};
 use ruma::{
     EventId, RoomAliasId, RoomId, RoomOrAliasId, UserId,
-    api::{IncomingRequest, error::DeserializationError},
+    api::{IncomingRequest, error::DeserializationError, path_builder::PathBuilder as _},
 };
 
-use super::place;
+use super::{body::has_nul, place};
 use crate::{Matched, error::ApiError};
 
 /// Parses path, query and body as the request type `R`.
@@ -29,6 +29,9 @@ pub(super) fn request<R: IncomingRequest>(
         return Err(ApiError::invalid_param(
             "The path or query contains a NUL character",
         ));
+    }
+    if has_nul(body) && !is_content::<R>() {
+        return Err(nul_in_body());
     }
     let uri = match request.uri().query() {
         Some(query) => format!("/?{query}"),
@@ -54,6 +57,22 @@ fn completed<R: IncomingRequest>(body: &[u8]) -> &[u8] {
         [] if R::METHOD == http::Method::POST => b"{}",
         body => body,
     }
+}
+
+/// 400 for text that no name or identifier has.
+pub(crate) fn nul_in_body() -> ApiError {
+    ApiError::bad_json(
+        "The body contains a NUL character (\\u0000): this server does not keep such text",
+    )
+}
+
+/// Whether the body of `R` is content of an event or account data, which is kept as JSON with whatever is in it.
+fn is_content<R: IncomingRequest>() -> bool {
+    let builder = R::PATH_BUILDER;
+    let kinds = ["/send/", "/state/", "/account_data/"];
+    builder
+        .all_paths()
+        .any(|path| kinds.iter().any(|kind| path.contains(kind)))
 }
 
 /// Finds the words for an error of deserialization.

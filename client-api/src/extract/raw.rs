@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::IncomingRequest;
 use serde::de::DeserializeOwned;
 
-use super::{Asks, arguments, authed, parse, public};
+use super::{Asks, arguments, authed, body::has_nul, parse, public};
 use crate::error::ApiError;
 
 /// A request of a signed-in account, not yet typed.
@@ -89,13 +89,16 @@ impl Untyped {
     /// The body as `T`; an empty one counts as `{}`.
     ///
     /// # Errors
-    /// 400 `M_BAD_JSON`, with the name of the field that does not fit.
+    /// 400 `M_BAD_JSON`, with the name of the field that does not fit, or for NUL characters.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         let body: &[u8] = if self.body.is_empty() {
             b"{}"
         } else {
             &self.body
         };
+        if has_nul(body) {
+            return Err(parse::nul_in_body());
+        }
         serde_json::from_slice(body)
             .map_err(|error| ApiError::bad_json(parse::wrong_shape(body, &error)))
     }

@@ -3,37 +3,65 @@
 use actix_web::web;
 use engine::{CreateRoom, Engine, InitialState, Preset};
 use ruma::{
+    OwnedUserId,
     api::client::room::{
         Visibility,
         create_room::v3::{Request, Response, RoomPreset},
     },
-    events::AnyInitialStateEvent,
-    serde::Raw,
 };
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 use spec::json::{Object, Value};
 
 use super::content::object;
-use crate::{error::ApiError, extract::Authed, reply::Reply};
+use crate::{
+    error::ApiError,
+    extract::{RawAuthed, Typeless},
+    reply::Reply,
+};
+
+/// The body. Not ruma's, which knows no room version that is not well-formed and so cannot refuse it by its own code.
+#[derive(Deserialize)]
+struct Body {
+    creation_content: Option<Box<RawValue>>,
+    #[serde(default)]
+    initial_state: Vec<Box<RawValue>>,
+    #[serde(default)]
+    invite: Vec<OwnedUserId>,
+    #[serde(default)]
+    invite_3pid: Vec<IgnoredAny>,
+    #[serde(default)]
+    is_direct: bool,
+    name: Option<String>,
+    power_level_content_override: Option<Box<RawValue>>,
+    preset: Option<RoomPreset>,
+    room_alias_name: Option<String>,
+    room_version: Option<String>,
+    topic: Option<String>,
+    #[serde(default)]
+    visibility: Visibility,
+}
 
 /// Creates a room with all of its first state, and answers with its ID.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
-    Authed {
-        requester, body, ..
-    }: Authed<Request>,
+    Typeless {
+        asked: RawAuthed { requester, ask },
+        ..
+    }: Typeless<Request, RawAuthed>,
 ) -> Result<Reply<Response>, ApiError> {
-    let room_id = engine.create_room(&requester, ask(body)?).await?;
+    let room_id = engine.create_room(&requester, wish(ask.json()?)?).await?;
     Ok(Reply(Response::new(room_id)))
 }
 
-fn ask(body: Request) -> Result<CreateRoom, ApiError> {
+fn wish(body: Body) -> Result<CreateRoom, ApiError> {
     if !body.invite_3pid.is_empty() {
         return Err(ApiError::forbidden(
             "This server cannot invite by e-mail address or telephone number",
         ));
     }
     Ok(CreateRoom {
-        room_version: body.room_version.map(|version| version.to_string()),
+        room_version: body.room_version,
         preset: body.preset.map(preset).transpose()?,
         published: match body.visibility {
             Visibility::Public => true,
@@ -48,10 +76,10 @@ fn ask(body: Request) -> Result<CreateRoom, ApiError> {
         initial_state: body
             .initial_state
             .iter()
-            .map(initial_state)
+            .map(|state| initial_state(state))
             .collect::<Result<_, _>>()?,
-        creation_content: optional(body.creation_content)?,
-        power_level_content_override: optional(body.power_level_content_override)?,
+        creation_content: optional(body.creation_content.as_deref())?,
+        power_level_content_override: optional(body.power_level_content_override.as_deref())?,
     })
 }
 
@@ -69,13 +97,13 @@ fn unknown(name: &str, value: &str) -> ApiError {
 }
 
 /// The object, or an empty one.
-fn optional<T>(raw: Option<Raw<T>>) -> Result<Object, ApiError> {
-    raw.map_or_else(|| Ok(Object::new()), |raw| object(raw.json().get()))
+fn optional(raw: Option<&RawValue>) -> Result<Object, ApiError> {
+    raw.map_or_else(|| Ok(Object::new()), |raw| object(raw.get()))
 }
 
 /// An entry of `initial_state`; other keys than these three are ignored.
-fn initial_state(raw: &Raw<AnyInitialStateEvent>) -> Result<InitialState, ApiError> {
-    let mut entry = object(raw.json().get())?;
+fn initial_state(raw: &RawValue) -> Result<InitialState, ApiError> {
+    let mut entry = object(raw.get())?;
     let content = match entry.remove("content") {
         Some(Value::Object(content)) => content,
         _ => return Err(misfit("content", "an object")),

@@ -124,7 +124,9 @@ pub(super) fn parse(text: &str) -> Result<Frame, Refusal> {
     let envelope: Map<String, Value> = typed(text).map_err(nameless)?;
     let id = match envelope.get("id") {
         None | Some(Value::Null) => None,
-        Some(Value::String(id)) if (1..=ID_CHARS_MAX).contains(&id.chars().count()) => {
+        Some(Value::String(id))
+            if (1..=ID_CHARS_MAX).contains(&id.chars().count()) && !id.contains('\0') =>
+        {
             Some(id.clone())
         }
         Some(_) => {
@@ -140,11 +142,24 @@ pub(super) fn parse(text: &str) -> Result<Frame, Refusal> {
         return Err(refused(ApiError::bad_json("\"method\" must be a string")));
     };
     let ask = ask(method, text).map_err(refused)?;
+    if has_nul(&ask, text) {
+        return Err(refused(extract::nul_in_body()));
+    }
     if id.is_none() && matches!(ask, Ask::Send(_) | Ask::Redact(_)) {
         let sentence = format!("\"{method}\" needs an \"id\": it is the transaction ID");
         return Err(nameless(ApiError::bad_json(sentence)));
     }
     Ok(Frame { id, ask })
+}
+
+/// Whether there is a NUL in anything but content, which is kept as JSON.
+fn has_nul(ask: &Ask, text: &str) -> bool {
+    let (event_type, state_key) = match ask {
+        Ask::Send(send) => (&*send.event_type, ""),
+        Ask::State(state) => (&*state.event_type, &*state.state_key),
+        _ => return extract::has_nul(text.as_bytes()),
+    };
+    event_type.contains('\0') || state_key.contains('\0')
 }
 
 fn ask(method: &str, text: &str) -> Result<Ask, ApiError> {
@@ -218,6 +233,11 @@ mod tests {
             (r#"{"id":"1"}"#, Some("1"), "M_BAD_JSON"),
             (r#"{"id":"1","method":"fly"}"#, Some("1"), "M_UNRECOGNIZED"),
             (r#"{"id":"1","method":"send"}"#, Some("1"), "M_BAD_JSON"),
+            (
+                r#"{"id":"1","method":"receipt","params":{"room_id":"!a:b","event_id":"$\u0000"}}"#,
+                Some("1"),
+                "M_BAD_JSON",
+            ),
             (
                 r#"{"id":"1","method":"ack","params":{"next_batch":1}}"#,
                 Some("1"),
