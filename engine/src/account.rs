@@ -21,6 +21,7 @@ mod refresh;
 mod register;
 mod registration_token;
 mod secret;
+mod seen;
 mod shared_secret;
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,10 @@ pub use self::{
     secret::Secret,
     shared_secret::Ask as SharedSecretAsk,
 };
-use self::{lanes::Lanes, password::Passwords, shared_secret::Nonces, token::Cache, uia::Sessions};
+use self::{
+    lanes::Lanes, password::Passwords, seen::Seen, shared_secret::Nonces, token::Cache,
+    uia::Sessions,
+};
 use crate::{Clock, Result, chance::Chance};
 
 /// Who may register an account without an administrator.
@@ -114,6 +118,7 @@ struct Inner {
     sessions: Sessions,
     nonces: Nonces,
     tokens: Cache,
+    seen: Seen,
     /// Whether an account is known to exist: none but the first asks the store.
     has_accounts: tokio::sync::Mutex<bool>,
     /// One after another for the same refresh token.
@@ -147,6 +152,7 @@ impl Accounts {
                 sessions: Sessions::default(),
                 nonces: Nonces::default(),
                 tokens,
+                seen: Seen::default(),
                 has_accounts: tokio::sync::Mutex::new(false),
                 refreshing: Lanes::default(),
                 changing: Lanes::default(),

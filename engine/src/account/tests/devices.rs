@@ -1,5 +1,7 @@
 //! Behaviours DEV-01 and DEV-02.
 
+use std::net::IpAddr;
+
 use super::fixture::{PASSWORD, challenged, servers, with_password};
 use crate::{Error, Subject, account::DeviceWish};
 
@@ -73,5 +75,33 @@ async fn deleting_devices_needs_the_password_for_these_devices() {
             .unwrap(); // on retry
         assert!(!server.knows(&one).await && !server.knows(&two).await);
         assert_eq!(accounts.devices(&alice).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_seen_once_in_a_while() {
+    for server in servers().await {
+        let alice = server.person("alice").await;
+        let accounts = &server.accounts;
+        let seen = async |address: [u8; 4]| {
+            accounts.seen(&alice, IpAddr::from(address), || Some("test".to_owned()));
+            // Behind what was put into the writer's queue.
+            let name = Some("phone".to_owned());
+            accounts
+                .rename_device(&alice, alice.device_id.as_ref().unwrap(), name)
+                .await
+                .unwrap();
+            let device = accounts.devices(&alice).await.unwrap().remove(0);
+            (
+                device.last_seen_ms.unwrap() - 1_700_000_000_000,
+                device.last_seen_ip.unwrap(),
+            )
+        };
+        assert_eq!(seen([10, 0, 0, 1]).await, (0, "10.0.0.1".to_owned()));
+        server.clock.turn(1000);
+        assert_eq!(seen([10, 0, 0, 1]).await, (0, "10.0.0.1".to_owned()));
+        assert_eq!(seen([10, 0, 0, 2]).await, (1000, "10.0.0.2".to_owned()));
+        server.clock.turn(10 * 60 * 1000);
+        assert_eq!(seen([10, 0, 0, 2]).await, (601_000, "10.0.0.2".to_owned()));
     }
 }
