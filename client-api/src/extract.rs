@@ -173,6 +173,12 @@ fn address(request: &HttpRequest, behind_proxy: bool) -> IpAddr {
     address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
+/// What the client calls itself. Long names are cut, so that a list of devices stays a list.
+fn user_agent(request: &HttpRequest) -> Option<String> {
+    let header = request.headers().get("user-agent")?;
+    Some(header.to_str().ok()?.chars().take(300).collect())
+}
+
 /// Who asks, by the token of the request; counted against their limit.
 ///
 /// # Errors
@@ -191,6 +197,10 @@ pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiErr
             .take_for_user(class, &requester.user_id)
             .map_err(ApiError::limit_exceeded)?;
     }
+    let address = address(request, shared.settings.behind_proxy);
+    engine
+        .accounts()
+        .seen(&requester, address, || user_agent(request));
     Ok(requester)
 }
 

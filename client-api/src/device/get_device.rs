@@ -2,10 +2,10 @@
 
 use actix_web::web;
 use engine::Engine;
-use ruma::api::client::device::get_device::v3::{Request, Response};
+use ruma::api::client::device::get_device::v3::Request;
 
-use super::told;
-use crate::{error::ApiError, extract::Authed, reply::Reply};
+use super::Device;
+use crate::{error::ApiError, extract::Authed, reply::Json};
 
 /// Answers with one device of the user.
 pub(crate) async fn handle(
@@ -13,10 +13,10 @@ pub(crate) async fn handle(
     Authed {
         requester, body, ..
     }: Authed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Json<Device>, ApiError> {
     let device = engine
         .accounts()
         .device(&requester, &body.device_id)
         .await?;
-    Ok(Reply(Response::new(told(device))))
+    Ok(Json(device.into()))
 }
