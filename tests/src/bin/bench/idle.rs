@@ -16,18 +16,14 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time for the server to come to rest before its memory is read.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// The difference between all connected and all waiting, and the whole.
+/// What the waiting clients cost in all: a server that can be restarted is, so that nothing that it did before counts.
 pub(crate) async fn measure(
-    server: &Server,
+    server: &mut Server,
     arguments: &Arguments,
     table: &mut Table,
 ) -> Result<()> {
     let people = Person::crowd(server, &Names::new("idle"), arguments.idle).await?;
-    let mut waiting = Vec::new();
-    for mut person in people {
-        let since = person.catches_up().await?;
-        waiting.push((person, since));
-    }
+    server.restart().await?;
     sleep(SETTLE).await;
     let Some(before) = server.memory() else {
         eprintln!("  the process is not known, so neither is its memory: name it with --pid");
@@ -35,7 +31,9 @@ pub(crate) async fn measure(
     };
     // Dropping the set at the end of this function ends the syncs.
     let mut syncs = JoinSet::new();
-    for (mut person, since) in waiting {
+    for person in &people {
+        let mut person = person.twin(server).await?;
+        let since = person.catches_up().await?;
         syncs.spawn(async move { person.syncs(&since, SYNC_TIMEOUT).await.map(drop) });
     }
     sleep(SETTLE).await;

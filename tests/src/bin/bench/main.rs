@@ -159,7 +159,7 @@ async fn measure(arguments: &Arguments, source: Source, table: &mut Table) -> Re
             Measure::Creation => creation::measure(&server, arguments, table).await?,
             Measure::Sync => sync::measure(&server, arguments, table).await?,
             Measure::Paging => paging::measure(&server, arguments, table).await?,
-            Measure::Idle => idle::measure(&server, arguments, table).await?,
+            Measure::Idle => idle::measure(&mut server, arguments, table).await?,
         }
     }
     server.stop().await

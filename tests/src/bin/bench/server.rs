@@ -185,6 +185,12 @@ impl Server {
         Ok(())
     }
 
+    /// Ends what was started here and starts it again on its data; a server that ran already is left alone.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        self.launch().await
+    }
+
     async fn answers(&self) -> Result<()> {
         let mut connection = self.connect().await?;
         let path = "/_matrix/client/versions";

@@ -9,8 +9,7 @@ use crate::table::Table;
 pub(crate) async fn measure(server: &mut Server, table: &mut Table) -> Result<()> {
     if let Some(first) = server.started_in() {
         table.put("start, first", format!("{} ms", Millis(first)));
-        server.stop().await?;
-        server.launch().await?;
+        server.restart().await?;
     }
     if let Some(again) = server.started_in() {
         table.put("start, again", format!("{} ms", Millis(again)));
