@@ -14,6 +14,8 @@ pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     sentence: String,
+    /// With `M_INCOMPATIBLE_ROOM_VERSION`.
+    room_version: Option<String>,
 }
 
 impl ApiError {
@@ -22,7 +24,32 @@ impl ApiError {
             status,
             code,
             sentence: sentence.into(),
+            room_version: None,
         }
+    }
+
+    /// 500; the cause has been logged.
+    pub(crate) fn failure() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "M_UNKNOWN",
+            "This server failed to do it; its log says more",
+        )
+    }
+
+    /// The endpoint exists, the thing does not.
+    pub(crate) fn not_found(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "M_NOT_FOUND", sentence)
+    }
+
+    /// A value that is not there.
+    pub(crate) fn missing_param(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", sentence)
+    }
+
+    /// No JSON at all.
+    pub(crate) fn not_json(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", sentence)
     }
 
     pub(crate) fn unrecognized() -> Self {
@@ -47,6 +74,16 @@ impl ApiError {
             "M_TOO_LARGE",
             format!("The body is larger than {bytes_max} bytes"),
         )
+    }
+
+    /// JSON of the wrong shape.
+    pub(crate) fn bad_json(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_BAD_JSON", sentence)
+    }
+
+    /// A value that makes no sense where it is.
+    pub(crate) fn invalid_param(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "M_INVALID_PARAM", sentence)
     }
 
     pub(crate) fn incomplete() -> Self {
@@ -79,6 +116,43 @@ impl From<Refused> for ApiError {
     }
 }
 
+impl From<engine::Error> for ApiError {
+    fn from(error: engine::Error) -> Self {
+        use engine::Error as Engine;
+        let forbidden = |sentence: &str| Self::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", sentence);
+        match error {
+            Engine::NotFound(subject) => Self::not_found(subject.sentence()),
+            Engine::Forbidden(sentence) => forbidden(&sentence),
+            Engine::Denied(rule) => forbidden(rule.sentence()),
+            Engine::BadJson(sentence) => Self::bad_json(sentence),
+            Engine::InvalidParam(sentence) => Self::invalid_param(sentence),
+            Engine::MissingParam(sentence) => Self::missing_param(sentence),
+            Engine::TooLarge(sentence) => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", sentence)
+            }
+            Engine::UnsupportedRoomVersion(version) => Self {
+                room_version: Some(version),
+                ..Self::new(
+                    StatusCode::BAD_REQUEST,
+                    "M_INCOMPATIBLE_ROOM_VERSION",
+                    "One of the two servers does not know the version of this room",
+                )
+            },
+            Engine::LimitExceeded { .. } => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "M_LIMIT_EXCEEDED",
+                "Too many requests",
+            ),
+            error @ (Engine::Store(_) | Engine::Internal(_)) => {
+                let cause = &error as &dyn std::error::Error;
+                tracing::error!(cause, "a request of another server failed");
+                Self::failure()
+            }
+            other => Self::new(StatusCode::BAD_REQUEST, "M_UNKNOWN", other.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -97,6 +171,10 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).json(json!({"errcode": self.code, "error": self.sentence}))
+        let mut body = json!({"errcode": self.code, "error": self.sentence});
+        if let Some(version) = &self.room_version {
+            body["room_version"] = version.as_str().into();
+        }
+        HttpResponse::build(self.status).json(body)
     }
 }

@@ -1,10 +1,15 @@
-//! The signing keys of this server.
+//! Signing keys: those of this server, and in the files below those of others.
 //!
-//! They live in the database, in `server_keys`, and not in a file of their own: a backup of the
+//! Our own live in the database, in `server_keys`, and not in a file of their own: a backup of the
 //! database is then whole, and several processes on one database have one identity. A lost key is
 //! a lost server: nobody would believe its rooms any more.
 
 pub(crate) mod document;
+pub(crate) mod known;
+mod notary;
+pub(crate) mod published;
+pub(crate) mod query;
+pub(crate) mod remote;
 
 use std::sync::Arc;
 

@@ -1,12 +1,24 @@
-//! What servers speak: the server's own signing keys, and the routes for other servers.
+//! What servers speak: who they are, where they are, what they ask each other.
 //!
-//! A request goes `routes` → `x_matrix` (who signed it, where the route asks for that) → a handler
-//! in a file of its own. Like the client API it stands on the engine and decides nothing itself.
-//! Not here yet: rooms over federation, fetching the keys of other servers, outbound requests.
+//! A request of another server goes `routes` → `x_matrix` (who signed it, where the route asks for that) → a
+//! handler in a file of its own. A request of ours goes `client` (signed) → `discovery` (where to) →
+//! `transport` (an address that is allowed, a certificate that is right). Like the client API this crate stands on
+//! the engine and decides nothing itself; `peers` is how the engine asks other servers, and `outbound`
+//! brings them the events of our users.
 
+mod body;
+pub mod check;
+mod client;
+mod discovery;
 mod error;
+mod inbound;
 pub mod keys;
+pub mod outbound;
+mod params;
+mod peers;
 mod routes;
+mod transport;
+mod uri;
 mod version;
 pub mod x_matrix;
 
@@ -14,11 +26,29 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::web;
-use ruma::OwnedServerName;
+use engine::Engine;
+use engine::account::Accounts;
+use engine::chance::Chance;
+use ipnet::IpNet;
+use ruma::{OwnedServerName, ServerName};
+use rustls_pki_types::CertificateDer;
+use storage::Store;
+use tokio::runtime::Handle;
 
+use self::client::Client;
+use self::discovery::Discovery;
+pub use self::discovery::Step;
 pub use self::error::ApiError;
+use self::inbound::Room;
+use self::inbound::send_transaction::Answers;
 use self::keys::OwnKeys;
+use self::keys::remote::RemoteKeyRing;
+use self::outbound::Outbound;
+use self::peers::Network;
 pub use self::routes::registered;
+use self::transport::{AddressFilter, Dns, Transport};
+pub use self::transport::{TransportError, TrustError};
+use self::x_matrix::RemoteKeys;
 
 /// The time of day in milliseconds since the epoch, as the binary knows it.
 pub type Clock = Arc<dyn engine::Clock>;
@@ -27,13 +57,26 @@ pub type Clock = Arc<dyn engine::Clock>;
 #[derive(Clone)]
 pub struct Federation {
     shared: web::Data<Shared>,
+    remote_keys: web::Data<Arc<dyn RemoteKeys>>,
+    engine: web::Data<Room>,
+    accounts: web::Data<Accounts>,
+    answers: web::Data<Answers>,
+    outbound: Arc<Outbound>,
 }
 
 /// What all requests share.
 pub(crate) struct Shared {
-    pub(crate) keys: OwnKeys,
-    pub(crate) settings: Settings,
+    pub(crate) keys: Arc<RemoteKeyRing>,
+    /// How long others may rely on our keys, in milliseconds.
+    pub(crate) key_validity_ms: i64,
     pub(crate) clock: Clock,
+    pub(crate) outbound: Arc<Outbound>,
+}
+
+impl Shared {
+    pub(crate) fn server_name(&self) -> &ServerName {
+        self.keys.own().current().server()
+    }
 }
 
 /// What the operator may choose.
@@ -41,33 +84,94 @@ pub(crate) struct Shared {
 pub struct Settings {
     /// How long others may rely on our keys before they ask again, in milliseconds.
     pub key_validity_ms: i64,
+    /// Private networks that may be connected to.
+    pub allow_addresses: Vec<IpNet>,
+    /// Certificate authorities besides those of the system.
+    pub trusted_authorities: Vec<CertificateDer<'static>>,
+    /// Who is asked for the keys of servers that do not answer, in this order.
+    pub notaries: Vec<OwnedServerName>,
 }
 
 impl Federation {
-    /// The API of the server whose keys these are.
-    #[must_use]
-    pub fn new(keys: OwnKeys, settings: Settings, clock: Clock) -> Self {
-        Self {
+    /// The API of the server whose keys these are. From now on the engine can ask other servers.
+    ///
+    /// Must be called inside of the main runtime, which the connections to other servers then belong to.
+    ///
+    /// # Errors
+    /// See [`TrustError`].
+    pub fn start(
+        engine: &Engine,
+        store: Store,
+        keys: OwnKeys,
+        settings: Settings,
+        clock: Clock,
+        chance: Arc<Chance>,
+    ) -> Result<Self, TrustError> {
+        let (transport, discovery) = outward(&settings, &clock, chance)?;
+        let key = Arc::clone(keys.current());
+        let client = Arc::new(Client::new(transport, discovery, key, Handle::current()));
+        let keys = Arc::new(RemoteKeyRing::new(
+            store.clone(),
+            Arc::clone(&client),
+            keys,
+            Arc::clone(&clock),
+            settings.notaries,
+        ));
+        let own = keys.own().current().server();
+        let outbound = Outbound::new(store, Arc::clone(&client), Arc::clone(&clock), own);
+        let outbound = Arc::new(outbound);
+        engine.connect(Arc::new(Network::new(client, Arc::clone(&keys))));
+        let remote_keys: Arc<dyn RemoteKeys> = keys.clone();
+        Ok(Self {
             shared: web::Data::new(Shared {
                 keys,
-                settings,
+                key_validity_ms: settings.key_validity_ms,
                 clock,
+                outbound: Arc::clone(&outbound),
             }),
-        }
+            remote_keys: web::Data::new(remote_keys),
+            engine: web::Data::new(Room::new(engine.inbound())),
+            accounts: web::Data::new(engine.accounts().clone()),
+            answers: web::Data::default(),
+            outbound,
+        })
     }
 
     /// The server's own name.
     #[must_use]
     pub fn server_name(&self) -> OwnedServerName {
-        self.shared.keys.current().server().to_owned()
+        self.shared.server_name().to_owned()
+    }
+
+    /// The queues for other servers. Somebody has to [run](Outbound::run) them.
+    #[must_use]
+    pub fn outbound(&self) -> Arc<Outbound> {
+        Arc::clone(&self.outbound)
     }
 
     /// Registers all routes with an actix application. Unknown paths below them get
     /// `M_UNRECOGNIZED`.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         config.app_data(self.shared.clone());
+        config.app_data(self.remote_keys.clone());
+        config.app_data(self.engine.clone());
+        config.app_data(self.accounts.clone());
+        config.app_data(self.answers.clone());
         routes::configure(config);
     }
+}
+
+/// The way to other servers, as the settings allow it.
+fn outward(
+    settings: &Settings,
+    clock: &Clock,
+    chance: Arc<Chance>,
+) -> Result<(Arc<Transport>, Arc<Discovery>), TrustError> {
+    let filter = AddressFilter::new(settings.allow_addresses.clone());
+    let authorities = &settings.trusted_authorities;
+    let transport = Arc::new(Transport::new(Dns::from_system(), filter, authorities)?);
+    let discovery = Discovery::new(Arc::clone(&transport), Arc::clone(clock), chance);
+    Ok((transport, Arc::new(discovery)))
 }
 
 /// Every route of this API, as method and path.

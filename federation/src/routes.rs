@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 
-use crate::{ApiError, Registered, keys, version};
+use crate::{ApiError, Registered, inbound, keys, version};
 
 /// The path prefixes that this API answers, known paths and unknown ones.
 const PREFIXES: [&str; 2] = ["/_matrix/federation", "/_matrix/key"];
@@ -16,6 +16,86 @@ fn all() -> Vec<Line> {
             Method::GET,
             "/_matrix/federation/v1/version",
             web::get().to(version::handle),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v1/send/{txnId}",
+            web::put().to(inbound::send_transaction::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/make_join/{roomId}/{userId}",
+            web::get().to(inbound::make_membership::join),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v2/send_join/{roomId}/{eventId}",
+            web::put().to(inbound::send_membership::join),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/make_leave/{roomId}/{userId}",
+            web::get().to(inbound::make_membership::leave),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v2/send_leave/{roomId}/{eventId}",
+            web::put().to(inbound::send_membership::leave),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v1/invite/{roomId}/{eventId}",
+            web::put().to(inbound::invite::v1),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v2/invite/{roomId}/{eventId}",
+            web::put().to(inbound::invite::v2),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/event/{eventId}",
+            web::get().to(inbound::event::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/event_auth/{roomId}/{eventId}",
+            web::get().to(inbound::event_auth::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/state/{roomId}",
+            web::get().to(inbound::state::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/state_ids/{roomId}",
+            web::get().to(inbound::state_ids::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/backfill/{roomId}",
+            web::get().to(inbound::backfill::handle),
+        ),
+        (
+            Method::POST,
+            "/_matrix/federation/v1/get_missing_events/{roomId}",
+            web::post().to(inbound::get_missing_events::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/query/directory",
+            web::get().to(inbound::query_directory::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/query/profile",
+            web::get().to(inbound::query_profile::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/query/{queryType}",
+            web::get().to(inbound::query_unknown::handle),
         ),
         (
             Method::GET,
@@ -32,6 +112,16 @@ fn all() -> Vec<Line> {
             Method::GET,
             "/_matrix/key/v2/server/{keyId}",
             web::get().to(keys::document::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/key/v2/query/{serverName}",
+            web::get().to(keys::query::get),
+        ),
+        (
+            Method::POST,
+            "/_matrix/key/v2/query",
+            web::post().to(keys::query::post),
         ),
     ]
 }

@@ -20,13 +20,14 @@ use client_api::ClientApi;
 use engine::account::Accounts;
 use engine::chance::Chance;
 use engine::{Clock, Engine};
-use federation::Federation;
 use federation::keys::{KeysError, OwnKeys};
+use federation::{Federation, TrustError};
 use storage::Store;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use self::listeners::{Apis, Listeners};
+pub(crate) use self::settings::federation as federation_settings;
 use crate::clock::SystemClock;
 use crate::config::{Config, RegistrationMode};
 use crate::http;
@@ -64,6 +65,8 @@ pub(crate) enum Error {
     Engine(#[from] engine::Error),
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error(transparent)]
     Listen(#[from] http::CannotListen),
     #[error("cannot write the ready file {}", path.display())]
@@ -119,15 +122,23 @@ async fn serve_store(
         store.clone(),
         settings::engine(config),
         Arc::clone(&clock),
-        chance,
+        Arc::clone(&chance),
         Arc::clone(keys.current()),
+    )?;
+    let federation = Federation::start(
+        &engine,
+        store.clone(),
+        keys,
+        settings::federation(config)?,
+        clock,
+        chance,
     )?;
 
     let mut supervisor = Supervisor::new();
-    tasks::start(&mut supervisor, &engine, &metrics, config);
+    tasks::start(&mut supervisor, &engine, &federation, &metrics, config);
     let apis = Apis {
         client: ClientApi::new(engine, settings::client_api(config)),
-        federation: Federation::new(keys, settings::federation(config), clock),
+        federation,
         site: Data::new(Site::new(
             config,
             metrics,

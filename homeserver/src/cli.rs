@@ -1,6 +1,7 @@
 //! The command line: a file a command.
 
 mod config;
+mod federation;
 mod place;
 mod routes;
 mod serve;
@@ -42,6 +43,9 @@ enum Command {
     /// Accounts: create them, give passwords, make administrators, hand out registration tokens.
     #[command(subcommand)]
     User(user::Command),
+    /// Other servers: how they are found, and whether they answer.
+    #[command(subcommand)]
+    Federation(federation::Command),
     /// Print every path that the server answers.
     Routes,
     /// Print the version.
@@ -56,6 +60,7 @@ impl Cli {
             Command::Serve(flags) => serve::run(file, *flags),
             Command::Config(command) => config::run(file, command),
             Command::User(command) => user::run(file, command),
+            Command::Federation(command) => federation::run(file, command),
             Command::Routes => routes::run(),
             Command::Version => version::run(),
         };

@@ -3,14 +3,15 @@
 //! - [`room_version`]: the rules of room versions 1 to 12 as data; all other chapters take one of them.
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
 //! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
-//! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`name`], [`server_name`]: how
-//!   things are called.
+//! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`name`], [`server_name`],
+//!   [`discovery`]: how things are called, and where servers are.
 //!
 //! What comes from outside is parsed once, at the border ([`json::parse`], [`event::Event::parse`]); the
 //! types that come out cannot hold what was refused there.
 
 pub mod acl;
 pub mod auth;
+pub mod discovery;
 pub mod event;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;

@@ -8,14 +8,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId};
 use spec::event::Event;
 
 pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
-        access_token, account, device, filter, membership::Membership, profile, refresh_token,
-        registration_token, server_key,
+        access_token, account, destination, device, filter, membership::Membership, profile,
+        refresh_token, registration_token, remote_key, server_key,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -361,6 +361,17 @@ pub enum Plain {
     },
     /// A signing key of this server; replaces the one of the same ID.
     ServerKey(server_key::Model),
+    /// A signing key of another server; replaces the one of the same server and ID.
+    RemoteKey(remote_key::Model),
+    /// A server that does not have everything yet; replaces the row of the same server.
+    Destination(destination::Model),
+    /// A server has everything.
+    DestinationDelete {
+        /// Which.
+        server: OwnedServerName,
+    },
+    /// Up to where all servers without a row of their own have everything.
+    OutboxFloor(Position),
 }
 
 /// A pair of event type and state key to be stored.

@@ -41,6 +41,8 @@ pub struct Operation {
     pub path: String,
     /// Whether it needs an access token.
     pub authenticated: bool,
+    /// Whether it needs the signature of another server.
+    pub signed: bool,
     /// JSON pointer of the operation in the document.
     pointer: String,
 }
@@ -284,6 +286,8 @@ fn operations(document: &Value) -> Vec<Operation> {
                                     choice.as_object().is_some_and(serde_json::Map::is_empty)
                                 })
                         });
+                let scheme = |of: &Value| of[0].get("serverSignature").is_some();
+                let signed = scheme(&description["security"]) && operation["security"].is_null();
                 let pointer = ["", file, "paths", path, method]
                     .map(|part| part.replace('/', "~1"))
                     .join("/");
@@ -293,7 +297,8 @@ fn operations(document: &Value) -> Vec<Operation> {
                         .to_owned(),
                     method: method.to_ascii_uppercase(),
                     path: path.clone(),
-                    authenticated: !public,
+                    authenticated: !public && !signed,
+                    signed,
                     pointer,
                 });
             }

@@ -331,6 +331,8 @@ pub fn good(operation: &str) -> Option<Ask> {
         | "getServerVersion" | "getServerKey" | "getServerKeySlash" | "getServerKeyById" | "getAdminRegisterNonce" => {
             Ask::by(Nobody)
         }
+        "queryServerKeys" => Ask::by(Nobody).with("serverName", "{server}"),
+        "queryServersKeys" => Ask::by(Nobody).body(json!({"server_keys": {"{server}": {}}})),
         // Sessions and accounts
         "login" => Ask::by(Nobody).body(json!({
             "type": "m.login.password", "password": "{password}", "identifier": {"type": "m.id.user", "user": "{alice}"},

@@ -9,6 +9,7 @@ pub mod call;
 pub mod case;
 pub mod database;
 pub mod eventually;
+pub mod federation;
 pub mod path;
 pub mod room;
 pub mod server;

@@ -43,12 +43,15 @@ struct Own {
     /// `None` while it is down.
     process: Option<Child>,
     directory: PathBuf,
+    name: String,
     database: TestDatabase,
     flags: Vec<String>,
 }
 
 /// How a server of one's own is started.
 pub struct Settings {
+    /// The server name.
+    pub name: String,
     /// Flags of `serve` besides those that every test server gets.
     pub flags: Vec<String>,
     /// Where the data goes.
@@ -115,10 +118,15 @@ impl TestServer {
             rand::random::<u32>()
         ));
         fs::create_dir_all(&directory).expect("a directory for the server");
-        let Settings { flags, database } = settings;
+        let Settings {
+            name,
+            flags,
+            database,
+        } = settings;
         let mut own = Own {
             process: None,
             directory,
+            name,
             database,
             flags,
         };
@@ -276,6 +284,7 @@ impl Settings {
     /// These flags; the database of the environment.
     pub async fn with<const N: usize>(flags: [&str; N]) -> Self {
         Self {
+            name: SERVER_NAME.to_owned(),
             flags: flags.map(str::to_owned).to_vec(),
             database: TestDatabase::of_environment().await,
         }
@@ -305,7 +314,7 @@ impl Own {
             .args([
                 "serve",
                 "--server-name",
-                SERVER_NAME,
+                &self.name,
                 "--listen",
                 "127.0.0.1:0",
             ])

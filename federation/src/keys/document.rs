@@ -8,14 +8,16 @@ use crate::Shared;
 
 /// Our keys, signed by the current one, valid from now on for as long as the settings say.
 pub(crate) async fn handle(shared: web::Data<Shared>) -> HttpResponse {
-    let until = shared
-        .clock
-        .now_ms()
-        .saturating_add(shared.settings.key_validity_ms);
-    let body = encode_object(&document(&shared.keys, until));
     HttpResponse::Ok()
         .content_type("application/json")
-        .body(body)
+        .body(encode_object(&own_document(&shared)))
+}
+
+/// The document as it is now.
+pub(super) fn own_document(shared: &Shared) -> Object {
+    let now_ms = shared.clock.now_ms();
+    let until = now_ms.saturating_add(shared.key_validity_ms);
+    document(shared.keys.own(), until)
 }
 
 /// The signed document. `valid_until_ts` is in milliseconds since the epoch.

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::error::PayloadError;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, web};
-use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use ruma::OwnedServerName;
 use spec::json::{Strictness, Value, parse};
 
 use super::{Refused, RemoteKeys, claim, verify};
+use crate::body::read;
 use crate::{ApiError, Shared};
 
 /// The largest body of a request between servers, in bytes: a transaction of 50 events at 64 KiB
@@ -36,7 +35,7 @@ impl FromRequest for Signed {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
-            let body = read(payload).await?;
+            let body = read(payload, BODY_BYTES_MAX).await?;
             check(&request, &body).await
         })
     }
@@ -54,7 +53,7 @@ async fn check(request: &HttpRequest, body: &Bytes) -> Result<Signed, ApiError> 
         .headers()
         .get_all(AUTHORIZATION)
         .filter_map(|value| value.to_str().ok());
-    let claim = claim(headers, shared.keys.current().server())?;
+    let claim = claim(headers, shared.keys.own().current().server())?;
     let content = match body.is_empty() {
         true => None,
         false => Some(parse(body, Strictness::Lenient)?),
@@ -73,20 +72,6 @@ async fn check(request: &HttpRequest, body: &Bytes) -> Result<Signed, ApiError> 
         key,
         now_ms,
     )?;
+    shared.outbound.heard_from(&origin);
     Ok(Signed { origin, content })
-}
-
-async fn read(mut payload: Payload) -> Result<Bytes, ApiError> {
-    let mut body = web::BytesMut::new();
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|error| match error {
-            PayloadError::Overflow => ApiError::too_large(BODY_BYTES_MAX),
-            _ => ApiError::incomplete(),
-        })?;
-        if body.len() + chunk.len() > BODY_BYTES_MAX {
-            return Err(ApiError::too_large(BODY_BYTES_MAX));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, HttpResponse, test as http, web};
+use engine::{Engine, chance::Chance};
 use spec::sign::ServerKey;
 
 use super::*;
@@ -135,12 +136,30 @@ impl engine::Clock for Still {
     }
 }
 
-#[actix_web::test]
-async fn a_handler_hears_only_from_servers_that_signed() {
+/// The API of `example.org`, on a store in memory.
+async fn federation() -> Federation {
     let settings = Settings {
         key_validity_ms: 86_400_000,
+        allow_addresses: Vec::new(),
+        trusted_authorities: Vec::new(),
+        notaries: Vec::new(),
     };
-    let federation = Federation::new(keys(), settings, Arc::new(Still));
+    let store = storage::Store::in_memory().await.unwrap();
+    let (keys, chance) = (keys(), Arc::new(Chance::seeded(1)));
+    let engine = Engine::start(
+        store.clone(),
+        engine::Settings::new(server()),
+        Arc::new(Still),
+        Arc::clone(&chance),
+        Arc::clone(keys.current()),
+    );
+    let engine = engine.unwrap();
+    Federation::start(&engine, store, keys, settings, Arc::new(Still), chance).unwrap()
+}
+
+#[actix_web::test]
+async fn a_handler_hears_only_from_servers_that_signed() {
+    let federation = federation().await;
     let remote_keys: Arc<dyn RemoteKeys> = Arc::new(OneKey);
     let app = http::init_service(
         App::new()
@@ -179,10 +198,7 @@ async fn a_handler_hears_only_from_servers_that_signed() {
 
 #[actix_web::test]
 async fn known_paths_and_unknown_ones_are_told_apart() {
-    let settings = Settings {
-        key_validity_ms: 86_400_000,
-    };
-    let federation = Federation::new(keys(), settings, Arc::new(Still));
+    let federation = federation().await;
     let app = http::init_service(App::new().configure(|c| federation.configure(c))).await;
     for (method, path, status) in [
         (Method::GET, "/_matrix/key/v2/server", 200),
@@ -192,6 +208,11 @@ async fn known_paths_and_unknown_ones_are_told_apart() {
         (Method::OPTIONS, "/_matrix/federation/v1/version", 204),
         (Method::GET, "/_matrix/federation/v1/nonsense", 404),
         (Method::GET, "/_matrix/key/v3/server", 404),
+        (Method::GET, "/_matrix/key/v2/query/example.org", 200),
+        (Method::GET, "/_matrix/key/v2/query/no%20name", 400),
+        (Method::POST, "/_matrix/key/v2/query", 400),
+        (Method::GET, "/_matrix/federation/v1/event/%24a", 401),
+        (Method::PUT, "/_matrix/federation/v1/send/1", 401),
     ] {
         let request = http::TestRequest::with_uri(path)
             .method(method.clone())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Config, Rate, RegistrationMode};
+use crate::tls;
 
 pub(super) fn storage(config: &Config) -> storage::Settings {
     let mut settings = storage::Settings::new(config.database_url().expose());
@@ -55,10 +56,20 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
     }
 }
 
-pub(super) fn federation(config: &Config) -> federation::Settings {
-    federation::Settings {
-        key_validity_ms: milliseconds(config.federation.key_validity.0),
+/// # Errors
+/// A file of certificate authorities that cannot be used.
+pub(crate) fn federation(config: &Config) -> Result<federation::Settings, tls::Error> {
+    let section = &config.federation;
+    let mut trusted_authorities = Vec::new();
+    for path in &section.trusted_ca {
+        trusted_authorities.extend(tls::certificates(path)?);
     }
+    Ok(federation::Settings {
+        key_validity_ms: milliseconds(section.key_validity.0),
+        allow_addresses: section.allow_addresses.clone(),
+        trusted_authorities,
+        notaries: section.key_notaries.clone(),
+    })
 }
 
 fn bucket(rate: Rate) -> client_api::Bucket {

@@ -1,8 +1,10 @@
 //! What runs in the background, beside the store's writer and the room workers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use engine::Engine;
+use federation::Federation;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time::sleep;
 
@@ -17,6 +19,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub(super) fn start(
     supervisor: &mut Supervisor,
     engine: &Engine,
+    federation: &Federation,
     metrics: &PrometheusHandle,
     config: &Config,
 ) {
@@ -26,6 +29,17 @@ pub(super) fn start(
         async move {
             tokio::select! {
                 () = engine.expire_typing() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
+    let outbound = federation.outbound();
+    supervisor.spawn("federation outbound", move |mut stop| {
+        let outbound = Arc::clone(&outbound);
+        async move {
+            tokio::select! {
+                () = outbound.run() => {}
                 () = stop.requested() => {}
             }
         }

@@ -12,7 +12,7 @@ use crate::web;
 pub(crate) fn run() -> Result<(), Failure> {
     let apis = client_api::registered()
         .into_iter()
-        .chain(federation::registered());
+        .chain(::federation::registered());
     let pages = web::paths().map(|path| ("GET".to_owned(), path.to_owned()));
     let mut routes: Vec<(String, String)> = apis
         .map(|(method, path)| (method.to_string(), path))

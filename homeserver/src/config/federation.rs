@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use ruma::OwnedServerName;
 
 use super::raw::Raw;
 use super::section::{Setting, section};
@@ -20,6 +21,10 @@ section! {
         /// Private networks that this server may connect to. All others are refused, so that
         /// nobody can make it reach into your own network.
         allow_addresses: Vec<IpNet>, default [];
+
+        /// Servers that are asked for the signing keys of those that do not answer themselves, as
+        /// in old rooms. What they say is checked, but they could vouch for a server that is gone.
+        key_notaries: Vec<OwnedServerName>, default ["matrix.org"];
     }
 }
 

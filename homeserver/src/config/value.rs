@@ -156,6 +156,14 @@ impl Setting for Vec<IpNet> {
     }
 }
 
+impl Setting for Vec<OwnedServerName> {
+    const EXPECTED: &'static str = r#"a list of server names like ["example.org"]"#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        list(raw)
+    }
+}
+
 impl Setting for Vec<PathBuf> {
     const EXPECTED: &'static str = r#"a list of paths like ["ca.pem"]"#;
 

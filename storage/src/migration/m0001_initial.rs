@@ -13,6 +13,7 @@ use sea_orm_migration::{
 
 mod accounts;
 mod events;
+mod federation;
 mod log;
 mod rooms;
 
@@ -31,7 +32,8 @@ impl MigrationTrait for Migration {
         rooms::up(manager).await?;
         events::up(manager).await?;
         log::up(manager).await?;
-        accounts::up(manager).await
+        accounts::up(manager).await?;
+        federation::up(manager).await
     }
 }
 

@@ -9,10 +9,11 @@ use sea_orm::{
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
-        access_token, account, alias, device, filter, profile, refresh_token, registration_token,
-        room, server_key,
+        access_token, account, alias, counter, destination, device, filter, profile, refresh_token,
+        registration_token, remote_key, room, server_key,
     },
     error::{Error, Result},
+    outbox::FLOOR,
     write::Plain,
 };
 
@@ -100,6 +101,26 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             delete::<registration_token::Entity>(db, it).await
         }
         Plain::ServerKey(model) => put(db, model, &[server_key::Column::KeyId]).await,
+        Plain::RemoteKey(model) => {
+            put(
+                db,
+                model,
+                &[remote_key::Column::Server, remote_key::Column::KeyId],
+            )
+            .await
+        }
+        Plain::Destination(model) => put(db, model, &[destination::Column::Server]).await,
+        Plain::DestinationDelete { server } => {
+            let it = destination::Column::Server.eq(server.as_str());
+            delete::<destination::Entity>(db, it).await
+        }
+        Plain::OutboxFloor(position) => {
+            let floor = counter::Model {
+                name: FLOOR.to_owned(),
+                value: position.get(),
+            };
+            put(db, &floor, &[counter::Column::Name]).await
+        }
         // These are merged with others of their kind.
         Plain::StateKey(_)
         | Plain::Room(_)

@@ -193,6 +193,8 @@ fn operations(world: &World) -> impl Iterator<Item = &'static Operation> {
         .operations()
         .iter()
         .filter(|operation| !SOCKETS.contains(&operation.id.as_str()));
+    // What only servers may ask is told in `federation`.
+    let described = described.filter(|operation| !operation.signed);
     described.filter(move |operation| own || operation.path.starts_with("/_matrix/"))
 }
 

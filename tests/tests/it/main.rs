@@ -5,6 +5,7 @@ mod coverage;
 mod directory;
 mod durability;
 mod errors;
+mod federation;
 mod filters;
 mod fuzz;
 mod history;

@@ -1,0 +1,133 @@
+//! What other servers may ask: a file an operation. Each reads the request, asks the engine once, and answers.
+//!
+//! The engine works on the main runtime: a worker of actix is one thread that serves many connections, and a
+//! server that hangs up must not leave half a transaction behind.
+
+pub(crate) mod backfill;
+pub(crate) mod event;
+pub(crate) mod event_auth;
+pub(crate) mod get_missing_events;
+pub(crate) mod invite;
+pub(crate) mod make_membership;
+pub(crate) mod query_directory;
+pub(crate) mod query_profile;
+pub(crate) mod query_unknown;
+pub(crate) mod send_membership;
+pub(crate) mod send_transaction;
+pub(crate) mod state;
+pub(crate) mod state_ids;
+
+use actix_web::HttpResponse;
+use engine::inbound::Inbound;
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use spec::json::{Object, Value, encode, encode_object};
+use tokio::runtime::Handle;
+
+use crate::ApiError;
+use crate::x_matrix::Signed;
+
+/// The engine, and where it works.
+#[derive(Clone)]
+pub(crate) struct Room {
+    inbound: Inbound,
+    runtime: Handle,
+}
+
+impl Room {
+    /// The engine, working on the runtime that this is called on.
+    pub(crate) fn new(inbound: Inbound) -> Self {
+        Self {
+            inbound,
+            runtime: Handle::current(),
+        }
+    }
+
+    /// What the engine answers. It works to the end, even if nobody waits for it any more.
+    ///
+    /// # Errors
+    /// Those of the engine; 500 if it panicked or the server stops.
+    pub(crate) async fn ask<T, F>(&self, ask: impl FnOnce(Inbound) -> F) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: Future<Output = engine::Result<T>> + Send + 'static,
+    {
+        let work = self.runtime.spawn(ask(self.inbound.clone()));
+        // The panic hook has logged it with its place.
+        let answer = work.await.map_err(|_| ApiError::failure())?;
+        Ok(answer?)
+    }
+}
+
+/// 200 with this object.
+fn answer(object: &Object) -> HttpResponse {
+    json(encode_object(object))
+}
+
+/// 200 with this value.
+fn answer_value(value: &Value) -> HttpResponse {
+    json(encode(value))
+}
+
+fn json(body: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(body)
+}
+
+fn events(events: Vec<Object>) -> Value {
+    Value::Array(events.into_iter().map(Value::Object).collect())
+}
+
+fn texts<T: ToString>(all: impl IntoIterator<Item = T>) -> Value {
+    let all = all.into_iter().map(|one| Value::String(one.to_string()));
+    Value::Array(all.collect())
+}
+
+fn room_id(text: &str) -> Result<OwnedRoomId, ApiError> {
+    RoomId::parse(text).map_err(|_| ApiError::invalid_param("This is not the ID of a room"))
+}
+
+fn user_id(text: &str) -> Result<OwnedUserId, ApiError> {
+    UserId::parse(text).map_err(|_| ApiError::invalid_param("This is not the ID of a user"))
+}
+
+fn event_id(text: &str) -> Result<OwnedEventId, ApiError> {
+    EventId::parse(text).map_err(|_| ApiError::invalid_param("This is not the ID of an event"))
+}
+
+/// The body, which must be an object.
+fn body(signed: &mut Signed) -> Result<Object, ApiError> {
+    match signed.content.take() {
+        Some(Value::Object(object)) => Ok(object),
+        Some(_) => Err(ApiError::bad_json("The body is not an object")),
+        None => Err(ApiError::not_json("There is no body")),
+    }
+}
+
+/// A list of objects in a body; empty if it is missing.
+fn objects(body: &mut Object, key: &str) -> Result<Vec<Object>, ApiError> {
+    let wrong = || ApiError::bad_json(format!("{key} is not a list of objects"));
+    let list = match body.remove(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(wrong()),
+    };
+    let objects = list.into_iter().map(|one| match one {
+        Value::Object(object) => Ok(object),
+        _ => Err(wrong()),
+    });
+    objects.collect()
+}
+
+/// A list of event IDs in a body; empty if it is missing.
+fn event_ids(body: &Object, key: &str) -> Result<Vec<OwnedEventId>, ApiError> {
+    let wrong = || ApiError::bad_json(format!("{key} is not a list of event IDs"));
+    let Some(list) = body.get(key) else {
+        return Ok(Vec::new());
+    };
+    let list = list.as_array().ok_or_else(wrong)?;
+    list.iter()
+        .map(|id| id.as_str().and_then(|id| EventId::parse(id).ok()))
+        .map(|id| id.ok_or_else(wrong))
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! `PUT /_matrix/federation/v1/send/{txnId}`: server-server API, "Transactions".
+
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
+use quick_cache::sync::Cache;
+use ruma::OwnedServerName;
+use spec::{
+    json::{Object, Value, encode_object},
+    object,
+};
+
+use super::{Room, body, json, objects};
+use crate::{ApiError, x_matrix::Signed};
+
+/// Server-server API, "Transactions".
+const PDUS_MAX: usize = 50;
+
+/// Server-server API, "Transactions".
+const EDUS_MAX: usize = 100;
+
+/// How many answers are remembered. A server repeats only its last transaction.
+const ANSWERS_MAX: usize = 10_000;
+
+/// The answers to the last transactions: one that is repeated, even while it is still being worked on, gets
+/// the same. It may be forgotten, since taking an event twice does nothing.
+pub(crate) struct Answers(Cache<(OwnedServerName, String), Arc<str>>);
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self(Cache::new(ANSWERS_MAX))
+    }
+}
+
+/// Takes in events and ephemeral news; they are on disk when this answers.
+pub(crate) async fn handle(
+    engine: web::Data<Room>,
+    answers: web::Data<Answers>,
+    txn_id: web::Path<String>,
+    mut signed: Signed,
+) -> Result<HttpResponse, ApiError> {
+    let mut body = body(&mut signed)?;
+    let origin = signed.origin;
+    let named = body.get("origin").and_then(Value::as_str);
+    if named.is_some_and(|named| named != origin) {
+        return Err(ApiError::invalid_param("origin is not who signed this"));
+    }
+    if !body.contains_key("pdus") {
+        return Err(ApiError::missing_param("pdus is missing"));
+    }
+    let pdus = objects(&mut body, "pdus")?;
+    let edus = objects(&mut body, "edus")?;
+    if pdus.len() > PDUS_MAX || edus.len() > EDUS_MAX {
+        let sentence = format!("More than {PDUS_MAX} events, or {EDUS_MAX} ephemeral ones");
+        return Err(ApiError::invalid_param(sentence));
+    }
+    let answer = engine
+        .ask(|inbound| async move {
+            let key = (origin.clone(), txn_id.into_inner());
+            let take = async {
+                let taken = inbound.pdus(&origin, pdus).await;
+                inbound.edus(&origin, edus).await;
+                let results = taken.into_iter().map(|(id, outcome)| {
+                    let result = match outcome {
+                        Ok(()) => Object::new(),
+                        Err(error) => object! { "error" => error },
+                    };
+                    (id.to_string(), Value::Object(result))
+                });
+                let results: Object = results.collect();
+                Ok(Arc::from(encode_object(&object! { "pdus" => results })))
+            };
+            answers.0.get_or_insert_async(&key, take).await
+        })
+        .await?;
+    Ok(json(answer.to_string()))
+}

@@ -1,0 +1,150 @@
+//! From a target to a connection: addresses, the filter, TCP, TLS, HTTP.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::{CertificateDer, ServerName};
+use spec::discovery::{Host, Place, Target};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tracing::debug;
+
+use super::{Sender, Transport, TransportError};
+
+/// How long one address gets for TCP and TLS, before the next is tried.
+const ADDRESS_TIME: Duration = Duration::from_secs(6);
+
+/// How many addresses are tried.
+const ADDRESSES_MAX: usize = 6;
+
+/// The largest head of an answer, in bytes.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// A proven connection, before any HTTP.
+pub(super) struct Dialled {
+    pub(super) address: SocketAddr,
+    stream: TlsStream<TcpStream>,
+}
+
+impl Dialled {
+    /// The certificate of the other side.
+    pub(super) fn certificate(&self) -> Option<CertificateDer<'static>> {
+        let chain = self.stream.get_ref().1.peer_certificates()?;
+        chain.first().map(|first| first.clone().into_owned())
+    }
+}
+
+impl Transport {
+    /// A new connection for requests.
+    pub(super) async fn open(&self, target: &Target) -> Result<Sender, TransportError> {
+        let dialled = self.dial(target).await?;
+        let address = dialled.address;
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_BYTES_MAX)
+            .handshake::<_, Full<Bytes>>(TokioIo::new(dialled.stream))
+            .await?;
+        // It ends when the other side closes it, or when the last sender is dropped.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                debug!(%address, %error, "a connection to another server ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    /// Connects to the first place that answers and proves to be the target.
+    pub(super) async fn dial(&self, target: &Target) -> Result<Dialled, TransportError> {
+        let mut failure = None;
+        let mut tried = 0;
+        for place in &target.places {
+            let addresses = match self.addresses(place).await {
+                Ok(addresses) => addresses,
+                Err(error) => {
+                    failure = Some(error);
+                    continue;
+                }
+            };
+            for address in addresses {
+                if tried >= ADDRESSES_MAX {
+                    break;
+                }
+                tried += 1;
+                match self.dial_address(address, &target.certificate).await {
+                    Ok(stream) => return Ok(Dialled { address, stream }),
+                    Err(error) => {
+                        debug!(%address, %error, "another server cannot be reached at an address");
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| TransportError::NoAddress(target.authority.clone())))
+    }
+
+    /// Where a place is, without the addresses that we must not connect to.
+    async fn addresses(&self, place: &Place) -> Result<Vec<SocketAddr>, TransportError> {
+        let found = match &place.host {
+            Host::Address(address) => vec![*address],
+            Host::Name(host) => self.named(host).await?,
+        };
+        let (permitted, refused): (Vec<IpAddr>, Vec<IpAddr>) = found
+            .into_iter()
+            .partition(|address| self.filter.permits(*address));
+        match (permitted.first(), refused.first()) {
+            (Some(_), _) => Ok(permitted
+                .into_iter()
+                .map(|address| SocketAddr::new(address, place.port))
+                .collect()),
+            (None, Some(&address)) => Err(TransportError::Forbidden { address }),
+            (None, None) => Err(TransportError::NoAddress(place.host.to_string())),
+        }
+    }
+
+    async fn named(&self, host: &str) -> Result<Vec<IpAddr>, TransportError> {
+        let found = self.dns.addresses(host).await;
+        found.map_err(|source| TransportError::Lookup {
+            host: host.to_owned(),
+            source,
+        })
+    }
+
+    async fn dial_address(
+        &self,
+        address: SocketAddr,
+        certificate: &Host,
+    ) -> Result<TlsStream<TcpStream>, TransportError> {
+        let name = match certificate {
+            Host::Address(address) => ServerName::IpAddress((*address).into()),
+            Host::Name(name) => ServerName::try_from(name.clone())
+                .map_err(|_| TransportError::NoAddress(name.clone()))?,
+        };
+        let dialling = async {
+            let tcp = TcpStream::connect(address)
+                .await
+                .map_err(|source| TransportError::Connect { address, source })?;
+            // Requests are small and answers are waited for. A socket that refuses this still works.
+            let _ = tcp.set_nodelay(true);
+            let tls = TlsConnector::from(self.tls.clone());
+            tls.connect(name, tcp)
+                .await
+                .map_err(|source| TransportError::Tls {
+                    address,
+                    name: certificate.to_string(),
+                    source,
+                })
+        };
+        timeout(ADDRESS_TIME, dialling).await.unwrap_or_else(|_| {
+            Err(TransportError::Connect {
+                address,
+                source: io::ErrorKind::TimedOut.into(),
+            })
+        })
+    }
+}

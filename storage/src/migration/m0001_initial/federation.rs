@@ -1,0 +1,34 @@
+//! What is known of other servers.
+
+use sea_orm_migration::{
+    DbErr, SchemaManager,
+    schema::{big_integer, big_integer_null, integer, text},
+};
+
+use super::clustered;
+
+pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            clustered(manager, "remote_keys", &["server", "key_id"])
+                .col(text("server"))
+                .col(text("key_id"))
+                .col(text("key"))
+                .col(big_integer("valid_until_ts"))
+                .col(big_integer_null("expired_ts"))
+                .col(big_integer("fetched_ts"))
+                .col(text("document"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_table(
+            clustered(manager, "destinations", &["server"])
+                .col(text("server"))
+                .col(big_integer("sent"))
+                .col(integer("failures"))
+                .col(big_integer("retry_ts"))
+                .take(),
+        )
+        .await
+}

@@ -1,0 +1,73 @@
+//! Servers that can reach each other: on loopback, over TLS, with a certificate that all of them trust.
+
+use std::{fs, net::TcpListener, path::PathBuf};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+use crate::{TestServer, server::Settings};
+
+/// What a group of servers shares: the certificate of their machine. The files go when it is dropped.
+pub struct Neighbourhood {
+    directory: PathBuf,
+}
+
+impl Neighbourhood {
+    /// A machine with a certificate for its addresses and for `localhost`.
+    ///
+    /// # Panics
+    /// If no certificate can be made or written.
+    #[must_use]
+    pub fn new() -> Self {
+        let directory =
+            std::env::temp_dir().join(format!("rookery-fed-{:016x}", rand::random::<u64>()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(names).expect("a certificate");
+        fs::write(directory.join("cert.pem"), cert.pem()).expect("a file");
+        fs::write(directory.join("key.pem"), signing_key.serialize_pem()).expect("a file");
+        Self { directory }
+    }
+
+    /// A server of this machine; `None` where another server is under test. Its name is an address with a port.
+    pub async fn server(&self) -> Option<TestServer> {
+        let mut settings = Settings::open().await;
+        settings.name = format!("127.0.0.1:{}", free_port());
+        let listen = settings.name.clone();
+        let flags = [
+            ("--listen-federation", listen),
+            ("--tls-cert", self.file("cert.pem")),
+            ("--tls-key", self.file("key.pem")),
+            ("--trusted-ca", self.file("cert.pem")),
+            ("--allow-address", "127.0.0.0/8".to_owned()),
+        ];
+        for (flag, value) in flags {
+            settings.flags.extend([flag.to_owned(), value]);
+        }
+        TestServer::start_with(settings).await
+    }
+
+    /// A file of the machine: `cert.pem` or `key.pem`.
+    #[must_use]
+    pub fn file(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+}
+
+impl Default for Neighbourhood {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Neighbourhood {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A port that nobody listens on: a server must know its own name, and with it its port, before it starts.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
