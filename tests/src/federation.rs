@@ -66,8 +66,10 @@ impl Drop for Neighbourhood {
     }
 }
 
-/// A port that nobody listens on: a server must know its own name, and with it its port, before it starts.
+/// A port that nobody listens on: a server must know its own name, and with it its port, before it starts. It lies
+/// below the ports that the system gives to connections, so that none takes it before the server does.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let mut candidates = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
+    candidates.find(free).expect("a free port")
 }

@@ -65,16 +65,18 @@ async fn an_invite_reaches_a_user_of_another_server() {
         return;
     };
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    let start = bob.syncs().await.next_batch();
     let room = alice.creates_room().await;
     alice.invites(&room, &bob).await.ok();
-    bob.syncs_when("the invite", |seen| seen.invited(&room).cloned())
+    let (_, seen) = bob
+        .syncs_when(&start, |seen| seen.invited(&room).cloned())
         .await;
     bob.joins(&room).await.ok();
     assert_eq!(membership(&alice, &room, &bob).await, "join");
 
     let refused = alice.creates_room().await;
     alice.invites(&refused, &bob).await.ok();
-    bob.syncs_when("the invite", |seen| seen.invited(&refused).cloned())
+    bob.syncs_when(&seen, |seen| seen.invited(&refused).cloned())
         .await;
     bob.leaves(&refused).await.ok();
     assert_eq!(membership(&alice, &refused, &bob).await, "leave");
