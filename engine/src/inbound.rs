@@ -5,7 +5,7 @@ mod membership;
 mod read;
 mod receive;
 
-use ruma::{OwnedServerName, RoomId, ServerName, UserId};
+use ruma::{OwnedServerName, RoomId, ServerName};
 use spec::{acl::ServerAcl, json::Object};
 use storage::members;
 
@@ -77,16 +77,11 @@ impl RoomHandle {
 
     /// The servers with joined users, in alphabetical order.
     pub(crate) async fn servers(&self) -> Result<Vec<OwnedServerName>> {
-        let joined = [members::Membership::Join];
-        let members = members::of_room(self.context.store.reader(), self.meta.row, &joined).await?;
-        let mut servers: Vec<OwnedServerName> = members
+        let servers = members::servers(self.context.store.reader(), self.meta.row).await?;
+        Ok(servers
             .into_iter()
-            .filter_map(|member| UserId::parse(member.user_id).ok())
-            .map(|user| user.server_name().to_owned())
-            .collect();
-        servers.sort_unstable();
-        servers.dedup();
-        Ok(servers)
+            .filter_map(|server| ServerName::parse(server).ok())
+            .collect())
     }
 }
 

@@ -58,8 +58,7 @@ pub async fn counts(db: &impl ConnectionTrait, room: RoomRow) -> Result<HashMap<
     Ok(counts.into_iter().map(natural).collect())
 }
 
-/// Whether a user of `server` is joined to `room`. One query, on the primary key: its cost grows with the members of the
-/// room until one is found.
+/// Whether a user of `server` is joined to `room`. One look-up in the index (server, membership, room).
 pub async fn is_server_joined(
     db: &impl ConnectionTrait,
     room: RoomRow,
@@ -70,9 +69,22 @@ pub async fn is_server_joined(
         .column(membership::Column::Room)
         .filter(membership::Column::Room.eq(room))
         .filter(membership::Column::Membership.eq(Membership::Join))
-        .filter(membership::Column::UserId.ends_with(format!(":{server}")))
+        .filter(membership::Column::Server.eq(server.as_str()))
         .limit(1);
     Ok(found.into_tuple::<RoomRow>().one(db).await?.is_some())
+}
+
+/// The servers of all who are joined to `room`, by name. One query, on the primary key: its cost grows with the members of
+/// the room.
+pub async fn servers(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<String>> {
+    let servers = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Server)
+        .distinct()
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::Membership.eq(Membership::Join))
+        .order_by_asc(membership::Column::Server);
+    Ok(servers.into_tuple().all(db).await?)
 }
 
 /// The IDs of at most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.

@@ -75,29 +75,19 @@ fn sent(server: &ServerName, after: Position, to: Position) -> sea_orm::Select<e
         .order_by_asc(event::Column::Position)
 }
 
-/// The IDs of the users who are joined to `room`. One query, on the primary key.
-pub async fn joined(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<String>> {
-    let joined = membership::Entity::find()
-        .select_only()
-        .column(membership::Column::UserId)
-        .filter(membership::Column::Room.eq(room))
-        .filter(membership::Column::Membership.eq(Membership::Join));
-    Ok(joined.into_tuple().all(db).await?)
-}
-
-/// The rooms in which users of `server` are joined. One query that reads all memberships: only for a server that
-/// was away.
+/// The rooms in which users of `server` are joined. One query, on the index (server, membership, room).
 pub async fn rooms_of(db: &impl ConnectionTrait, server: &ServerName) -> Result<Vec<RoomRow>> {
     let rooms = membership::Entity::find()
         .select_only()
         .column(membership::Column::Room)
         .distinct()
-        .filter(membership::Column::UserId.ends_with(format!(":{server}")))
+        .filter(membership::Column::Server.eq(server.as_str()))
         .filter(membership::Column::Membership.eq(Membership::Join));
     Ok(rooms.into_tuple().all(db).await?)
 }
 
-/// The member events that made users of `server` leave rooms after `after`. One query that reads all memberships.
+/// The member events that made users of `server` leave rooms after `after`. One query, on the index
+/// (server, membership, room): its cost grows with all whom that server has lost.
 pub async fn removals(
     db: &impl ConnectionTrait,
     server: &ServerName,
@@ -106,7 +96,7 @@ pub async fn removals(
     let removed = membership::Entity::find()
         .select_only()
         .column(membership::Column::Event)
-        .filter(membership::Column::UserId.ends_with(format!(":{server}")))
+        .filter(membership::Column::Server.eq(server.as_str()))
         .filter(membership::Column::Membership.is_in([Membership::Leave, Membership::Ban]))
         .filter(membership::Column::Position.gt(after));
     Ok(removed.into_tuple().all(db).await?)

@@ -8,7 +8,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 use ruma::{OwnedRoomId, OwnedServerName, ServerName, UserId};
-use storage::{RoomRow, Store, outbox, rooms};
+use storage::{RoomRow, Store, members, rooms};
 
 /// How many rooms are remembered.
 const ROOMS_MAX: usize = 10_000;
@@ -59,8 +59,9 @@ impl Audiences {
         let Ok(room_id) = OwnedRoomId::try_from(stored.room_id.as_str()) else {
             return Ok(None);
         };
-        let joined = outbox::joined(self.store.reader(), room).await?;
-        let servers = joined.iter().filter_map(|user| server_of(user));
+        let joined = members::servers(self.store.reader(), room).await?;
+        let servers = joined.into_iter();
+        let servers = servers.filter_map(|server| OwnedServerName::try_from(server).ok());
         let audience = Arc::new(Audience {
             room_id,
             servers: servers.filter(|server| *server != self.own).collect(),

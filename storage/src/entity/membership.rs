@@ -55,6 +55,9 @@ pub struct Model {
     /// The user.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub user_id: String,
+    /// The user's server: the part of the ID after the first colon.
+    #[sea_orm(column_type = "Text")]
+    pub server: String,
     /// What the user is there.
     pub membership: Membership,
     /// The membership event.

@@ -110,6 +110,7 @@ fn member(room: RoomRow, event: EventRow, new: &NewMembership) -> membership::Mo
     membership::Model {
         room,
         user_id: new.user_id.to_string(),
+        server: new.user_id.server_name().to_string(),
         membership: new.membership,
         event,
         sender: new.sender.to_string(),

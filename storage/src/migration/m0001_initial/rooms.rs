@@ -53,6 +53,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             clustered(manager, "memberships", &["room", "user_id"])
                 .col(big_integer("room"))
                 .col(text("user_id"))
+                .col(text("server"))
                 .col(text("membership"))
                 .col(big_integer("event"))
                 .col(text("sender"))
@@ -75,6 +76,13 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             "memberships",
             "memberships_user_position",
             &["user_id", "position"],
+        ))
+        .await?;
+    manager
+        .create_index(index(
+            "memberships",
+            "memberships_server",
+            &["server", "membership", "room"],
         ))
         .await?;
     manager
