@@ -105,11 +105,10 @@ pub async fn rows_by_ids(
     Ok(found)
 }
 
-/// Accepted events of `room` between `after` and `before` (both exclusive), newest first: one page
-/// of scrolling back.
+/// Accepted events of `room` that were news between `after` and `before` (both exclusive), newest first.
 ///
-/// At most `limit`; fewer mean that there are no more. [`Position::MIN`] as `after` reaches to the
-/// start of what is stored. One query, on the index (room, position).
+/// At most `limit`; fewer mean that there are no more. [`Position::ZERO`] as `after` reaches to the
+/// first. One query, on the index (room, position). History is in [`crate::timeline`].
 pub async fn page_back(
     db: &impl ConnectionTrait,
     room: RoomRow,
@@ -121,7 +120,7 @@ pub async fn page_back(
     Ok(page.limit(limit.get()).all(db).await?)
 }
 
-/// Accepted events of `room` between `after` and `before` (both exclusive), oldest first.
+/// Accepted events of `room` that were news between `after` and `before` (both exclusive), oldest first.
 ///
 /// At most `limit`; fewer mean that there are no more. One query, on the index (room, position).
 pub async fn page_forward(
@@ -138,12 +137,12 @@ pub async fn page_forward(
 fn between(room: RoomRow, after: Position, before: Position) -> Select<event::Entity> {
     event::Entity::find()
         .filter(event::Column::Room.eq(room))
-        .filter(event::Column::Position.gt(after))
+        .filter(event::Column::Position.gt(after.max(Position::ZERO)))
         .filter(event::Column::Position.lt(before))
         .filter(event::Column::Outcome.eq(Outcome::Accepted))
 }
 
-/// The last accepted event of `room` at or before `at`. One look-up on the index (room, position).
+/// The last accepted event of `room` that was news at or before `at`. One look-up on the index (room, position).
 pub async fn latest(
     db: &impl ConnectionTrait,
     room: RoomRow,
@@ -151,6 +150,7 @@ pub async fn latest(
 ) -> Result<Option<StoredEvent>> {
     let last = event::Entity::find()
         .filter(event::Column::Room.eq(room))
+        .filter(event::Column::Position.gt(Position::ZERO))
         .filter(event::Column::Position.lte(at))
         .filter(event::Column::Outcome.eq(Outcome::Accepted))
         .order_by(event::Column::Position, Order::Desc)

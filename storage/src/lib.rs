@@ -36,6 +36,7 @@ mod store;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 pub mod tokens;
 pub mod write;
 mod writer;

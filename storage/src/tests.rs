@@ -7,4 +7,5 @@ mod queries;
 mod snapshots;
 mod state_keys;
 mod tables;
+mod timeline;
 mod writer;

@@ -141,8 +141,13 @@ pub struct NewEvent {
 pub enum Place {
     /// At the end: it is news.
     New,
-    /// Before everything that is stored. The events of one write come newest first.
-    History,
+    /// In front of what was news at `anchor`: it was missing there. The events of one write come newest first.
+    History {
+        /// The position of that news.
+        anchor: Position,
+        /// Its order among all that stands there; see [`Spot`](crate::timeline::Spot).
+        rank: i64,
+    },
     /// Nowhere.
     Outlier,
 }
@@ -266,6 +271,13 @@ pub enum Plain {
         by: EventRow,
         /// What is left of it.
         json: String,
+    },
+    /// Whether events right before a stored one are missing, that other servers may have.
+    Gap {
+        /// Before which.
+        event: EventRow,
+        /// Missing from now on?
+        open: bool,
     },
     /// A new alias. [`Error::Conflict`](crate::Error::Conflict) if it leads somewhere.
     Alias {

@@ -32,6 +32,12 @@ pub struct Model {
     pub room: RoomRow,
     /// Its place in the log: negative for history fetched later, `None` for an outlier.
     pub position: Option<Position>,
+    /// Of history: the position of the news in front of which it stands.
+    pub anchor: Option<Position>,
+    /// Of history: its order among that in front of the same news.
+    pub rank: Option<i64>,
+    /// Whether events right before it are missing, that others may have.
+    pub gap: Option<bool>,
     /// Who sent it.
     #[sea_orm(column_type = "Text")]
     pub sender: String,

@@ -52,10 +52,15 @@ impl Room {
 
     /// A message of alice, at the end of the room.
     pub(super) fn message(&self, store: &Store) -> NewEvent {
+        self.message_at(store, 1)
+    }
+
+    /// The same, sent at `ts`.
+    pub(super) fn message_at(&self, store: &Store, ts: i64) -> NewEvent {
         let row = store.ids().next_event();
         let event_id: OwnedEventId = format!("$event{row}").try_into().unwrap();
         let json = format!(
-            r#"{{"auth_events":[],"content":{{"body":"{row}","msgtype":"m.text"}},"depth":{row},"hashes":{{"sha256":"x"}},"origin_server_ts":1,"prev_events":[],"room_id":"{}","sender":"@alice:test","signatures":{{}},"type":"m.room.message"}}"#,
+            r#"{{"auth_events":[],"content":{{"body":"{row}","msgtype":"m.text"}},"depth":{row},"hashes":{{"sha256":"x"}},"origin_server_ts":{ts},"prev_events":[],"room_id":"{}","sender":"@alice:test","signatures":{{}},"type":"m.room.message"}}"#,
             self.id
         );
         let version = RoomVersion::get("11").unwrap();

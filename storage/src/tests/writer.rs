@@ -151,12 +151,10 @@ async fn history_and_outliers_are_no_news() {
             event.place = place;
             Logged::Event(event)
         };
+        let (anchor, rank) = (Position(1), 5);
+        let history = Place::History { anchor, rank };
         let write = Write {
-            logged: vec![
-                placed(Place::New),
-                placed(Place::History),
-                placed(Place::Outlier),
-            ],
+            logged: vec![placed(Place::New), placed(history), placed(Place::Outlier)],
             ..Write::default()
         };
         let committed = store.write(write).await.unwrap();
@@ -165,7 +163,7 @@ async fn history_and_outliers_are_no_news() {
             [Some(Position(1)), Some(Position(-1)), None]
         );
         let write = Write {
-            logged: vec![placed(Place::History), placed(Place::History)],
+            logged: vec![placed(history), placed(history)],
             ..Write::default()
         };
         let committed = store.write(write).await.unwrap();
@@ -175,20 +173,14 @@ async fn history_and_outliers_are_no_news() {
         );
         assert_eq!(committed.position, Position(1));
         assert_eq!(ear.positions(), [1]);
-        let page = events::page_back(
+        let news = events::page_back(
             store.reader(),
             room.row,
             Position::MIN,
             Position::MAX,
             crate::Limit::MAX,
         );
-        let page: Vec<_> = page
-            .await
-            .unwrap()
-            .iter()
-            .map(|e| e.position.unwrap().get())
-            .collect();
-        assert_eq!(page, [1, -1, -2, -3]);
+        assert_eq!(news.await.unwrap().len(), 1);
     })
     .await;
 }

@@ -122,11 +122,12 @@ async fn place(
     db: &impl ConnectionTrait,
     writes: &mut [&mut Prepared],
 ) -> Result<(Vec<Vec<Option<Position>>>, Option<Position>)> {
-    let count = |place: Place| {
+    let count = |is: fn(Place) -> bool| {
         let entries = writes.iter().flat_map(|write| &write.logged);
-        entries.filter(|entry| entry.place == place).count()
+        entries.filter(|entry| is(entry.place)).count()
     };
-    let (news, history) = (count(Place::New), count(Place::History));
+    let news = count(|place| place == Place::New);
+    let history = count(|place| matches!(place, Place::History { .. }));
     let mut next_new = advance(db, POSITION, news).await?;
     let mut next_history = advance(db, HISTORY, history).await?;
     let mut positions = Vec::with_capacity(writes.len());
@@ -138,7 +139,7 @@ async fn place(
                     next_new += 1;
                     Some(Position(next_new))
                 }
-                Place::History => {
+                Place::History { .. } => {
                     next_history += 1;
                     Some(Position(-next_history))
                 }
@@ -266,6 +267,14 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
                 id: Unchanged(*event),
                 redacted_by: Set(Some(*by)),
                 json: Set(json.clone()),
+                ..Default::default()
+            };
+            update(db, change).await.map(drop)
+        }
+        Plain::Gap { event, open } => {
+            let change = event::ActiveModel {
+                id: Unchanged(*event),
+                gap: Set(open.then_some(true)),
                 ..Default::default()
             };
             update(db, change).await.map(drop)

@@ -128,7 +128,8 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         | Plain::Snapshot(_)
         | Plain::Membership { .. }
         | Plain::Forgotten { .. }
-        | Plain::Redacted { .. } => Ok(()),
+        | Plain::Redacted { .. }
+        | Plain::Gap { .. } => Ok(()),
     }
 }
 

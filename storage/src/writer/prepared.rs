@@ -81,7 +81,9 @@ impl Prepared {
                 self.memberships
                     .push((at, member(room, event, &membership)));
             }
-            Plain::Redacted { .. } | Plain::Forgotten { .. } => self.afterwards.push(plain),
+            Plain::Redacted { .. } | Plain::Forgotten { .. } | Plain::Gap { .. } => {
+                self.afterwards.push(plain);
+            }
             _ => self.ordered.push(plain),
         }
     }
@@ -124,11 +126,18 @@ fn member(room: RoomRow, event: EventRow, new: &NewMembership) -> membership::Mo
 impl From<&NewEvent> for event::Model {
     fn from(new: &NewEvent) -> Self {
         let event = &new.event;
+        let (anchor, rank) = match new.place {
+            Place::History { anchor, rank } => (Some(anchor), Some(rank)),
+            Place::New | Place::Outlier => (None, None),
+        };
         Self {
             id: new.row,
             event_id: event.id().to_string(),
             room: new.room,
             position: None,
+            anchor,
+            rank,
+            gap: None,
             sender: event.sender().to_string(),
             event_type: event.event_type().to_owned(),
             state_key: new.state_key,

@@ -3,7 +3,9 @@
 use sea_orm::sea_query::{ConditionalStatement, Expr, ExprTrait};
 use sea_orm_migration::{
     DbErr, SchemaManager,
-    schema::{big_integer, big_integer_null, small_integer, text, text_null, text_uniq},
+    schema::{
+        big_integer, big_integer_null, boolean_null, small_integer, text, text_null, text_uniq,
+    },
 };
 
 use super::{index, table};
@@ -16,6 +18,9 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text_uniq("event_id"))
                 .col(big_integer("room"))
                 .col(big_integer_null("position"))
+                .col(big_integer_null("anchor"))
+                .col(big_integer_null("rank"))
+                .col(boolean_null("gap"))
                 .col(text("sender"))
                 .col(text("type"))
                 .col(big_integer_null("state_key"))
@@ -43,6 +48,31 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(
             index("events", "events_position", &["position"])
+                .and_where(Expr::col("position").is_not_null())
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index(
+                "events",
+                "events_history",
+                &["room", "anchor", "rank", "position"],
+            )
+            .and_where(Expr::col("anchor").is_not_null())
+            .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index("events", "events_gap", &["room"])
+                .and_where(Expr::col("gap").is_not_null())
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index("events", "events_ts", &["room", "origin_server_ts", "id"])
                 .and_where(Expr::col("position").is_not_null())
                 .take(),
         )
