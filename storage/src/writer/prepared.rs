@@ -42,6 +42,10 @@ impl Entry {
     }
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all rows are events, so that a box would save nothing"
+)]
 pub(super) enum Row {
     Event(event::Model),
     Receipt(receipt::Model),
