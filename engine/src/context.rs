@@ -1,9 +1,12 @@
 //! What the parts of the engine share: the store, the clock, the server's key, and the caches over the store.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use ruma::{OwnedServerName, RoomVersionId};
-use spec::sign::ServerKey;
+use spec::sign::{PublishedKey, ServerKey};
 use storage::Store;
 
 use crate::{
@@ -19,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Arc<Chance>,
     pub(crate) key: Arc<ServerKey>,
+    /// The keys with which this server once signed, by id.
+    pub(crate) former_keys: BTreeMap<String, PublishedKey>,
     pub(crate) metas: RoomMetas,
     pub(crate) events: Events,
     pub(crate) states: States,

@@ -1,7 +1,7 @@
 //! [`Engine`]: what the APIs may ask.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -10,7 +10,10 @@ use ruma::{
     OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomAliasId, RoomId,
     RoomVersionId, UserId, api::client::sync::sync_events::v3::Response,
 };
-use spec::{json::Object, sign::ServerKey};
+use spec::{
+    json::Object,
+    sign::{PublishedKey, ServerKey},
+};
 use storage::{
     Store,
     members::{self, Membership},
@@ -45,6 +48,8 @@ pub struct Settings {
     pub default_room_version: RoomVersionId,
     /// What the operator decides about accounts.
     pub accounts: account::Settings,
+    /// The keys with which this server once signed, by id.
+    pub former_keys: BTreeMap<String, PublishedKey>,
 }
 
 impl Settings {
@@ -54,6 +59,7 @@ impl Settings {
         Self {
             accounts: account::Settings::new(server_name.clone()),
             default_room_version: RoomVersionId::V12,
+            former_keys: BTreeMap::new(),
             server_name,
         }
     }
@@ -100,6 +106,7 @@ impl Engine {
             typing: Typing::new(clock.clone(), notifier.clone()),
             peers: OnceLock::new(),
             key,
+            former_keys: settings.former_keys,
             notifier,
             chance,
             clock,

@@ -11,10 +11,11 @@ pub(crate) mod published;
 pub(crate) mod query;
 pub(crate) mod remote;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ruma::{OwnedServerName, ServerName};
-use spec::sign::{PublicKey, ServerKey};
+use spec::sign::{PublicKey, PublishedKey, ServerKey};
 use storage::entity::server_key;
 use storage::{Plain, Store, Write, server_keys};
 
@@ -32,6 +33,15 @@ pub(crate) struct OldKey {
     pub(crate) key: PublicKey,
     /// When it stopped to sign, in milliseconds since the epoch.
     pub(crate) expired_ts: i64,
+}
+
+/// What [`OwnKeys::rotate`] has done: the ids of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    /// Those that sign no more; empty for a server that had none yet.
+    pub retired: Vec<String>,
+    /// The one that signs from now on.
+    pub current: String,
 }
 
 /// Why there are no keys.
@@ -78,6 +88,53 @@ impl OwnKeys {
             rows.push(made);
         }
         Self::from_rows(server, &rows)
+    }
+
+    /// Retires the key that signs now, and makes a new one of `seed` (32 random bytes) that signs from the next start on.
+    /// What the old one has signed stays valid, since it goes on to be published. On disk when this returns.
+    ///
+    /// # Errors
+    /// See [`KeysError`].
+    pub async fn rotate(
+        store: &Store,
+        server: &ServerName,
+        seed: [u8; 32],
+        now_ms: i64,
+    ) -> Result<Rotated, KeysError> {
+        let rows = server_keys::all(store.reader()).await?;
+        belong(server, &rows)?;
+        let new = fresh(server, seed, now_ms);
+        let retired: Vec<server_key::Model> = rows
+            .into_iter()
+            .filter(|row| row.expired_ts.is_none())
+            .map(|row| server_key::Model {
+                expired_ts: Some(now_ms),
+                ..row
+            })
+            .collect();
+        let rotated = Rotated {
+            retired: retired.iter().map(|row| row.key_id.clone()).collect(),
+            current: new.key_id.clone(),
+        };
+        let rows = retired.into_iter().chain([new]);
+        store
+            .write(Write::plain(rows.map(Plain::ServerKey).collect()))
+            .await?;
+        Ok(rotated)
+    }
+
+    /// The keys that once signed, by id: what they signed comes back from other servers.
+    #[must_use]
+    pub fn former(&self) -> BTreeMap<String, PublishedKey> {
+        let former = self.old.iter().map(|old| {
+            let key = PublishedKey {
+                key: old.key,
+                valid_until_ts: old.expired_ts,
+                expired_ts: Some(old.expired_ts),
+            };
+            (old.key_id.clone(), key)
+        });
+        former.collect()
     }
 
     /// The key that signs now.
@@ -169,6 +226,22 @@ pub(crate) mod tests {
         assert_eq!(keys.old().len(), 1);
         assert_eq!(keys.old()[0].expired_ts, 2_000);
         assert_ne!(keys.old()[0].key_id, keys.current().key_id());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_retired_goes_on_to_be_known() {
+        for store in storage::testing::open_each().await.unwrap() {
+            let first = OwnKeys::load(&store, &server(), [1; 32], 10).await.unwrap();
+            let rotated = OwnKeys::rotate(&store, &server(), [2; 32], 20)
+                .await
+                .unwrap();
+            assert_eq!(rotated.retired, [first.current().key_id()]);
+            let then = OwnKeys::load(&store, &server(), [3; 32], 30).await.unwrap();
+            assert_eq!(then.current().key_id(), rotated.current);
+            let former = &then.former()[first.current().key_id()];
+            assert_eq!(former.key, first.current().public_key());
+            assert_eq!(former.expired_ts, Some(20));
+        }
     }
 
     /// Server-server API, "Publishing Keys": the version has only letters, digits and `_`.

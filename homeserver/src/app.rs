@@ -20,7 +20,7 @@ use client_api::ClientApi;
 use engine::account::Accounts;
 use engine::chance::Chance;
 use engine::{Clock, Engine};
-use federation::keys::{KeysError, OwnKeys};
+use federation::keys::{KeysError, OwnKeys, Rotated};
 use federation::{Federation, TrustError};
 use storage::Store;
 use tokio::time::timeout;
@@ -120,7 +120,7 @@ async fn serve_store(
     let keys = OwnKeys::load(store, name, chance.bytes(), clock.now_ms()).await?;
     let engine = Engine::start(
         store.clone(),
-        settings::engine(config),
+        settings::engine(config, &keys),
         Arc::clone(&clock),
         Arc::clone(&chance),
         Arc::clone(keys.current()),
@@ -220,6 +220,18 @@ pub(crate) async fn open_accounts(config: &Config) -> Result<(Store, Accounts), 
     OwnKeys::load(&store, &config.server.name, chance.bytes(), clock.now_ms()).await?;
     let accounts = Accounts::new(store.clone(), clock, chance, settings::accounts(config))?;
     Ok((store, accounts))
+}
+
+/// Gives a server that is not running a new signing key.
+///
+/// # Errors
+/// The data cannot be opened; above all, another process uses it.
+pub(crate) async fn rotate_key(config: &Config) -> Result<Rotated, Error> {
+    let store = open_store(config).await?;
+    let (seed, now_ms) = (Chance::from_system().bytes(), SystemClock.now_ms());
+    let rotated = OwnKeys::rotate(&store, &config.server.name, seed, now_ms).await;
+    store.close().await;
+    Ok(rotated?)
 }
 
 async fn open_store(config: &Config) -> Result<Store, Error> {

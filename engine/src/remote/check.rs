@@ -86,22 +86,22 @@ impl Ring {
             Some(peers) if !foreign.is_empty() => peers.public_keys(foreign, valid_at_ms).await,
             _ => HashMap::new(),
         };
-        for name in own
-            .into_iter()
-            .filter(|name| name.key_id == context.key.key_id())
-        {
-            let key = context.key.public_key();
-            keys.insert(
-                name,
-                PublishedKey {
-                    key,
-                    valid_until_ts: i64::MAX,
-                    expired_ts: None,
-                },
-            );
-        }
+        let own = own.into_iter();
+        keys.extend(own.filter_map(|name| Some((name.clone(), own_key(context, &name.key_id)?))));
         Self(keys)
     }
+}
+
+/// A key of this server, of now or of former times.
+fn own_key(context: &Context, key_id: &str) -> Option<PublishedKey> {
+    if key_id != context.key.key_id() {
+        return context.former_keys.get(key_id).cloned();
+    }
+    Some(PublishedKey {
+        key: context.key.public_key(),
+        valid_until_ts: i64::MAX,
+        expired_ts: None,
+    })
 }
 
 impl KeyRing for Ring {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use federation::keys::OwnKeys;
+
 use crate::config::{Config, Rate, RegistrationMode};
 use crate::tls;
 
@@ -26,8 +28,9 @@ pub(super) fn accounts(config: &Config) -> engine::account::Settings {
     settings
 }
 
-pub(super) fn engine(config: &Config) -> engine::Settings {
+pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
     let mut settings = engine::Settings::new(config.server.name.clone());
+    settings.former_keys = keys.former();
     settings.accounts = accounts(config);
     settings
 }

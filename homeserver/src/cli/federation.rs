@@ -21,6 +21,14 @@ use crate::config::Config;
 pub(crate) enum Command {
     /// Find another server as federation does, step by step, and ask whether it answers.
     Check(Check),
+    /// Give this server a new signing key, while it is stopped. What the old one signed stays valid.
+    RotateKey(RotateKey),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RotateKey {
+    #[command(flatten)]
+    place: Place,
 }
 
 #[derive(Debug, Args)]
@@ -40,12 +48,35 @@ pub(crate) struct Check {
     place: Place,
 }
 
-/// Does what was asked. It needs no running server and touches no data.
+/// Does what was asked.
 ///
 /// # Errors
-/// The configuration is wrong, or the other server cannot be talked to.
+/// The configuration is wrong, the other server cannot be talked to, or the data cannot be opened.
 pub(crate) fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> {
-    let Command::Check(check) = command;
+    match command {
+        Command::Check(asked) => check(file, asked),
+        Command::RotateKey(asked) => rotate_key(file, asked),
+    }
+}
+
+fn rotate_key(file: Option<&Path>, asked: RotateKey) -> Result<(), Failure> {
+    let config = Config::load(file, asked.place.values())?;
+    let rotated = Runtime::new()?.block_on(app::rotate_key(&config))?;
+    let name = &config.server.name;
+    say(format_args!(
+        "{name} signs with {} from its next start on.",
+        rotated.current
+    ));
+    for retired in rotated.retired {
+        say(format_args!(
+            "{retired} signs no more; it is published as an old key."
+        ));
+    }
+    Ok(())
+}
+
+/// It needs no running server and touches no data.
+fn check(file: Option<&Path>, check: Check) -> Result<(), Failure> {
     let mut values = check.place.values();
     // Which server asks makes no difference, so nobody has to say it.
     if values.iter().all(|(key, ..)| *key != "server.name") && file.is_none() {

@@ -6,6 +6,7 @@ mod directory;
 mod durability;
 mod errors;
 mod federation;
+mod federation_keys;
 mod filters;
 mod fuzz;
 mod history;

@@ -1,0 +1,77 @@
+//! A server gets a new signing key, and what it said before stays believed.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tests::{Room, TestServer, User, federation::Neighbourhood, path::v3, server::binary};
+
+/// Retires the signing key of a server that is stopped; returns what the command says.
+fn rotate(server: &TestServer, name: &str) -> String {
+    let (database, data) = server.data();
+    let mut command = Command::new(binary());
+    command.args(["federation", "rotate-key", "--server-name", name]);
+    command.arg("--data-dir").arg(data);
+    if let Some(url) = database.url() {
+        command.args(["--database", &url]);
+    }
+    let done = command.output().expect("the command runs");
+    let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(done.status.success(), "{text}");
+    text
+}
+
+async fn joins_via(user: &User, room: &Room, other: &User) {
+    let joining = user.post(v3(&["join", &room.id]), &json!({}));
+    joining.query("via", other.server_name()).await.ok();
+}
+
+async fn keys(server: &TestServer) -> Value {
+    server.get("/_matrix/key/v2/server").await.ok()
+}
+
+/// The rooms of versions 4 and 5 differ in whether the age of a key counts.
+#[tokio::test]
+async fn what_was_signed_with_a_former_key_stays_believed() {
+    let machine = Neighbourhood::new();
+    let Some(mut here) = machine.server().await else {
+        return;
+    };
+    let there = machine.server().await.expect("a second server");
+    let third = machine.server().await.expect("a third server");
+    let alice = here.user("alice").await;
+    let bob = there.user("bob").await;
+    let carol = third.user("carol").await;
+    let mut rooms = Vec::new();
+    for version in ["4", "5", "12"] {
+        let room = alice.creates_room().public().version(version).await;
+        joins_via(&bob, &room, &alice).await;
+        rooms.push(room);
+    }
+    let before = keys(&here).await;
+
+    here.stop().await;
+    let told = rotate(&here, alice.server_name());
+    here.restart().await;
+    let after = keys(&here).await;
+    let names = |keys: &Value, which: &str| -> Vec<String> {
+        let keys = keys[which].as_object().expect("an object");
+        keys.keys().cloned().collect()
+    };
+    let retired = names(&before, "verify_keys").remove(0);
+    assert!(told.contains(&retired), "{told}");
+    assert_eq!(names(&after, "old_verify_keys"), [retired.clone()]);
+    assert_ne!(names(&after, "verify_keys"), [retired]);
+
+    for room in &rooms {
+        let said = alice.says(room, "with the new key").await;
+        bob.syncs_until(room, &said).await;
+        // Who never met the old key believes it, since it is published; so does its own server.
+        joins_via(&carol, room, &bob).await;
+        let create = carol.state(room, "m.room.create", "").await;
+        create.ok();
+        alice.leaves(room).await.ok();
+        joins_via(&alice, room, &bob).await;
+        let own = alice.state(room, "m.room.member", &alice.id).await.ok();
+        assert_eq!(own["membership"], json!("join"));
+    }
+}
