@@ -32,19 +32,31 @@ impl Neighbourhood {
     /// A server of this machine; `None` where another server is under test. Its name is an address with a port.
     pub async fn server(&self) -> Option<TestServer> {
         let mut settings = Settings::open().await;
-        settings.name = format!("127.0.0.1:{}", free_port());
-        let listen = settings.name.clone();
+        settings.name = Self::free_name();
+        settings.flags.extend(self.flags(&settings.name));
+        TestServer::start_with(settings).await
+    }
+
+    /// A name for a server of this machine: an address with a port that nobody listens on.
+    #[must_use]
+    pub fn free_name() -> String {
+        format!("127.0.0.1:{}", free_port())
+    }
+
+    /// The flags of `serve` with which the server of this name is part of the neighbourhood.
+    #[must_use]
+    pub fn flags(&self, name: &str) -> Vec<String> {
         let flags = [
-            ("--listen-federation", listen),
+            ("--listen-federation", name.to_owned()),
             ("--tls-cert", self.file("cert.pem")),
             ("--tls-key", self.file("key.pem")),
             ("--trusted-ca", self.file("cert.pem")),
             ("--allow-address", "127.0.0.0/8".to_owned()),
         ];
-        for (flag, value) in flags {
-            settings.flags.extend([flag.to_owned(), value]);
-        }
-        TestServer::start_with(settings).await
+        let pairs = flags.into_iter();
+        pairs
+            .flat_map(|(flag, value)| [flag.to_owned(), value])
+            .collect()
     }
 
     /// A file of the machine: `cert.pem` or `key.pem`.

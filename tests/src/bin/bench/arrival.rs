@@ -18,7 +18,7 @@ use crate::{Arguments, Result};
 const SEND_EVERY: Duration = Duration::from_millis(50);
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// The last message; whoever has it leaves.
-const LAST: &str = "last";
+pub(crate) const LAST: &str = "last";
 
 /// For each number of waiting clients, all in one room: one more person sends steadily.
 pub(crate) async fn measure(
@@ -48,7 +48,8 @@ async fn load(server: &Server, waiting: usize, seconds: u64) -> Result<Samples> 
         let since = person.catches_up().await?;
         tasks.spawn(wait(person, since, base));
     }
-    send_steadily(&mut sender, &room, base, Duration::from_secs(seconds)).await?;
+    let lasting = Duration::from_secs(seconds);
+    send_steadily(&mut sender, &room, SEND_EVERY, base, lasting).await?;
     let mut arrivals = Samples::default();
     while let Some(task) = tasks.join_next().await {
         arrivals.append(task??);
@@ -57,13 +58,14 @@ async fn load(server: &Server, waiting: usize, seconds: u64) -> Result<Samples> 
 }
 
 /// Each message says when its sending began, in nanoseconds after `base`.
-async fn send_steadily(
+pub(crate) async fn send_steadily(
     sender: &mut Person,
     room: &str,
+    every: Duration,
     base: Instant,
     lasting: Duration,
 ) -> Result<()> {
-    let mut ticks = interval(SEND_EVERY);
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let begin = Instant::now();
     while begin.elapsed() < lasting {
@@ -121,7 +123,8 @@ impl Sync {
     }
 }
 
-async fn wait(mut person: Person, mut since: String, base: Instant) -> Result<Samples> {
+/// How long after its sending began each message arrived, up to the last.
+pub(crate) async fn wait(mut person: Person, mut since: String, base: Instant) -> Result<Samples> {
     let mut arrivals = Samples::default();
     loop {
         let answer = person.syncs(&since, SYNC_TIMEOUT).await?;

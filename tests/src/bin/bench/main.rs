@@ -9,6 +9,7 @@
 mod arrival;
 mod connection;
 mod creation;
+mod federation;
 mod idle;
 mod paging;
 mod person;
@@ -72,6 +73,9 @@ struct Arguments {
     /// Messages that the `paging` measure goes back through.
     #[arg(long, value_name = "COUNT", default_value_t = 5_000)]
     history: usize,
+    /// Numbers of members of the rooms that the `federation` measure joins.
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1_000, 10_000])]
+    members: Vec<usize>,
     /// Clients of the `idle` measure.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     idle: usize,
@@ -92,18 +96,21 @@ enum Measure {
     Sync,
     /// Scrolling back through a long room.
     Paging,
+    /// Two servers of ours: messages from one to the other, and joins of large rooms.
+    Federation,
     /// Memory of clients that wait for nothing.
     Idle,
 }
 
 impl Measure {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Startup,
         Self::Sends,
         Self::Arrival,
         Self::Creation,
         Self::Sync,
         Self::Paging,
+        Self::Federation,
         Self::Idle,
     ];
 }
@@ -159,6 +166,7 @@ async fn measure(arguments: &Arguments, source: Source, table: &mut Table) -> Re
             Measure::Creation => creation::measure(&server, arguments, table).await?,
             Measure::Sync => sync::measure(&server, arguments, table).await?,
             Measure::Paging => paging::measure(&server, arguments, table).await?,
+            Measure::Federation => federation::measure(&server, arguments, table).await?,
             Measure::Idle => idle::measure(&mut server, arguments, table).await?,
         }
     }

@@ -122,6 +122,14 @@ impl Person {
         Ok(())
     }
 
+    /// Joins a room through the server of this name.
+    pub(crate) async fn joins_via(&mut self, room: &str, server: &str) -> Result<()> {
+        let (room, server) = (escaped(room), escaped(server));
+        let path = format!("/_matrix/client/v3/join/{room}?via={server}");
+        self.post::<Value>(&path, &json!({})).await?;
+        Ok(())
+    }
+
     /// Sends a text message; returns when the server has it.
     pub(crate) async fn says(&mut self, room: &str, text: &str) -> Result<()> {
         self.sent += 1;

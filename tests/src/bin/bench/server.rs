@@ -32,6 +32,8 @@ enum Start {
     Ours {
         binary: String,
         database: Option<String>,
+        /// The server name, and the flags by which it meets others.
+        federated: Option<(String, Vec<String>)>,
     },
     /// A line for the shell that stays in the foreground.
     Shell(String),
@@ -52,7 +54,23 @@ impl Source {
             start: Some(Start::Ours {
                 binary: binary.to_owned(),
                 database,
+                federated: None,
             }),
+        }
+    }
+
+    /// The same on SQLite as a server that others can reach by `name`; `None` if it is not ours.
+    pub(crate) fn federated(&self, name: String, flags: Vec<String>) -> Option<Self> {
+        match &self.start {
+            Some(Start::Ours { binary, .. }) => Some(Self {
+                start: Some(Start::Ours {
+                    binary: binary.clone(),
+                    database: None,
+                    federated: Some((name, flags)),
+                }),
+                ..self.clone()
+            }),
+            _ => None,
         }
     }
 
@@ -130,15 +148,23 @@ impl Server {
             return self.answers().await;
         };
         let mut command = match start {
-            Start::Ours { binary, database } => {
+            Start::Ours {
+                binary,
+                database,
+                federated,
+            } => {
                 let data = self
                     .data
                     .as_ref()
                     .ok_or("our server needs a data directory")?;
                 let mut command = Command::new(binary);
+                let name = federated.as_ref().map_or("localhost", |(name, _)| name);
                 command
-                    .args(["serve", "--server-name", "localhost", "--data-dir"])
+                    .args(["serve", "--server-name", name, "--data-dir"])
                     .arg(&data.0);
+                if let Some((_, flags)) = federated {
+                    command.args(flags);
+                }
                 command.args(["--listen", &self.source.address]);
                 command.args(["--open-registration", "--no-rate-limits"]);
                 if let Some(database) = database {
@@ -209,6 +235,10 @@ impl Server {
         &self.source.name
     }
 
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
     pub(crate) fn shared_secret(&self) -> Option<&str> {
         self.shared_secret.as_deref()
     }
@@ -255,7 +285,8 @@ struct DataDir(PathBuf);
 
 impl DataDir {
     fn create() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("rookery-bench-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("rookery-bench-{:016x}", rand::random::<u64>()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
