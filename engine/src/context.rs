@@ -10,8 +10,8 @@ use spec::sign::{PublishedKey, ServerKey};
 use storage::Store;
 
 use crate::{
-    Clock, chance::Chance, events::Events, notifier::Notifier, peers::Peers, room_meta::RoomMetas,
-    states::States, typing::Typing,
+    Clock, audience::Audiences, chance::Chance, events::Events, notifier::Notifier, peers::Peers,
+    room_meta::RoomMetas, states::States, typing::Typing,
 };
 
 /// Shared by rooms, reads and sync. Nothing in it decides anything.
@@ -29,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) states: States,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) typing: Typing,
+    pub(crate) audiences: Audiences,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

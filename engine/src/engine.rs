@@ -22,6 +22,7 @@ use storage::{
 use crate::{
     Clock, Requester, Result,
     account::{self, Accounts},
+    audience::Audiences,
     chance::Chance,
     context::Context,
     events::Events,
@@ -68,7 +69,7 @@ impl Settings {
 /// The homeserver's decisions, behind one cheap handle. All clones are the same engine.
 #[derive(Clone)]
 pub struct Engine {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     rooms: Rooms,
     accounts: Accounts,
 }
@@ -104,6 +105,7 @@ impl Engine {
             events: Events::new(store.clone()),
             states: States::new(store.clone()),
             typing: Typing::new(clock.clone(), notifier.clone()),
+            audiences: Audiences::default(),
             peers: OnceLock::new(),
             key,
             former_keys: settings.former_keys,

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod account_data;
 mod alias;
+mod audience;
 pub mod chance;
 mod clock;
 mod context;
@@ -30,6 +31,7 @@ mod sync;
 mod typing;
 
 pub use self::{
+    audience::Audience,
     clock::Clock,
     engine::{Engine, Settings},
     error::{Error, Result, Subject},

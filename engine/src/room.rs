@@ -5,10 +5,10 @@
 //! for the disk: the next job builds on a head whose write is still on its way. If a write fails, all later ones of its
 //! chain fail too, and the room is read again.
 
-use std::{pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, pin::Pin, sync::Arc};
 
 use imbl::ordmap::DiffItem;
-use ruma::UserId;
+use ruma::{OwnedEventId, UserId};
 use spec::{
     auth::{self, PowerLevels},
     event::{Draft, Event, Parent, SealError},
@@ -50,6 +50,8 @@ pub(crate) struct Room {
     /// What the current job has built and not yet handed to the writer.
     batch: Write,
     recent_sends: RecentSends,
+    /// Events that other servers have handed to this one so that it brings them to all, until they are taken in.
+    relayed: BTreeSet<OwnedEventId>,
 }
 
 /// An event that no event follows yet.
@@ -114,6 +116,7 @@ impl Room {
             deciding: None,
             batch: Write::default(),
             recent_sends: RecentSends::default(),
+            relayed: BTreeSet::new(),
         }
     }
 
@@ -280,6 +283,7 @@ impl Room {
             place: Place::New,
             txn,
             promoted: false,
+            outgoing: true,
         }));
         Ok(known)
     }

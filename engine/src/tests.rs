@@ -4,4 +4,5 @@ mod chat;
 mod federation;
 mod fixture;
 mod history;
+mod outgoing;
 mod wire;

@@ -107,7 +107,7 @@ impl Federation {
         clock: Clock,
         chance: Arc<Chance>,
     ) -> Result<Self, TrustError> {
-        let (transport, discovery) = outward(&settings, &clock, chance)?;
+        let (transport, discovery) = outward(&settings, &clock, Arc::clone(&chance))?;
         let key = Arc::clone(keys.current());
         let client = Arc::new(Client::new(transport, discovery, key, Handle::current()));
         let keys = Arc::new(RemoteKeyRing::new(
@@ -117,9 +117,13 @@ impl Federation {
             Arc::clone(&clock),
             settings.notaries,
         ));
-        let own = keys.own().current().server();
-        let outbound = Outbound::new(store, Arc::clone(&client), Arc::clone(&clock), own);
-        let outbound = Arc::new(outbound);
+        let outbound = Arc::new(Outbound::new(
+            engine.clone(),
+            store,
+            Arc::clone(&client),
+            Arc::clone(&clock),
+            chance,
+        ));
         engine.connect(Arc::new(Network::new(client, Arc::clone(&keys))));
         let remote_keys: Arc<dyn RemoteKeys> = keys.clone();
         Ok(Self {

@@ -1,17 +1,26 @@
-//! What other servers get from us: events and receipts of our users.
+//! What other servers get from us: events that are ours to bring them, and ephemeral news of our users.
 //!
-//! The one log says what there is to send. A dispatcher follows it, finds out which servers are in the room of
-//! each event of ours, and puts it into their queues; a task for each server with something in its queue sends
+//! The one log says what there is to send. A dispatcher follows it, finds out which servers were in the room of each
+//! outgoing event, and puts it into their queues; a task for each server with something in its queue sends
 //! transactions. What has arrived is stored from time to time: one position for all servers that keep up, and one for
 //! each that does not. So a restart sends some events twice, which does no harm, and loses none.
+//!
+//! A queue holds a bounded number of events; what comes beyond, or while a server cannot be reached, stays in the store
+//! and is read when its turn comes.
 
-mod audience;
 mod backoff;
+mod catch_up;
 mod destination;
+mod dispatch;
+mod edus;
+mod keep;
+mod measure;
+mod news;
+mod pdu;
 mod queue;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -19,34 +28,45 @@ use std::{
     time::Duration,
 };
 
-use ruma::{EventId, OwnedServerName, ServerName};
-use spec::json::{Object, Value};
-use storage::{
-    Limit, Listener, Logged, Plain, Position, RoomRow, Store, Write, events, events::StoredEvent,
-    outbox, receipts,
-};
+use engine::{Engine, chance::Chance};
+use ruma::{OwnedServerName, ServerName};
+use storage::{Listener, Position, Store};
 use tokio::{
     runtime::Handle,
-    sync::Notify,
+    sync::{Semaphore, SemaphorePermit},
     time::{Instant, timeout},
 };
-use tracing::warn;
+use tracing::{error, warn};
 
-use self::{
-    audience::{Audiences, server_of},
-    destination::{Destination, row, wire},
-    queue::{Queue, Receipt},
-};
+use self::{destination::Destination, dispatch::Trouble, keep::Kept, news::News, queue::Queue};
 use crate::{Clock, client::Client};
-
-/// How many events are read at once.
-const PAGE: u64 = 200;
 
 /// How often what has arrived is stored, and the log looked at without being called.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
 
-/// How long to wait for more after a commit, so that a busy server does not read its log for each of them.
+/// How long to wait for more after a commit, so that a busy server does not send each event by itself.
 const GATHER: Duration = Duration::from_millis(4);
+
+/// How many transactions are on their way at once: each is a connection.
+const SENDING_MAX: usize = 500;
+
+/// How many of them go to servers that could not be reached the last time, so that these do not take all the turns while
+/// they are waited for.
+const RETRYING_MAX: usize = 50;
+
+/// How often the dispatcher comes back to an event whose audience it cannot find out, before it goes on without it.
+const TRIES_MAX: u32 = 10;
+
+/// Why something was not put into the queues.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("the store cannot be read")]
+    Store(#[from] storage::Error),
+    #[error("the servers of a room cannot be found out")]
+    Engine(#[from] engine::Error),
+}
+
+type Result<T> = std::result::Result<T, Error>;
 
 /// The queues for other servers.
 pub struct Outbound {
@@ -54,72 +74,48 @@ pub struct Outbound {
 }
 
 struct Inner {
+    engine: Engine,
     store: Store,
     client: Arc<Client>,
     clock: Clock,
+    chance: Arc<Chance>,
     own: OwnedServerName,
     runtime: Handle,
-    audiences: Audiences,
     destinations: Mutex<BTreeMap<OwnedServerName, Arc<Destination>>>,
     news: Arc<News>,
+    /// Distinguishes the transactions of this start from those of earlier ones.
+    start_id: String,
     txn_ids: AtomicU64,
-}
-
-/// Hears of every commit.
-struct News {
-    wake: Notify,
-    /// The rooms whose members have changed.
-    changed: Mutex<BTreeSet<RoomRow>>,
-}
-
-impl Listener for News {
-    fn committed(&self, changes: &[(Position, Arc<Logged>)]) {
-        for (_, change) in changes {
-            if let Logged::Event(new) = &**change
-                && new.membership.is_some()
-            {
-                self.changed().insert(new.room);
-            }
-        }
-        self.wake.notify_one();
-    }
-}
-
-impl News {
-    fn take_changed(&self) -> BTreeSet<RoomRow> {
-        std::mem::take(&mut *self.changed())
-    }
-
-    fn changed(&self) -> MutexGuard<'_, BTreeSet<RoomRow>> {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What was stored last.
-#[derive(Default)]
-struct Kept {
-    floor: Option<Position>,
-    behind: BTreeMap<OwnedServerName, outbox::Destination>,
+    sending: Semaphore,
+    retrying: Semaphore,
 }
 
 impl Outbound {
     /// Queues that are empty. Nothing is sent before [`Outbound::run`].
-    pub(crate) fn new(store: Store, client: Arc<Client>, clock: Clock, own: &ServerName) -> Self {
-        let news = Arc::new(News {
-            wake: Notify::new(),
-            changed: Mutex::default(),
-        });
+    pub(crate) fn new(
+        engine: Engine,
+        store: Store,
+        client: Arc<Client>,
+        clock: Clock,
+        chance: Arc<Chance>,
+    ) -> Self {
+        let own = engine.server_name().to_owned();
+        let news = Arc::new(News::after(store.position(), own.clone()));
         store.subscribe(Arc::clone(&news) as Arc<dyn Listener>);
         let inner = Inner {
-            audiences: Audiences::new(store.clone(), own.to_owned()),
+            engine,
             store,
             client,
             clock,
-            own: own.to_owned(),
+            start_id: chance.lower_case(12),
+            chance,
+            own,
             runtime: Handle::current(),
             destinations: Mutex::default(),
             news,
             txn_ids: AtomicU64::new(0),
+            sending: Semaphore::new(SENDING_MAX),
+            retrying: Semaphore::new(RETRYING_MAX),
         };
         Self {
             inner: Arc::new(inner),
@@ -133,16 +129,21 @@ impl Outbound {
         let mut at = loop {
             match inner.start(&mut kept).await {
                 Ok(at) => break at,
-                Err(error) => warn!(%error, "what was sent to other servers cannot be read"),
+                Err(cause) => warn!(%cause, "what was sent to other servers cannot be read"),
             }
             tokio::time::sleep(KEPT_EVERY).await;
         };
-        let mut kept_last = Instant::now();
+        let (mut kept_last, mut tries) = (Instant::now(), 0);
         loop {
-            match inner.dispatch(at).await {
-                Ok(dispatched) => at = dispatched,
-                Err(error) => {
-                    warn!(%error, "the log cannot be read for other servers");
+            let trouble = match tries {
+                ..TRIES_MAX => Trouble::Stops,
+                _ => Trouble::IsPassed,
+            };
+            match inner.dispatch(at, trouble).await {
+                Ok(dispatched) => (at, tries) = (dispatched, 0),
+                Err(cause) => {
+                    complain(&cause);
+                    tries += 1;
                     tokio::time::sleep(KEPT_EVERY).await;
                 }
             }
@@ -156,153 +157,24 @@ impl Outbound {
         }
     }
 
-    /// A server has sent us something, so it can be reached.
+    /// A server has sent us something, so it can perhaps be reached.
     pub(crate) fn heard_from(&self, server: &ServerName) {
         let destination = self.inner.destinations().get(server).cloned();
         if let Some(destination) = destination {
             destination.heard_from(&self.inner);
         }
     }
+}
 
-    /// Passes an event of another server's user on, which that server has handed to us for all: server-server
-    /// API, "Joining rooms". It waits in memory only; who misses it finds it from the events that follow.
-    pub(crate) async fn pass_on(&self, event: &EventId, origin: &ServerName) {
-        if let Err(error) = self.inner.pass_on(event, origin).await {
-            warn!(%error, "an event cannot be passed on");
-        }
-    }
+fn complain(cause: &Error) {
+    let cause = cause as &dyn std::error::Error;
+    error!(cause, "the log cannot be followed for other servers");
 }
 
 impl Inner {
-    /// Reads what was stored, and returns from where to follow the log.
-    async fn start(self: &Arc<Self>, kept: &mut Kept) -> storage::Result<Position> {
-        let db = self.store.reader();
-        let floor = outbox::floor(db).await?;
-        let floor = floor.unwrap_or_else(|| self.store.position());
-        for stored in outbox::behind(db).await? {
-            let Ok(server) = OwnedServerName::try_from(stored.server.as_str()) else {
-                continue;
-            };
-            let mut queue = Queue::new(stored.sent);
-            queue.fall_behind();
-            queue.failures = u32::try_from(stored.failures).unwrap_or(0);
-            queue.retry_ms = stored.retry_ts;
-            kept.behind.insert(server.clone(), stored);
-            let destination = Arc::clone(
-                self.destinations()
-                    .entry(server.clone())
-                    .or_insert_with(|| Destination::new(server, queue)),
-            );
-            destination.start(self);
-        }
-        kept.floor = Some(floor);
-        Ok(floor)
-    }
-
-    /// Puts what was logged after `at` into the queues; returns up to where.
-    async fn dispatch(self: &Arc<Self>, mut at: Position) -> storage::Result<Position> {
-        loop {
-            let to = self.store.position();
-            if to <= at {
-                return Ok(at);
-            }
-            let limit = Limit::new(PAGE);
-            let page = outbox::sent_by(self.store.reader(), &self.own, at, to, limit).await?;
-            let is_last = (page.len() as u64) < PAGE;
-            let reached = match page.last().and_then(|event| event.position) {
-                Some(last) if !is_last => last,
-                _ => to,
-            };
-            for event in &page {
-                self.dispatch_event(event).await?;
-            }
-            self.dispatch_receipts(at, reached).await?;
-            at = reached;
-        }
-    }
-
-    async fn dispatch_event(self: &Arc<Self>, event: &StoredEvent) -> storage::Result<()> {
-        let mut servers = self.servers(event.room).await?;
-        let is_member = event.event_type == "m.room.member";
-        if servers.is_empty() && !is_member {
-            return Ok(());
-        }
-        let (Some(position), Some(object)) = (event.position, wire(event)) else {
-            return Ok(());
-        };
-        if is_member {
-            servers.extend(removed_from(&object).filter(|server| *server != self.own));
-        }
-        for server in servers {
-            self.push(&server, position, |queue| {
-                queue.push(position, object.clone());
-            });
-        }
-        Ok(())
-    }
-
-    /// The other servers in a room, as it is now.
-    async fn servers(&self, room: RoomRow) -> storage::Result<BTreeSet<OwnedServerName>> {
-        for changed in self.news.take_changed() {
-            self.audiences.forget(changed);
-        }
-        let audience = self.audiences.of(room).await?;
-        Ok(audience.map_or_else(BTreeSet::new, |audience| audience.servers.clone()))
-    }
-
-    async fn dispatch_receipts(
-        self: &Arc<Self>,
-        from: Position,
-        to: Position,
-    ) -> storage::Result<()> {
-        let own = format!(":{}", self.own);
-        for receipt in receipts::changed(self.store.reader(), from, to).await? {
-            if receipt.kind != "m.read" || !receipt.user_id.ends_with(&own) {
-                continue;
-            }
-            let Some(audience) = self.audiences.of(receipt.room).await? else {
-                continue;
-            };
-            for server in &audience.servers {
-                let key = (
-                    audience.room_id.to_string(),
-                    receipt.user_id.clone(),
-                    receipt.thread_id.clone(),
-                );
-                let read = Receipt {
-                    event_id: receipt.event_id.clone(),
-                    ts: receipt.ts,
-                };
-                self.push(server, receipt.position, |queue| {
-                    queue.push_receipt(key, read)
-                });
-            }
-        }
-        Ok(())
-    }
-
-    async fn pass_on(
-        self: &Arc<Self>,
-        event: &EventId,
-        origin: &ServerName,
-    ) -> storage::Result<()> {
-        let Some(event) = events::by_id(self.store.reader(), event).await? else {
-            return Ok(());
-        };
-        let (Some(position), Some(object)) = (event.position, wire(&event)) else {
-            return Ok(());
-        };
-        for server in self.servers(event.room).await? {
-            if server != origin {
-                self.push(&server, position, |queue| {
-                    queue.refill(position, object.clone());
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Changes the queue of a server, and has it sent. A new queue's server has everything before `position`.
+    ///
+    /// Only the dispatcher calls this: otherwise a queue could be forgotten as done while something is put into it.
     fn push(
         self: &Arc<Self>,
         server: &OwnedServerName,
@@ -319,55 +191,24 @@ impl Inner {
         destination.start(self);
     }
 
-    /// Stores what has arrived, if that has changed. Forgets servers that have everything.
-    async fn keep(&self, at: Position, kept: &mut Kept) {
-        let mut floor = at;
-        let mut behind = BTreeMap::new();
-        self.destinations().retain(|server, destination| {
-            destination.with(|queue| {
-                if let Some(sent) = queue.pending_after() {
-                    if queue.is_behind() || queue.failures > 0 {
-                        behind.insert(server.clone(), row(server, queue, sent));
-                    } else {
-                        floor = floor.min(sent);
-                    }
-                }
-                !queue.is_done()
-            })
-        });
-        let mut plain: Vec<Plain> = behind
-            .iter()
-            .filter(|(server, row)| kept.behind.get(*server) != Some(row))
-            .map(|(_, row)| Plain::Destination(row.clone()))
-            .collect();
-        let done = kept
-            .behind
-            .keys()
-            .filter(|server| !behind.contains_key(*server));
-        plain.extend(done.map(|server| Plain::DestinationDelete {
-            server: server.clone(),
-        }));
-        if kept.floor != Some(floor) {
-            plain.push(Plain::OutboxFloor(floor));
-        }
-        if plain.is_empty() {
-            return;
-        }
-        match self.store.write(Write::plain(plain)).await {
-            Ok(_) => {
-                *kept = Kept {
-                    floor: Some(floor),
-                    behind,
-                };
-            }
-            Err(error) => warn!(%error, "what was sent to other servers cannot be written"),
-        }
+    /// Waits for a turn to send.
+    async fn turn(&self, is_known_to_fail: bool) -> Option<SemaphorePermit<'_>> {
+        let turns = match is_known_to_fail {
+            true => &self.retrying,
+            false => &self.sending,
+        };
+        // Nobody closes it.
+        turns.acquire().await.ok()
     }
 
-    /// Unique for ever: by the time, and by a count within it.
+    /// Unique for ever, so that no server takes a transaction for one that it has seen.
     fn next_txn_id(&self) -> String {
         let count = self.txn_ids.fetch_add(1, Ordering::Relaxed);
-        format!("{}-{count}", self.clock.now_ms())
+        format!("{}-{}-{count}", self.clock.now_ms(), self.start_id)
+    }
+
+    fn chance(&self) -> u8 {
+        self.chance.bytes::<1>()[0]
     }
 
     fn destinations(&self) -> MutexGuard<'_, BTreeMap<OwnedServerName, Arc<Destination>>> {
@@ -375,17 +216,4 @@ impl Inner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The server of the user whom a member event takes out of the room, who should know of it.
-fn removed_from(event: &Object) -> Option<OwnedServerName> {
-    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    if text(event.get("type"))? != "m.room.member" {
-        return None;
-    }
-    let membership = text(event.get("content")?.get("membership"))?;
-    if !matches!(membership.as_str(), "leave" | "ban") {
-        return None;
-    }
-    server_of(&text(event.get("state_key"))?)
 }

@@ -127,6 +127,7 @@ fn message(
         current: None,
         replaces: None,
         promoted: false,
+        outgoing: false,
         place: Place::New,
         txn: Some(Txn {
             device: format!("DEVICE{sender}"),

@@ -9,7 +9,7 @@ pub use crate::entity::membership::Membership;
 use crate::{
     entity::membership,
     error::Result,
-    id::{Position, RoomRow},
+    id::{EventRow, Position, RoomRow},
     page::Limit,
 };
 
@@ -85,6 +85,57 @@ pub async fn servers(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<Str
         .filter(membership::Column::Membership.eq(Membership::Join))
         .order_by_asc(membership::Column::Server);
     Ok(servers.into_tuple().all(db).await?)
+}
+
+/// The servers with users who are joined to `room`, and how many, in no order. One query, on the primary key: its cost
+/// grows with the members of the room.
+pub async fn servers_counted(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+) -> Result<Vec<(String, u64)>> {
+    let servers = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Server)
+        .column_as(membership::Column::UserId.count(), "count")
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::Membership.eq(Membership::Join))
+        .group_by(membership::Column::Server)
+        .into_tuple::<(String, i64)>()
+        .all(db)
+        .await?;
+    let natural = |(server, count)| (server, u64::try_from(count).unwrap_or_default());
+    Ok(servers.into_iter().map(natural).collect())
+}
+
+/// The rooms in which users of `server` are joined, in no order. One query, on the index (server, membership, room).
+pub async fn rooms_of_server(
+    db: &impl ConnectionTrait,
+    server: &ServerName,
+) -> Result<Vec<RoomRow>> {
+    let rooms = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Room)
+        .distinct()
+        .filter(membership::Column::Server.eq(server.as_str()))
+        .filter(membership::Column::Membership.eq(Membership::Join));
+    Ok(rooms.into_tuple().all(db).await?)
+}
+
+/// The rooms and member events by which users of `server` left or were removed after `after` (exclusive), in no order.
+/// One query, on the index (server, membership, room): its cost grows with all rooms that they ever left.
+pub async fn removals_of_server(
+    db: &impl ConnectionTrait,
+    server: &ServerName,
+    after: Position,
+) -> Result<Vec<(RoomRow, EventRow)>> {
+    let removed = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Room)
+        .column(membership::Column::Event)
+        .filter(membership::Column::Server.eq(server.as_str()))
+        .filter(membership::Column::Membership.is_in([Membership::Leave, Membership::Ban]))
+        .filter(membership::Column::Position.gt(after));
+    Ok(removed.into_tuple().all(db).await?)
 }
 
 /// The IDs of at most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.

@@ -1,19 +1,16 @@
 //! What other servers still have to get, as far as it is kept: a row for each server that is behind, and for
 //! all others together one position up to which they have everything.
 
-use ruma::ServerName;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 
 use crate::{
-    entity::{
-        counter, destination,
-        event::{self, Outcome},
-        membership::{self, Membership},
-    },
+    entity::{counter, destination, event},
     error::Result,
     events::StoredEvent,
-    id::{Position, RoomRow},
-    padded::padded,
+    id::{EventRow, Position, RoomRow, SnapshotRow},
     page::Limit,
 };
 
@@ -34,70 +31,89 @@ pub async fn floor(db: &impl ConnectionTrait) -> Result<Option<Position>> {
     Ok(found.map(|counter| Position(counter.value)))
 }
 
-/// Accepted events that users of `server` sent after `after` (exclusive) up to `to` (inclusive), oldest first, at
-/// most `limit`. One query, on the index (position): its cost grows with all events in between.
-pub async fn sent_by(
+/// The events that this server brings to others, after `after` (exclusive) up to `to` (inclusive), oldest first, at most
+/// `limit`. One query, on the index (outgoing, room).
+pub async fn outgoing(
     db: &impl ConnectionTrait,
-    server: &ServerName,
     after: Position,
     to: Position,
     limit: Limit,
 ) -> Result<Vec<StoredEvent>> {
-    let sent = sent(server, after, to).limit(limit.get());
-    Ok(sent.all(db).await?)
+    let outgoing = event::Entity::find()
+        .filter(event::Column::Outgoing.gt(after))
+        .filter(event::Column::Outgoing.lte(to))
+        .order_by_asc(event::Column::Outgoing)
+        .limit(limit.get());
+    Ok(outgoing.all(db).await?)
 }
 
-/// The same of these rooms only.
-pub async fn sent_by_in(
+/// An outgoing event, without what it says.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct OutgoingEvent {
+    /// Our number for it.
+    pub id: EventRow,
+    /// Its room.
+    pub room: RoomRow,
+    /// Its place in the log.
+    pub outgoing: Position,
+    /// The room's current state once the event had been taken in.
+    pub current: Option<SnapshotRow>,
+    /// Who sent it.
+    pub sender: String,
+    /// Its type.
+    #[sea_orm(from_alias = "type")]
+    pub event_type: String,
+}
+
+/// The same without what the events say: for finding those that one server has missed.
+pub async fn outgoing_events(
     db: &impl ConnectionTrait,
-    server: &ServerName,
-    rooms: &[RoomRow],
     after: Position,
     to: Position,
     limit: Limit,
-) -> Result<Vec<StoredEvent>> {
-    let mut found = Vec::new();
-    for chunk in padded(rooms) {
-        let sent = sent(server, after, to)
-            .filter(event::Column::Room.is_in(chunk))
-            .limit(limit.get());
-        found.extend(sent.all(db).await?);
-    }
-    Ok(found)
-}
-
-fn sent(server: &ServerName, after: Position, to: Position) -> sea_orm::Select<event::Entity> {
-    event::Entity::find()
-        .filter(event::Column::Position.gt(after))
-        .filter(event::Column::Position.lte(to))
-        .filter(event::Column::Sender.ends_with(format!(":{server}")))
-        .filter(event::Column::Outcome.eq(Outcome::Accepted))
-        .order_by_asc(event::Column::Position)
-}
-
-/// The rooms in which users of `server` are joined. One query, on the index (server, membership, room).
-pub async fn rooms_of(db: &impl ConnectionTrait, server: &ServerName) -> Result<Vec<RoomRow>> {
-    let rooms = membership::Entity::find()
+) -> Result<Vec<OutgoingEvent>> {
+    let outgoing = event::Entity::find()
         .select_only()
-        .column(membership::Column::Room)
-        .distinct()
-        .filter(membership::Column::Server.eq(server.as_str()))
-        .filter(membership::Column::Membership.eq(Membership::Join));
-    Ok(rooms.into_tuple().all(db).await?)
+        .columns([
+            event::Column::Id,
+            event::Column::Room,
+            event::Column::Outgoing,
+            event::Column::Current,
+            event::Column::Sender,
+            event::Column::EventType,
+        ])
+        .filter(event::Column::Outgoing.gt(after))
+        .filter(event::Column::Outgoing.lte(to))
+        .order_by_asc(event::Column::Outgoing)
+        .limit(limit.get());
+    Ok(outgoing.into_model().all(db).await?)
 }
 
-/// The member events that made users of `server` leave rooms after `after`. One query, on the index
-/// (server, membership, room): its cost grows with all whom that server has lost.
-pub async fn removals(
+/// The rooms with outgoing events after `after` (exclusive) up to `to` (inclusive), how many, and the place of the last
+/// one, in no order. One query, on the index (outgoing, room) alone: its cost grows with the events in between.
+pub async fn outgoing_rooms(
     db: &impl ConnectionTrait,
-    server: &ServerName,
     after: Position,
-) -> Result<Vec<crate::EventRow>> {
-    let removed = membership::Entity::find()
+    to: Position,
+) -> Result<Vec<OutgoingRoom>> {
+    let rooms = event::Entity::find()
         .select_only()
-        .column(membership::Column::Event)
-        .filter(membership::Column::Server.eq(server.as_str()))
-        .filter(membership::Column::Membership.is_in([Membership::Leave, Membership::Ban]))
-        .filter(membership::Column::Position.gt(after));
-    Ok(removed.into_tuple().all(db).await?)
+        .column(event::Column::Room)
+        .column_as(event::Column::Outgoing.count(), "count")
+        .column_as(event::Column::Outgoing.max(), "last")
+        .filter(event::Column::Outgoing.gt(after))
+        .filter(event::Column::Outgoing.lte(to))
+        .group_by(event::Column::Room);
+    Ok(rooms.into_model().all(db).await?)
+}
+
+/// What is outgoing in one room.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct OutgoingRoom {
+    /// The room.
+    pub room: RoomRow,
+    /// How many events.
+    pub count: i64,
+    /// The place of the last one.
+    pub last: Position,
 }

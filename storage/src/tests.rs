@@ -3,6 +3,7 @@
 mod connections;
 mod fixture;
 mod locks;
+mod outbox;
 mod queries;
 mod snapshots;
 mod state_keys;

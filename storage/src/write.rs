@@ -130,6 +130,9 @@ pub struct NewEvent {
     pub place: Place,
     /// Whether it was stored before without a place in its room, so that its row is replaced.
     pub promoted: bool,
+    /// Whether this server brings it to the others in the room: those that its own users send, and those that
+    /// another server has handed to it for all. Only with [`Place::New`].
+    pub outgoing: bool,
     /// The transaction ID of the client that sent it.
     pub txn: Option<Txn>,
     /// What the event makes of a user, if that is so by the current state now.

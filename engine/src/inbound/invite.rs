@@ -135,6 +135,7 @@ async fn keep_aside(
         txn: None,
         membership: Some(membership),
         promoted: false,
+        outgoing: false,
     });
     let write = Write {
         plain: resolved.inserts,

@@ -83,6 +83,14 @@ impl Inbound {
         };
         check_kind(&event, origin, membership, &room, event_id)?;
         let object = objects([&event]).remove(0);
+        let id = event_id.to_owned();
+        room.run(move |room| {
+            Box::pin(async move {
+                room.relay(id);
+                Ok(())
+            })
+        })
+        .await?;
         match room.take(origin, event).await? {
             Outcome::Accepted => {}
             _ => {

@@ -111,6 +111,7 @@ impl RoomHandle {
             txn: None,
             membership: Some(membership),
             promoted: false,
+            outgoing: false,
         });
         let write = Write {
             plain: resolved.inserts,

@@ -27,6 +27,10 @@ use crate::{Error, Result, events::KnownEvent, states::StateMap};
 /// The most forward extremities that a room keeps. Beyond, the next event of this server merges the oldest.
 const EXTREMITIES_MAX: usize = 20;
 
+/// How many events may be announced as to be brought to others and not have come in. They come at once, unless the rules
+/// refuse them.
+const RELAYED_MAX: usize = 64;
+
 /// What became of an event that came in.
 pub(crate) enum Taken {
     /// It was stored already, with its place in the room.
@@ -116,7 +120,18 @@ impl Room {
                 .store_aside(event, row, snapshot, Outcome::SoftFailed)
                 .await;
         }
-        self.accept(event, row, before, snapshot).await
+        let relayed = self.relayed.remove(event.id());
+        let outgoing = relayed || event.sender().server_name() == self.context.server_name;
+        self.accept(event, row, before, snapshot, outgoing).await
+    }
+
+    /// Has an event that comes in next brought to the other servers in the room, though its sender is of another:
+    /// server-server API, "Joining rooms". Nothing of it is kept before the event itself is.
+    pub(crate) fn relay(&mut self, event: OwnedEventId) {
+        if self.relayed.len() >= RELAYED_MAX {
+            self.relayed.pop_first();
+        }
+        self.relayed.insert(event);
     }
 
     /// Enters a room through another server: `state` is the one before the `join`, whose events are stored. What the room
@@ -128,7 +143,8 @@ impl Room {
         self.extremities.clear();
         let hints: Vec<SnapshotRow> = self.lineage.row().into_iter().collect();
         let snapshot = self.snapshot_of(&state, &hints).await?;
-        match self.accept(join, None, state, snapshot).await? {
+        // The server through which the user joins brings the join to the others.
+        match self.accept(join, None, state, snapshot, false).await? {
             Taken::Stored(_, pending) => Ok(pending),
             _ => Err(Error::Internal(
                 "a join that was accepted is stored".to_owned(),
@@ -143,6 +159,7 @@ impl Room {
         row: Option<EventRow>,
         before: StateMap,
         snapshot: Option<SnapshotRow>,
+        outgoing: bool,
     ) -> Result<Taken> {
         let promoted = row.is_some();
         let row = row.unwrap_or_else(|| self.context.store.ids().next_event());
@@ -201,6 +218,7 @@ impl Room {
             txn: None,
             membership: self.own_membership(&event, row, key),
             promoted,
+            outgoing,
         }));
         self.resettle_members(&old, row, index).await?;
         let pending = self.commit().await;
@@ -267,6 +285,7 @@ impl Room {
             txn: None,
             membership: None,
             promoted,
+            outgoing: false,
         }));
         Ok(())
     }

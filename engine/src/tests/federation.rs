@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{Error, Preset, account::NewAccount};
 
-struct Pair {
-    here: House,
-    there: House,
+pub(super) struct Pair {
+    pub(super) here: House,
+    pub(super) there: House,
 }
 
 /// Two servers that reach each other, on each database.
-async fn pairs() -> Vec<Pair> {
+pub(super) async fn pairs() -> Vec<Pair> {
     let stores = open_each()
         .await
         .unwrap()
@@ -62,7 +62,7 @@ impl Pair {
         }
     }
 
-    async fn joined_room(&self, version: &str) -> (OwnedRoomId, Person, Person) {
+    pub(super) async fn joined_room(&self, version: &str) -> (OwnedRoomId, Person, Person) {
         let (alice, bob) = (self.here.person("alice"), self.there.person("bob"));
         let room = alice.creates(version, Preset::Public).await;
         alice.says(&room, "welcome").await.unwrap();

@@ -1,8 +1,6 @@
 //! `PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}` and `send_leave`: server-server API, "Joining rooms",
 //! "Leaving rooms".
 
-use std::sync::Arc;
-
 use actix_web::{HttpResponse, web};
 use engine::inbound::SentMembership;
 use spec::{json::Object, object};
@@ -17,7 +15,7 @@ pub(crate) async fn join(
     path: web::Path<(String, String)>,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    let sent = send(&engine, &shared, "join", &path, signed).await?;
+    let sent = send(&engine, "join", &path, signed).await?;
     Ok(answer(&object! {
         "origin" => shared.server_name().as_str(),
         "state" => events(sent.state),
@@ -31,32 +29,27 @@ pub(crate) async fn join(
 /// Takes in a leave.
 pub(crate) async fn leave(
     engine: web::Data<Room>,
-    shared: web::Data<Shared>,
     path: web::Path<(String, String)>,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    send(&engine, &shared, "leave", &path, signed).await?;
+    send(&engine, "leave", &path, signed).await?;
     Ok(answer(&Object::new()))
 }
 
-/// Takes the event in, and passes it on to the others in the room.
+/// Takes the event in, to be brought to the others in the room as well.
 async fn send(
     engine: &Room,
-    shared: &Shared,
     membership: &'static str,
     path: &(String, String),
     mut signed: Signed,
 ) -> Result<SentMembership, ApiError> {
     let (room, id) = (room_id(&path.0)?, event_id(&path.1)?);
     let pdu = body(&mut signed)?;
-    let (origin, outbound) = (signed.origin, Arc::clone(&shared.outbound));
     engine
         .ask(|inbound| async move {
-            let sent = inbound
-                .send_membership(&origin, membership, &room, &id, pdu)
-                .await?;
-            outbound.pass_on(&id, &origin).await;
-            Ok(sent)
+            inbound
+                .send_membership(&signed.origin, membership, &room, &id, pdu)
+                .await
         })
         .await
 }

@@ -1,19 +1,16 @@
-//! One other server: a task that brings it what it lacks, for as long as it lacks something.
+//! One other server: a task that brings it what it lacks, for as long as it lacks something and can be reached.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use http::Method;
 use ruma::OwnedServerName;
-use spec::json::{Object, Strictness, parse_object};
-use storage::{Limit, Position, RoomRow, events, events::StoredEvent, outbox, write::Outcome};
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::{Inner, queue::Queue};
+use super::{Inner, measure, queue::Queue};
 use crate::{
     client::{Ask, AskError},
     uri::Uri,
@@ -25,20 +22,28 @@ const TRANSACTION_TIME: Duration = Duration::from_secs(60);
 /// The largest answer to one, in bytes.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
-/// How many missed events are all sent; of more only the newest of each room is.
-const CATCH_UP_MAX: u64 = 500;
+/// With these, a server says that it will never take a transaction as it is. All other refusals are about who asks, where
+/// and when, and may be different the next time.
+const NEVER: [u16; 3] = [400, 413, 422];
 
 /// Another server.
 pub(super) struct Destination {
     pub(super) server: OwnedServerName,
     state: Mutex<State>,
-    wake: Notify,
 }
 
 struct State {
     queue: Queue,
     /// Whether the task runs.
     running: bool,
+}
+
+/// What there is to do next.
+enum Step {
+    /// Look whether there is more.
+    On,
+    /// Nothing now.
+    Rest,
 }
 
 impl Destination {
@@ -48,11 +53,7 @@ impl Destination {
             queue,
             running: false,
         });
-        Arc::new(Self {
-            server,
-            state,
-            wake: Notify::new(),
-        })
+        Arc::new(Self { server, state })
     }
 
     /// Changes the queue.
@@ -60,11 +61,12 @@ impl Destination {
         change(&mut self.state().queue)
     }
 
-    /// Starts the task if there is something to do and it does not run.
+    /// Starts the task if there is something to do, the server is not left alone, and it does not run.
     pub(super) fn start(self: &Arc<Self>, inner: &Arc<Inner>) {
         {
             let mut state = self.state();
-            if state.running || state.queue.is_done() {
+            let waits = state.queue.retry_ms > inner.clock.now_ms();
+            if state.running || waits || state.queue.is_done() {
                 return;
             }
             state.running = true;
@@ -73,107 +75,83 @@ impl Destination {
         let runtime = inner.runtime.clone();
         runtime.spawn(async move {
             let idle = Idle(&this);
-            while this.step(&inner).await {}
+            while matches!(this.step(&inner).await, Step::On) {}
             drop(idle);
             // Something may have come while it ended.
             this.start(&inner);
         });
     }
 
-    /// The server spoke to us: it can be reached.
+    /// The server has sent us something, so it can perhaps be reached.
     pub(super) fn heard_from(self: &Arc<Self>, inner: &Arc<Inner>) {
-        let waiting = self.with(|queue| {
-            let waiting = queue.retry_ms > 0;
-            queue.retry_ms = 0;
-            waiting
-        });
-        if waiting {
-            self.wake.notify_one();
+        if self.with(Queue::heard_from) {
             self.start(inner);
         }
     }
 
-    /// One transaction, or one pause. Returns whether there may be more to do.
-    async fn step(&self, inner: &Inner) -> bool {
+    /// One page of what was missed, or one transaction.
+    async fn step(&self, inner: &Inner) -> Step {
         let now_ms = inner.clock.now_ms();
-        let pause_ms = self.with(|queue| queue.retry_ms.saturating_sub(now_ms));
-        if let Ok(pause_ms @ 1..) = u64::try_from(pause_ms) {
-            // Woken or not: whoever woke us has changed the time.
-            let _ = timeout(Duration::from_millis(pause_ms), self.wake.notified()).await;
-            return true;
+        if self.with(|queue| queue.retry_ms > now_ms) {
+            return Step::Rest;
         }
-        if self.with(|queue| queue.behind)
-            && let Err(error) = self.catch_up(inner).await
-        {
-            warn!(server = %self.server, %error, "what another server has missed cannot be read");
-            self.with(|queue| {
-                queue.fall_behind();
-                queue.failed(now_ms);
-            });
-            return true;
+        if let Some(after) = self.with(|queue| queue.wants_more()) {
+            if let Err(error) = self.catch_up(inner, after).await {
+                warn!(server = %self.server, %error, "what another server has missed cannot be read");
+                self.with(|queue| queue.failed(now_ms, inner.chance()));
+                return Step::Rest;
+            }
+            if self.with(|queue| queue.is_behind() && queue.len() == 0) {
+                return Step::On;
+            }
         }
-        let origin = inner.own.as_str();
-        let transaction =
-            self.with(|queue| queue.transaction(origin, now_ms, || inner.next_txn_id()));
+        let transaction = self.with(|queue| queue.transaction(now_ms, || inner.next_txn_id()));
         let Some(transaction) = transaction else {
-            return false;
+            return Step::Rest;
         };
         let uri = Uri::new("/_matrix/federation/v1/send").segment(&transaction.id);
-        let ask = Ask::with(Method::PUT, uri, transaction.content)
-            .within(TRANSACTION_TIME, ANSWER_BYTES_MAX);
+        let content = transaction.content(inner.own.as_str());
+        let ask = Ask::with(Method::PUT, uri, content).within(TRANSACTION_TIME, ANSWER_BYTES_MAX);
+        let is_known_to_fail = self.with(|queue| queue.failures > 0);
+        let _turn = inner.turn(is_known_to_fail).await;
+        let since = Instant::now();
         let answer = inner.client.ask(&self.server, ask).await;
-        let now_ms = inner.clock.now_ms();
-        match answer {
-            Ok(_) => self.with(Queue::arrived),
-            // It will say the same the next time.
-            Err(AskError::Refused {
-                status, errcode, ..
-            }) if !matches!(status, 401 | 404) => {
-                warn!(server = %self.server, status, errcode, "another server refuses a transaction");
-                self.with(Queue::arrived);
-            }
-            Err(error) => {
-                debug!(server = %self.server, error = error.chain(), "another server cannot be reached");
-                self.with(|queue| queue.failed(now_ms));
-            }
-        }
-        true
+        self.heard(inner, answer.map(drop), transaction.events.len(), since)
     }
 
-    /// Reads from the store what the server has missed: everything, if that is not too much, else the newest
-    /// event of each room, from which it finds the others.
-    async fn catch_up(&self, inner: &Inner) -> storage::Result<()> {
-        let after = self.with(Queue::catch_up);
-        let (db, to) = (inner.store.reader(), inner.store.position());
-        let rooms = outbox::rooms_of(db, &self.server).await?;
-        let limit = Limit::new(CATCH_UP_MAX);
-        let mut missed = outbox::sent_by_in(db, &inner.own, &rooms, after, to, limit).await?;
-        if missed.len() as u64 >= CATCH_UP_MAX {
-            let limit = Limit::MAX;
-            missed = outbox::sent_by_in(db, &inner.own, &rooms, after, to, limit).await?;
-            let newest: BTreeMap<RoomRow, StoredEvent> = missed
-                .into_iter()
-                .map(|event| (event.room, event))
-                .collect();
-            missed = newest.into_values().collect();
-        }
-        let removals = outbox::removals(db, &self.server, after).await?;
-        let removals = events::by_rows(db, &removals).await?;
-        let own = format!(":{}", inner.own);
-        missed.extend(
-            removals
-                .into_iter()
-                .filter(|event| event.sender.ends_with(&own) && event.outcome == Outcome::Accepted),
-        );
-        self.with(|queue| {
-            for event in missed {
-                if let (Some(position), Some(object)) = (event.position, wire(&event)) {
-                    queue.refill(position, object);
-                }
+    fn heard(
+        &self,
+        inner: &Inner,
+        answer: Result<(), AskError>,
+        pdus: usize,
+        since: Instant,
+    ) -> Step {
+        match answer {
+            Ok(()) => {
+                measure::arrived(pdus, since.elapsed());
+                self.with(Queue::arrived);
+                Step::On
             }
-            queue.caught_up();
-        });
-        Ok(())
+            Err(AskError::Stopping) => Step::Rest,
+            Err(AskError::Refused {
+                status,
+                errcode,
+                error,
+                ..
+            }) if NEVER.contains(&status) => {
+                measure::refused();
+                if self.with(Queue::refused) {
+                    warn!(server = %self.server, status, errcode, error, "another server refuses an event for good");
+                }
+                Step::On
+            }
+            Err(error) => {
+                measure::failed();
+                debug!(server = %self.server, error = error.chain(), "another server cannot be reached");
+                self.with(|queue| queue.failed(inner.clock.now_ms(), inner.chance()));
+                Step::Rest
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,22 +165,5 @@ struct Idle<'a>(&'a Destination);
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
         self.0.state().running = false;
-    }
-}
-
-/// A stored event as it travels.
-pub(super) fn wire(event: &StoredEvent) -> Option<Object> {
-    let mut object = parse_object(event.json.as_bytes(), Strictness::Lenient).ok()?;
-    object.remove("unsigned");
-    Some(object)
-}
-
-/// Up to where a server has everything, with the pause that it is in, as it is stored.
-pub(super) fn row(server: &OwnedServerName, queue: &Queue, sent: Position) -> outbox::Destination {
-    outbox::Destination {
-        server: server.to_string(),
-        sent,
-        failures: i32::try_from(queue.failures).unwrap_or(i32::MAX),
-        retry_ts: queue.retry_ms,
     }
 }

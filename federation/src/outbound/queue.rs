@@ -1,6 +1,6 @@
 //! What one server still has to get, and the transaction that is on its way. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use spec::{
     json::{Object, Value},
@@ -8,40 +8,47 @@ use spec::{
 };
 use storage::Position;
 
+use super::{edus::Edus, pdu::Pdu};
+
 /// Server-server API, "Transactions".
 const PDUS_MAX: usize = 50;
 
-/// How many receipts one transaction carries, all in one ephemeral event.
-const RECEIPTS_MAX: usize = 100;
+/// Server-server API, "Transactions".
+const EDUS_MAX: usize = 100;
 
-/// How many events wait in memory. Those beyond are read from the store when the server is reached again.
-const EVENTS_MAX: usize = 1_000;
+/// How many bytes of events go into one transaction, unless one event alone has more.
+const PDU_BYTES_MAX: usize = 1024 * 1024;
 
-/// Whose receipt, where, in which thread.
-pub(super) type ReceiptKey = (String, String, String);
+/// How many events wait in memory. Those beyond are read from the store when these are under way.
+const EVENTS_MAX: usize = 500;
 
-/// How far somebody has read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Receipt {
-    pub(super) event_id: String,
-    pub(super) ts: i64,
-}
+/// After so many failures in a row nothing waits in memory any more but the transaction that may have arrived.
+const FAILURES_IN_MEMORY: u32 = 3;
+
+/// After so many failures in a row, some hours, that transaction is given up too: what is in it goes into another.
+const FAILURES_OF_TRANSACTION: u32 = 12;
 
 /// What one server still has to get.
 #[derive(Debug)]
 pub(super) struct Queue {
-    events: BTreeMap<Position, Object>,
-    receipts: BTreeMap<ReceiptKey, Receipt>,
-    /// It has everything up to here.
-    pub(super) sent: Position,
-    /// More than what waits here: the store has to be asked for what came after `sent`.
-    pub(super) behind: bool,
-    /// The store is being asked.
-    catching_up: bool,
+    events: BTreeMap<Position, Arc<Pdu>>,
+    edus: Edus,
+    /// What came up to here is among `events`, or has arrived.
+    read: Position,
+    /// The store has more, after `read`.
+    behind: bool,
+    /// The last that was left to the store.
+    missed: Position,
+    /// Whether so much was missed that only the newest events of each room are sent; `None` before that was looked up.
+    pub(super) only_newest: Option<bool>,
+    /// Events up to here are sent one by one: one of them was refused.
+    alone: Option<Position>,
     /// Failures in a row.
     pub(super) failures: u32,
     /// When to try again, in milliseconds since the epoch.
     pub(super) retry_ms: i64,
+    /// When it was tried last.
+    tried_ms: i64,
     on_its_way: Option<Transaction>,
 }
 
@@ -49,245 +56,376 @@ pub(super) struct Queue {
 #[derive(Debug, Clone)]
 pub(super) struct Transaction {
     pub(super) id: String,
-    pub(super) content: Object,
-    events: Vec<Position>,
+    ts: i64,
+    pub(super) events: Vec<(Position, Arc<Pdu>)>,
+    pub(super) edus: Vec<Value>,
+}
+
+impl Transaction {
+    /// The body: server-server API, "Transactions".
+    pub(super) fn content(&self, origin: &str) -> Object {
+        let pdus = self.events.iter();
+        let pdus = pdus.map(|(_, pdu)| Value::Object(pdu.object.clone()));
+        object! {
+            "origin" => origin,
+            "origin_server_ts" => self.ts,
+            "pdus" => Value::Array(pdus.collect()),
+            "edus" => Value::Array(self.edus.clone()),
+        }
+    }
 }
 
 impl Queue {
-    /// An empty queue of a server that has everything up to `sent`.
-    pub(super) fn new(sent: Position) -> Self {
+    /// An empty queue of a server that has everything up to `read`.
+    pub(super) fn new(read: Position) -> Self {
         Self {
             events: BTreeMap::new(),
-            receipts: BTreeMap::new(),
-            sent,
+            edus: Edus::default(),
+            read,
             behind: false,
-            catching_up: false,
+            missed: read,
+            only_newest: None,
+            alone: None,
             failures: 0,
             retry_ms: 0,
+            tried_ms: 0,
             on_its_way: None,
         }
     }
 
-    /// Adds an event, unless the store has to be asked anyway.
-    pub(super) fn push(&mut self, position: Position, event: Object) {
-        if self.behind || position <= self.sent {
+    /// A queue of a server that has everything up to `read`; what came then is in the store.
+    pub(super) fn behind(read: Position, failures: u32, retry_ms: i64) -> Self {
+        Self {
+            behind: true,
+            failures,
+            retry_ms,
+            ..Self::new(read)
+        }
+    }
+
+    /// Adds an event, or leaves it to the store. Events come in the order of their positions.
+    pub(super) fn push(&mut self, position: Position, event: Arc<Pdu>) {
+        if position <= self.read {
+            return;
+        }
+        self.behind |= self.events.len() >= EVENTS_MAX || self.failures >= FAILURES_IN_MEMORY;
+        if self.behind {
+            self.missed = self.missed.max(position);
             return;
         }
         self.events.insert(position, event);
-        if self.events.len() > EVENTS_MAX {
-            self.fall_behind();
+        self.read = position;
+    }
+
+    /// Changes the ephemeral news, unless the server cannot be reached.
+    pub(super) fn push_edu(&mut self, push: impl FnOnce(&mut Edus)) {
+        if self.failures < FAILURES_IN_MEMORY {
+            push(&mut self.edus);
         }
     }
 
-    /// Adds an event that is older than some that were sent.
-    pub(super) fn refill(&mut self, position: Position, event: Object) {
-        self.events.insert(position, event);
+    /// After which position the store has to be asked for more, if it has to.
+    pub(super) fn wants_more(&self) -> Option<Position> {
+        (self.behind && self.events.len() < PDUS_MAX && self.on_its_way.is_none())
+            .then_some(self.read)
     }
 
-    /// Forgets what waits here: the store has it.
-    pub(super) fn fall_behind(&mut self) {
-        self.behind = true;
-        self.catching_up = false;
-        self.events.clear();
-        self.receipts.clear();
-        self.on_its_way = None;
+    /// Adds what the store has up to `read`; `is_all` if that is everything at `read`.
+    pub(super) fn refill(
+        &mut self,
+        events: impl IntoIterator<Item = (Position, Arc<Pdu>)>,
+        read: Position,
+        is_all: bool,
+    ) {
+        self.events.extend(events);
+        self.read = self.read.max(read);
+        if is_all && self.missed <= self.read {
+            self.behind = false;
+            self.only_newest = None;
+        }
     }
 
-    /// From now on new events wait here again; what came before, and after the position that is returned, has to
-    /// be read from the store.
-    pub(super) fn catch_up(&mut self) -> Position {
-        self.behind = false;
-        self.catching_up = true;
-        self.sent
-    }
-
-    /// All that the store has is here.
-    pub(super) fn caught_up(&mut self) {
-        self.catching_up = false;
+    /// How many events wait in memory.
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
     }
 
     /// Whether the store has more than what waits here.
     pub(super) fn is_behind(&self) -> bool {
-        self.behind || self.catching_up
-    }
-
-    /// Adds a receipt; only the last of each is of interest.
-    pub(super) fn push_receipt(&mut self, key: ReceiptKey, receipt: Receipt) {
-        if !self.behind && (self.receipts.len() < EVENTS_MAX || self.receipts.contains_key(&key)) {
-            self.receipts.insert(key, receipt);
-        }
+        self.behind
     }
 
     /// Whether nothing has to be sent.
     pub(super) fn is_done(&self) -> bool {
-        !self.is_behind()
-            && self.events.is_empty()
-            && self.receipts.is_empty()
-            && self.on_its_way.is_none()
+        !self.behind && self.events.is_empty() && self.edus.is_empty() && self.on_its_way.is_none()
     }
 
-    /// Up to where everything has arrived, if it is less than everything.
+    /// Up to where all events have arrived, if it is less than everything.
     pub(super) fn pending_after(&self) -> Option<Position> {
-        if self.is_behind() {
-            return Some(self.sent);
+        match self.events.keys().next() {
+            Some(first) => Some(Position(first.get() - 1).min(self.read)),
+            None => self.behind.then_some(self.read),
         }
-        let first = self.events.keys().next()?;
-        Some(Position(first.get() - 1).max(self.sent))
     }
 
     /// What to send next: the same as before, if that has not arrived. `None` if there is nothing.
     pub(super) fn transaction(
         &mut self,
-        origin: &str,
         now_ms: i64,
         id: impl FnOnce() -> String,
     ) -> Option<Transaction> {
+        self.tried_ms = now_ms;
         if let Some(again) = &self.on_its_way {
             return Some(again.clone());
         }
-        if self.events.is_empty() && self.receipts.is_empty() {
-            return None;
-        }
-        let (events, pdus): (Vec<Position>, Vec<Value>) = self
+        let first = *self.events.keys().next().unwrap_or(&Position::MAX);
+        self.alone = self.alone.filter(|alone| first <= *alone);
+        let (pdus_max, edus_max) = match self.alone {
+            Some(_) => (1, 0),
+            None => (PDUS_MAX, EDUS_MAX),
+        };
+        let mut bytes = 0;
+        let events: Vec<_> = self
             .events
             .iter()
-            .take(PDUS_MAX)
-            .map(|(position, event)| (*position, Value::Object(event.clone())))
-            .unzip();
-        let receipts = std::mem::take(&mut self.receipts);
-        let mut receipts = receipts.into_iter();
-        let edu = receipt_edu(receipts.by_ref().take(RECEIPTS_MAX));
-        self.receipts = receipts.collect();
-        let content = object! {
-            "origin" => origin,
-            "origin_server_ts" => now_ms,
-            "pdus" => Value::Array(pdus),
-            "edus" => Value::Array(edu.into_iter().collect()),
-        };
+            .take(pdus_max)
+            .take_while(|(_, pdu)| {
+                let fits = bytes == 0 || bytes + pdu.bytes <= PDU_BYTES_MAX;
+                bytes += pdu.bytes;
+                fits
+            })
+            .map(|(position, pdu)| (*position, Arc::clone(pdu)))
+            .collect();
+        let edus = self.edus.take(edus_max);
+        if events.is_empty() && edus.is_empty() {
+            return None;
+        }
         let transaction = Transaction {
             id: id(),
-            content,
+            ts: now_ms,
             events,
+            edus,
         };
         self.on_its_way = Some(transaction.clone());
         Some(transaction)
     }
 
-    /// The transaction has arrived, or will never be taken.
+    /// The transaction has arrived.
     pub(super) fn arrived(&mut self) {
         self.failures = 0;
         self.retry_ms = 0;
-        let Some(transaction) = self.on_its_way.take() else {
-            return;
-        };
-        for position in transaction.events {
+        let transaction = self.on_its_way.take();
+        for (position, _) in transaction.into_iter().flat_map(|sent| sent.events) {
             self.events.remove(&position);
-            self.sent = self.sent.max(position);
         }
     }
 
-    /// It could not be delivered; it is tried again after a pause.
-    pub(super) fn failed(&mut self, now_ms: i64) {
+    /// The transaction will never be taken. One with a single event is given up; the events of a larger one are sent one
+    /// by one, so that the others are not lost with the one that is refused. Returns whether an event was given up.
+    pub(super) fn refused(&mut self) -> bool {
+        let refused = self.on_its_way.as_ref();
+        let (pdus, edus) = refused.map_or((0, 0), |sent| (sent.events.len(), sent.edus.len()));
+        if pdus == 0 || (pdus == 1 && edus == 0) {
+            self.arrived();
+            return pdus == 1;
+        }
+        self.failures = 0;
+        self.retry_ms = 0;
+        let refused = self.on_its_way.take();
+        self.alone = refused.and_then(|sent| Some(sent.events.last()?.0));
+        false
+    }
+
+    /// It could not be delivered; it is tried again at `retry_ms`. `chance` lengthens the pause.
+    pub(super) fn failed(&mut self, now_ms: i64, chance: u8) {
         self.failures = self.failures.saturating_add(1);
-        let pause_ms = super::backoff::pause_ms(self.failures);
+        let pause_ms = super::backoff::pause_ms(self.failures, chance);
         self.retry_ms = now_ms.saturating_add(pause_ms);
-    }
-}
-
-/// `room → m.read → user → {event_ids, data}`: server-server API, "Receipts".
-fn receipt_edu(receipts: impl Iterator<Item = (ReceiptKey, Receipt)>) -> Option<Value> {
-    let mut rooms: BTreeMap<String, Object> = BTreeMap::new();
-    for ((room, user, thread), receipt) in receipts {
-        let mut data = object! { "ts" => receipt.ts };
-        if !thread.is_empty() {
-            data.insert("thread_id".to_owned(), thread.into());
+        if self.failures >= FAILURES_OF_TRANSACTION {
+            self.on_its_way = None;
         }
-        let ids = Value::Array(vec![receipt.event_id.into()]);
-        let read = object! { "event_ids" => ids, "data" => data };
-        rooms.entry(room).or_default().insert(user, read.into());
+        if self.failures >= FAILURES_IN_MEMORY {
+            self.let_go();
+        }
     }
-    if rooms.is_empty() {
-        return None;
+
+    /// Leaves to the store what is not on its way.
+    fn let_go(&mut self) {
+        self.edus = Edus::default();
+        let on_its_way = self.on_its_way.as_ref();
+        let last = on_its_way.and_then(|sent| Some(sent.events.last()?.0));
+        let next = self
+            .events
+            .keys()
+            .find(|position| last.is_none_or(|last| **position > last));
+        if let Some(next) = next.copied() {
+            self.missed = self.missed.max(self.read);
+            self.read = Position(next.get() - 1);
+            self.behind = true;
+            self.only_newest = None;
+            drop(self.events.split_off(&next));
+        }
     }
-    let content: Object = rooms
-        .into_iter()
-        .map(|(room, users)| (room, Value::Object(object! { "m.read" => users })))
-        .collect();
-    Some(object! { "edu_type" => "m.receipt", "content" => content }.into())
+
+    /// The server has spoken to us: it is tried again soon. Returns whether something waits for it.
+    pub(super) fn heard_from(&mut self) -> bool {
+        if self.failures == 0 {
+            return false;
+        }
+        let soon = self.tried_ms.saturating_add(super::backoff::HEARD_MS);
+        self.failures = 1;
+        self.retry_ms = self.retry_ms.min(soon);
+        !self.is_done()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn event(n: i64) -> Object {
-        object! { "n" => n }
+    fn event(n: i64) -> Arc<Pdu> {
+        Pdu::new(object! { "n" => n })
+    }
+
+    fn large() -> Arc<Pdu> {
+        Pdu::new(object! { "n" => "x".repeat(PDU_BYTES_MAX / 3) })
+    }
+
+    fn filled(numbers: std::ops::RangeInclusive<i64>) -> Queue {
+        let mut queue = Queue::new(Position(numbers.start() - 1));
+        for n in numbers {
+            queue.push(Position(n), event(n));
+        }
+        queue
     }
 
     fn next(queue: &mut Queue, id: &str) -> Option<Transaction> {
-        queue.transaction("a.example", 7, || id.to_owned())
+        queue.transaction(7, || id.to_owned())
     }
 
-    fn pdus(transaction: &Transaction) -> Vec<i64> {
-        let pdus = transaction.content["pdus"].as_array().unwrap();
-        let number = |pdu: &Value| pdu.get("n").unwrap().as_i64().unwrap();
-        pdus.iter().map(number).collect()
+    fn positions(transaction: &Transaction) -> Vec<i64> {
+        let events = transaction.events.iter();
+        events.map(|(position, _)| position.get()).collect()
     }
 
     #[test]
     fn a_transaction_is_repeated_until_it_arrives() {
-        let mut queue = Queue::new(Position(0));
-        for n in 1..=60 {
-            queue.push(Position(n), event(n));
-        }
+        let mut queue = filled(1..=60);
         let first = next(&mut queue, "a").unwrap();
-        assert_eq!(pdus(&first), (1..=50).collect::<Vec<_>>());
-        queue.failed(1_000);
+        assert_eq!(positions(&first), (1..=50).collect::<Vec<_>>());
+        queue.failed(1_000, 0);
         assert_eq!((queue.failures, queue.retry_ms), (1, 3_000));
         queue.push(Position(61), event(61));
         let again = next(&mut queue, "b").unwrap();
-        assert_eq!((again.id.as_str(), &again.content), ("a", &first.content));
+        assert_eq!(again.id, "a");
+        assert_eq!(again.content("x"), first.content("x"));
+        assert_eq!(queue.pending_after(), Some(Position(0)));
         queue.arrived();
-        assert_eq!((queue.sent, queue.failures), (Position(50), 0));
-        assert_eq!(pdus(&next(&mut queue, "c").unwrap()).len(), 11);
+        assert_eq!(queue.pending_after(), Some(Position(50)));
+        assert_eq!(queue.failures, 0);
+        assert_eq!(next(&mut queue, "c").unwrap().events.len(), 11);
         queue.arrived();
         assert!(queue.is_done() && next(&mut queue, "d").is_none());
+        assert_eq!(queue.pending_after(), None);
     }
 
     #[test]
     fn a_queue_that_grows_too_long_is_left_to_the_store() {
-        let mut queue = Queue::new(Position(5));
+        let mut queue = filled(6..=2_000);
         queue.push(Position(4), event(4));
-        assert!(queue.is_done(), "it has that");
-        for n in 6..2_000 {
-            queue.push(Position(n), event(n));
+        assert!(queue.is_behind() && queue.len() == EVENTS_MAX);
+        assert_eq!(queue.wants_more(), None, "enough is here");
+        for _ in 0..EVENTS_MAX / PDUS_MAX {
+            next(&mut queue, "a").unwrap();
+            queue.arrived();
         }
-        assert!(queue.behind && queue.events.is_empty() && !queue.is_done());
-        assert_eq!(queue.pending_after(), Some(Position(5)));
-        assert_eq!(queue.catch_up(), Position(5));
+        let read = Position(5 + EVENTS_MAX as i64);
+        assert_eq!(queue.wants_more(), Some(read));
+        assert_eq!(queue.pending_after(), Some(read));
+        queue.refill([(Position(600), event(600))], Position(1_999), true);
+        assert!(queue.is_behind(), "one came while the store was read");
+        queue.refill([(Position(2_000), event(2_000))], Position(2_000), true);
+        queue.push(Position(2_000), event(2_000));
         queue.push(Position(2_001), event(2_001));
-        queue.refill(Position(6), event(6));
-        assert_eq!(queue.pending_after(), Some(Position(5)), "not all is here");
-        queue.caught_up();
-        assert_eq!(pdus(&next(&mut queue, "a").unwrap()), [6, 2_001]);
+        let sent = next(&mut queue, "a").unwrap();
+        assert_eq!(positions(&sent), [600, 2_000, 2_001]);
     }
 
     #[test]
-    fn only_the_last_receipt_of_each_is_sent() {
-        let mut queue = Queue::new(Position(0));
-        let key = |thread: &str| ("!r".to_owned(), "@a:b".to_owned(), thread.to_owned());
-        for id in ["$1", "$2"] {
-            let event_id = id.to_owned();
-            queue.push_receipt(key(""), Receipt { event_id, ts: 3 });
+    fn a_server_that_cannot_be_reached_keeps_no_memory_but_of_what_may_have_arrived() {
+        let mut queue = filled(1..=200);
+        next(&mut queue, "a").unwrap();
+        for _ in 0..FAILURES_IN_MEMORY {
+            queue.failed(0, 0);
         }
-        let sent = next(&mut queue, "a").unwrap();
-        let edus = sent.content["edus"].as_array().unwrap();
-        let read = object! { "event_ids" => Value::Array(vec!["$2".into()]), "data" => object! { "ts" => 3 } };
-        let users = object! { "@a:b" => read };
-        let content = object! { "!r" => object! { "m.read" => users } };
-        let expected = object! { "edu_type" => "m.receipt", "content" => content };
-        assert_eq!(edus, [Value::Object(expected)]);
+        assert_eq!(
+            (queue.len(), queue.pending_after()),
+            (50, Some(Position(0)))
+        );
+        queue.push(Position(201), event(201));
+        assert_eq!(next(&mut queue, "b").unwrap().id, "a");
         queue.arrived();
-        assert!(queue.is_done());
+        assert_eq!(queue.wants_more(), Some(Position(50)));
+        queue.refill(
+            (51..=201).map(|n| (Position(n), event(n))),
+            Position(201),
+            true,
+        );
+        assert!(!queue.is_behind());
+
+        next(&mut queue, "c").unwrap();
+        for _ in 0..FAILURES_OF_TRANSACTION {
+            queue.failed(0, 0);
+        }
+        assert_eq!(
+            (queue.len(), queue.pending_after()),
+            (0, Some(Position(50)))
+        );
+        assert_eq!(queue.wants_more(), Some(Position(50)));
+    }
+
+    #[test]
+    fn one_event_that_is_refused_does_not_take_others_with_it() {
+        let mut queue = filled(1..=3);
+        queue.push_edu(|edus| edus.typing("!r".to_owned(), "@a:b".to_owned(), true));
+        assert_eq!(next(&mut queue, "a").unwrap().events.len(), 3);
+        assert!(!queue.refused());
+        queue.push(Position(4), event(4));
+        for n in 1..=3 {
+            assert_eq!(positions(&next(&mut queue, "b").unwrap()), [n]);
+            if n == 2 {
+                assert!(queue.refused(), "it is this one");
+            } else {
+                queue.arrived();
+            }
+        }
+        queue.push(Position(5), event(5));
+        assert_eq!(positions(&next(&mut queue, "c").unwrap()), [4, 5]);
+    }
+
+    #[test]
+    fn large_events_go_in_several_transactions() {
+        let mut queue = Queue::new(Position(0));
+        for n in 1..=5 {
+            queue.push(Position(n), large());
+        }
+        let mut sent = Vec::new();
+        while let Some(transaction) = next(&mut queue, "a") {
+            sent.push(positions(&transaction));
+            queue.arrived();
+        }
+        assert_eq!(sent, [vec![1, 2], vec![3, 4], vec![5]]);
+    }
+
+    #[test]
+    fn whoever_speaks_is_tried_again_soon_but_not_at_once() {
+        let mut queue = filled(1..=1);
+        assert!(!queue.heard_from(), "there was no trouble");
+        queue.transaction(10_000, || "a".to_owned()).unwrap();
+        for _ in 0..10 {
+            queue.failed(10_000, 0);
+        }
+        assert!(queue.heard_from());
+        assert_eq!((queue.failures, queue.retry_ms), (1, 12_000));
     }
 }

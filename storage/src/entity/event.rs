@@ -46,6 +46,8 @@ pub struct Model {
     pub event_type: String,
     /// Type and state key of a state event.
     pub state_key: Option<StateKeyRow>,
+    /// Its place in the log once more if this server brings it to the others in the room; else `None`.
+    pub outgoing: Option<Position>,
     /// As the event says.
     pub depth: i64,
     /// As the event says, in ms.

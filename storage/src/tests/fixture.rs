@@ -74,6 +74,7 @@ impl Room {
             current: None,
             replaces: None,
             promoted: false,
+            outgoing: false,
             place: Place::New,
             txn: None,
             membership: None,

@@ -145,8 +145,12 @@ async fn place(
                 }
                 Place::Outlier => None,
             };
+            let outgoing = position.filter(|_| entry.is_outgoing());
             match (&mut entry.row, position) {
-                (Row::Event(row), _) => row.position = position,
+                (Row::Event(row), _) => {
+                    row.position = position;
+                    row.outgoing = outgoing;
+                }
                 (Row::Receipt(row), Some(position)) => row.position = position,
                 (Row::AccountData(row), Some(position)) => row.position = position,
                 (Row::Receipt(_) | Row::AccountData(_), None) => {}

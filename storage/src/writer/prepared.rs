@@ -40,6 +40,11 @@ impl Entry {
     pub(super) fn is_promoted(&self) -> bool {
         matches!(&*self.announcement, Logged::Event(new) if new.promoted)
     }
+
+    /// Whether this server brings it to others.
+    pub(super) fn is_outgoing(&self) -> bool {
+        matches!(&*self.announcement, Logged::Event(new) if new.outgoing)
+    }
 }
 
 #[expect(
@@ -142,6 +147,7 @@ impl From<&NewEvent> for event::Model {
             anchor,
             rank,
             gap: None,
+            outgoing: None,
             sender: event.sender().to_string(),
             event_type: event.event_type().to_owned(),
             state_key: new.state_key,

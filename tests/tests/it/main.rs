@@ -13,6 +13,7 @@ mod history;
 mod membership;
 mod messages;
 mod operation;
+mod outage;
 mod profile;
 mod push;
 mod receipts;

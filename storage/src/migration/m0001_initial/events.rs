@@ -24,6 +24,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("sender"))
                 .col(text("type"))
                 .col(big_integer_null("state_key"))
+                .col(big_integer_null("outgoing"))
                 .col(big_integer("depth"))
                 .col(big_integer("origin_server_ts"))
                 .col(small_integer("outcome"))
@@ -74,6 +75,13 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_index(
             index("events", "events_ts", &["room", "origin_server_ts", "id"])
                 .and_where(Expr::col("position").is_not_null())
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(
+            index("events", "events_outgoing", &["outgoing", "room"])
+                .and_where(Expr::col("outgoing").is_not_null())
                 .take(),
         )
         .await?;
