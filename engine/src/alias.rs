@@ -6,7 +6,7 @@ use spec::{
     event::Draft,
     json::{Object, Value},
 };
-use storage::{Plain, Write, aliases};
+use storage::{Plain, Write, aliases, summaries};
 
 use crate::{
     Error, Requester, Result, Subject,
@@ -156,7 +156,7 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Store`].
     pub async fn is_published(&self) -> Result<bool> {
-        let found = storage::rooms::by_row(self.context.store.reader(), self.meta.row).await?;
+        let found = summaries::one(self.context.store.reader(), self.meta.row).await?;
         Ok(found.is_some_and(|room| room.published))
     }
 

@@ -5,7 +5,7 @@
 //! for the disk: the next job builds on a head whose write is still on its way. If a write fails, all later ones of its
 //! chain fail too, and the room is read again.
 
-use std::{collections::BTreeSet, pin::Pin, sync::Arc};
+use std::{collections::BTreeSet, future, pin::Pin, sync::Arc};
 
 use imbl::ordmap::DiffItem;
 use ruma::{OwnedEventId, UserId};
@@ -35,6 +35,7 @@ mod recent_sends;
 pub(crate) mod redact;
 mod resolve;
 pub(crate) mod send;
+mod summary;
 mod template;
 
 /// A room in the hands of its worker.
@@ -52,6 +53,8 @@ pub(crate) struct Room {
     recent_sends: RecentSends,
     /// Events that other servers have handed to this one so that it brings them to all, until they are taken in.
     relayed: BTreeSet<OwnedEventId>,
+    /// Of what the stored summary of the room is made.
+    shown: summary::Shown,
 }
 
 /// An event that no event follows yet.
@@ -61,12 +64,12 @@ struct Extremity {
 }
 
 /// The future of a write that is on its way to the disk.
-pub(crate) struct Pending(Pin<Box<dyn Future<Output = storage::Result<Committed>> + Send>>);
+pub(crate) struct Pending(Pin<Box<dyn Future<Output = Result<Committed>> + Send>>);
 
 impl Pending {
     /// Returns when the write is on disk.
     pub(crate) async fn wait(self) -> Result<Committed> {
-        Ok(self.0.await?)
+        self.0.await
     }
 }
 
@@ -101,6 +104,7 @@ impl Room {
             ..Self::empty(context, meta)
         };
         room.deciding = room.read_deciding().await?;
+        room.shown = room.read_shown().await?;
         Ok(room)
     }
 
@@ -117,6 +121,7 @@ impl Room {
             batch: Write::default(),
             recent_sends: RecentSends::default(),
             relayed: BTreeSet::new(),
+            shown: summary::Shown::default(),
         }
     }
 
@@ -295,6 +300,10 @@ impl Room {
 
     /// Hands what was built to the writer, as one atomic write.
     pub(crate) async fn commit(&mut self) -> Pending {
+        if let Err(error) = self.summarise().await {
+            self.settle(true);
+            return Pending(Box::pin(future::ready(Err(error))));
+        }
         self.context.store.ready().await;
         let mut write = std::mem::take(&mut self.batch);
         write.plain.push(Plain::RoomHead(RoomHead {
@@ -306,19 +315,18 @@ impl Room {
                 .collect(),
             snapshot: self.lineage.row(),
         }));
-        Pending(Box::pin(
-            self.context.store.enqueue(write.chained(&self.chain)),
-        ))
+        self.pending(write)
+    }
+
+    fn pending(&self, write: Write) -> Pending {
+        let written = self.context.store.enqueue(write.chained(&self.chain));
+        Pending(Box::pin(async move { Ok(written.await?) }))
     }
 
     /// A future that resolves when all that was handed to the writer before is on disk.
     pub(crate) async fn flushed(&self) -> Pending {
         self.context.store.ready().await;
-        Pending(Box::pin(
-            self.context
-                .store
-                .enqueue(Write::default().chained(&self.chain)),
-        ))
+        self.pending(Write::default())
     }
 }
 

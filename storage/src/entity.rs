@@ -19,3 +19,4 @@ pub mod room;
 pub mod server_key;
 pub mod snapshot;
 pub mod state_key;
+pub mod summary;

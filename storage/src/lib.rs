@@ -32,6 +32,7 @@ pub mod server_keys;
 pub mod snapshots;
 mod state_keys;
 mod store;
+pub mod summaries;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]

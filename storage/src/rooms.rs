@@ -1,9 +1,7 @@
 //! Which rooms there are, and where they stand.
 
 use ruma::RoomId;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::{
     entity::room,
@@ -11,7 +9,6 @@ use crate::{
     id::{EventRow, RoomRow},
     packed::unpack_events,
     padded::padded,
-    page::Limit,
 };
 
 /// A room as stored.
@@ -51,28 +48,4 @@ pub async fn by_rows(db: &impl ConnectionTrait, rooms: &[RoomRow]) -> Result<Vec
         );
     }
     Ok(found)
-}
-
-/// Rooms that the directory lists, from behind the row `after` on, by row: one page.
-///
-/// At most `limit`; fewer mean that there are no more. Reads the rooms between the listed ones.
-pub async fn published(
-    db: &impl ConnectionTrait,
-    after: RoomRow,
-    limit: Limit,
-) -> Result<Vec<StoredRoom>> {
-    let listed = room::Entity::find()
-        .filter(room::Column::Published.eq(true))
-        .filter(room::Column::Id.gt(after))
-        .order_by_asc(room::Column::Id)
-        .limit(limit.get());
-    Ok(listed.all(db).await?)
-}
-
-/// How many rooms the directory lists. Reads all rooms.
-pub async fn published_count(db: &impl ConnectionTrait) -> Result<u64> {
-    Ok(room::Entity::find()
-        .filter(room::Column::Published.eq(true))
-        .count(db)
-        .await?)
 }

@@ -7,6 +7,7 @@ mod outbox;
 mod queries;
 mod snapshots;
 mod state_keys;
+mod summaries;
 mod tables;
 mod timeline;
 mod writer;

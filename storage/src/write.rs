@@ -239,6 +239,8 @@ pub enum Plain {
     Room(NewRoom),
     /// The room's forward extremities and current state.
     RoomHead(RoomHead),
+    /// What the room shows of itself from now on.
+    Summary(Box<NewSummary>),
     /// Whether the directory lists the room.
     RoomPublished {
         /// Which.
@@ -413,6 +415,59 @@ pub struct NewRoom {
     pub creator: OwnedUserId,
     /// Whether the directory lists it.
     pub published: bool,
+}
+
+/// What a room shows of itself. How many are joined, and whether it is listed, is not touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSummary {
+    /// The room.
+    pub room: RoomRow,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its topic.
+    pub topic: Option<String>,
+    /// Its picture.
+    pub avatar_url: Option<String>,
+    /// Its main alias.
+    pub canonical_alias: Option<String>,
+    /// Who may join.
+    pub join_rule: String,
+    /// The rooms whose members may join, as a JSON list; `None`: no room opens it.
+    pub allowed_rooms: Option<String>,
+    /// The type in its create event.
+    pub room_type: Option<String>,
+    /// The algorithm by which it is encrypted.
+    pub encryption: Option<String>,
+    /// Whether everybody may read it.
+    pub world_readable: bool,
+    /// Whether guests may join.
+    pub guest_can_join: bool,
+    /// Whether users of other servers may be in it.
+    pub federated: bool,
+    /// What a search looks through: lower case.
+    pub search: String,
+}
+
+impl NewSummary {
+    /// That of a room without state: closed to all.
+    #[must_use]
+    pub fn blank(room: RoomRow) -> Self {
+        Self {
+            room,
+            name: None,
+            topic: None,
+            avatar_url: None,
+            canonical_alias: None,
+            join_rule: "invite".to_owned(),
+            allowed_rooms: None,
+            room_type: None,
+            encryption: None,
+            world_readable: false,
+            guest_can_join: false,
+            federated: true,
+            search: String::new(),
+        }
+    }
 }
 
 /// Where a room stands.

@@ -33,6 +33,7 @@ mod heads;
 mod ordered;
 mod prepared;
 mod rows;
+mod summaries;
 pub(crate) use self::{batch::position, prepared::prepare};
 
 /// How many writes one transaction may hold: bounds how long the first of them waits.

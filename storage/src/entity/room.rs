@@ -25,8 +25,6 @@ pub struct Model {
     /// Forward extremities: event rows, packed (see [`crate::packed`]).
     #[sea_orm(column_type = "Blob")]
     pub extremities: Vec<u8>,
-    /// Whether the room directory lists it.
-    pub published: bool,
 }
 
 /// None: what belongs to what is in the queries.

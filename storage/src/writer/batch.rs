@@ -19,6 +19,7 @@ use super::{
     heads, ordered,
     prepared::{Prepared, Row},
     rows::{Existing, insert, update, values},
+    summaries,
 };
 use crate::{
     entity::{account_data, counter, event, membership, receipt, room, snapshot, state_key},
@@ -106,6 +107,8 @@ async fn foundations(
         .map(values)
         .collect();
     insert::<snapshot::Entity>(db, Existing::Conflicts, rows).await?;
+
+    summaries::apply(db, writes).await?;
 
     // Where a room stands in the end is all that matters.
     let heads: BTreeMap<RoomRow, &RoomHead> = writes

@@ -10,7 +10,7 @@ use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
         access_token, account, alias, counter, destination, device, filter, profile, refresh_token,
-        registration_token, remote_key, room, server_key,
+        registration_token, remote_key, server_key, summary,
     },
     error::{Error, Result},
     outbox::FLOOR,
@@ -21,8 +21,8 @@ use crate::{
 pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
     match plain {
         Plain::RoomPublished { room, published } => {
-            let change = room::ActiveModel {
-                id: Unchanged(*room),
+            let change = summary::ActiveModel {
+                room: Unchanged(*room),
                 published: Set(*published),
                 ..Default::default()
             };
@@ -124,6 +124,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         // These are merged with others of their kind.
         Plain::StateKey(_)
         | Plain::Room(_)
+        | Plain::Summary(_)
         | Plain::RoomHead(_)
         | Plain::Snapshot(_)
         | Plain::Membership { .. }

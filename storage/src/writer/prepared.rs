@@ -8,7 +8,7 @@ use crate::{
     packed::pack_events,
     write::{
         At, Chain, Logged, NewAccountData, NewEvent, NewMembership, NewReceipt, NewRoom,
-        NewSnapshot, NewStateKey, Place, Plain, RoomHead, Write,
+        NewSnapshot, NewStateKey, NewSummary, Place, Plain, RoomHead, Write,
     },
 };
 
@@ -20,6 +20,9 @@ pub(crate) struct Prepared {
     pub(super) ordered: Vec<Plain>,
     pub(super) state_keys: Vec<state_key::Model>,
     pub(super) rooms: Vec<room::Model>,
+    /// Of new rooms, and whether they are listed.
+    pub(super) listed: Vec<(RoomRow, bool)>,
+    pub(super) summaries: Vec<NewSummary>,
     pub(super) snapshots: Vec<snapshot::Model>,
     pub(super) heads: Vec<RoomHead>,
     pub(super) logged: Vec<Entry>,
@@ -78,7 +81,11 @@ impl Prepared {
     fn plain(&mut self, plain: Plain) {
         match plain {
             Plain::StateKey(key) => self.state_keys.push(key.into()),
-            Plain::Room(room) => self.rooms.push(room.into()),
+            Plain::Room(room) => {
+                self.listed.push((room.row, room.published));
+                self.rooms.push(room.into());
+            }
+            Plain::Summary(summary) => self.summaries.push(*summary),
             Plain::RoomHead(head) => self.heads.push(head),
             Plain::Snapshot(snapshot) => self.snapshots.push(snapshot.into()),
             Plain::Membership {
@@ -211,7 +218,6 @@ impl From<NewRoom> for room::Model {
             creator: new.creator.to_string(),
             snapshot: None,
             extremities: pack_events(&[]),
-            published: new.published,
         }
     }
 }

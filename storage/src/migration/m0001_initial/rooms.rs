@@ -17,10 +17,10 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("creator"))
                 .col(big_integer_null("snapshot"))
                 .col(binary("extremities"))
-                .col(boolean("published"))
                 .take(),
         )
         .await?;
+    summaries(manager).await?;
     manager
         .create_table(
             table("state_keys")
@@ -96,5 +96,36 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     manager
         .create_index(index("aliases", "aliases_room", &["room"]))
+        .await
+}
+
+async fn summaries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            table("summaries")
+                .col(big_integer("room").primary_key())
+                .col(boolean("published"))
+                .col(big_integer("joined"))
+                .col(text_null("name"))
+                .col(text_null("topic"))
+                .col(text_null("avatar_url"))
+                .col(text_null("canonical_alias"))
+                .col(text("join_rule"))
+                .col(text_null("allowed_rooms"))
+                .col(text_null("room_type"))
+                .col(text_null("encryption"))
+                .col(boolean("world_readable"))
+                .col(boolean("guest_can_join"))
+                .col(boolean("federated"))
+                .col(text("search"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(index(
+            "summaries",
+            "summaries_listed",
+            &["published", "joined", "room"],
+        ))
         .await
 }
