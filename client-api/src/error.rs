@@ -284,6 +284,7 @@ impl From<Error> for ApiError {
             Error::MethodNotAllowed(why) => {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", why)
             }
+            Error::Unreachable(why) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", why),
             Error::Refused(why) => Self::new(bad_request, "M_UNKNOWN", why),
             Error::LimitExceeded { retry_after } => Self::limit_exceeded(retry_after),
             Error::Store(_) | Error::Internal(_) => {

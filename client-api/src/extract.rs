@@ -52,10 +52,6 @@ pub(crate) struct Public<R> {
 }
 
 /// A request that may come with a token or without; a bad token is refused all the same.
-#[expect(
-    dead_code,
-    reason = "the only endpoint of this kind yet answers everybody alike"
-)]
 pub(crate) struct MaybeAuthed<R> {
     /// Who asks, if they said so.
     pub(crate) requester: Option<Requester>,

@@ -83,6 +83,8 @@ fn aliases(router: &mut Router) {
     router.endpoint(directory::delete_alias::handle);
     router.endpoint(directory::get_room_visibility::handle);
     router.endpoint(directory::set_room_visibility::handle);
+    router.endpoint(directory::get_public_rooms::handle);
+    router.endpoint(directory::query_public_rooms::handle);
 }
 
 fn waiting(router: &mut Router) {

@@ -133,6 +133,10 @@ impl Engine {
         Inbound::new(self.rooms.clone())
     }
 
+    pub(crate) fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
     /// The accounts of this server.
     #[must_use]
     pub fn accounts(&self) -> &Accounts {

@@ -26,6 +26,8 @@ pub enum Subject {
     AccountData,
     /// A stored filter.
     Filter,
+    /// The list of public rooms of another server.
+    Directory,
 }
 
 impl Subject {
@@ -42,6 +44,7 @@ impl Subject {
             Self::Profile => "There is no such profile, or it has no such field",
             Self::AccountData => "There is no such account data",
             Self::Filter => "You have no such filter",
+            Self::Directory => "That server has no list of public rooms",
         }
     }
 }
@@ -127,6 +130,9 @@ pub enum Error {
     /// The method is not for this resource (`m.fully_read` through account data).
     #[error("not allowed here: {0}")]
     MethodNotAllowed(String),
+    /// Another server is needed for it, and gives no usable answer.
+    #[error("another server does not answer: {0}")]
+    Unreachable(String),
     /// A refusal without a code of its own in the specification (`M_UNKNOWN`, 400).
     #[error("refused: {0}")]
     Refused(String),

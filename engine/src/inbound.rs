@@ -1,5 +1,6 @@
 //! What other servers may ask of this one: server-server API. Who asks has been proven by their signature.
 
+mod directory;
 mod edu;
 mod invite;
 mod membership;

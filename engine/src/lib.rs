@@ -10,6 +10,7 @@ mod audience;
 pub mod chance;
 mod clock;
 mod context;
+pub mod directory;
 mod engine;
 mod error;
 mod events;
@@ -27,12 +28,14 @@ mod room;
 mod room_meta;
 mod rooms;
 mod states;
+mod summary;
 mod sync;
 mod typing;
 
 pub use self::{
     audience::Audience,
     clock::Clock,
+    directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},
     error::{Error, Result, Subject},
     read::{

@@ -8,6 +8,8 @@ use ruma::{
 };
 use spec::{json::Object, sign::PublishedKey};
 
+use crate::directory::{PublicRooms, PublicRoomsAsk};
+
 /// Why another server gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -174,6 +176,13 @@ pub trait Peers: Send + Sync + 'static {
         latest: &'a [OwnedEventId],
         limit: u32,
     ) -> Answer<'a, Vec<Object>>;
+
+    /// A page of the public rooms of that server.
+    fn public_rooms<'a>(
+        &'a self,
+        server: &'a ServerName,
+        ask: &'a PublicRoomsAsk,
+    ) -> Answer<'a, PublicRooms>;
 
     /// Where an alias of that server leads, and who is there.
     fn query_directory<'a>(

@@ -138,6 +138,9 @@ impl From<engine::Error> for ApiError {
                     "One of the two servers does not know the version of this room",
                 )
             },
+            Engine::Unreachable(sentence) => {
+                Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", sentence)
+            }
             Engine::LimitExceeded { .. } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "M_LIMIT_EXCEEDED",

@@ -9,6 +9,7 @@ pub(crate) mod event_auth;
 pub(crate) mod get_missing_events;
 pub(crate) mod invite;
 pub(crate) mod make_membership;
+pub(crate) mod public_rooms;
 pub(crate) mod query_directory;
 pub(crate) mod query_profile;
 pub(crate) mod query_unknown;

@@ -1,8 +1,13 @@
 //! The engine's questions to other servers, put to them.
 
+mod directory;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use engine::peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template};
+use engine::{
+    PublicRooms, PublicRoomsAsk,
+    peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template},
+};
 use futures_util::future::BoxFuture;
 use http::Method;
 use ruma::{
@@ -333,6 +338,17 @@ impl Peers for Network {
             };
             let mut answer = self.ask(server, Ask::with(Method::POST, uri, body)).await?;
             objects(server, &mut answer, "events")
+        })
+    }
+
+    fn public_rooms<'a>(
+        &'a self,
+        server: &'a ServerName,
+        ask: &'a PublicRoomsAsk,
+    ) -> Answer<'a, PublicRooms> {
+        Box::pin(async move {
+            let mut answer = self.ask(server, directory::ask(ask)).await?;
+            directory::page(server, &mut answer)
         })
     }
 

@@ -84,6 +84,16 @@ fn all() -> Vec<Line> {
         ),
         (
             Method::GET,
+            "/_matrix/federation/v1/publicRooms",
+            web::get().to(inbound::public_rooms::get),
+        ),
+        (
+            Method::POST,
+            "/_matrix/federation/v1/publicRooms",
+            web::post().to(inbound::public_rooms::post),
+        ),
+        (
+            Method::GET,
             "/_matrix/federation/v1/query/directory",
             web::get().to(inbound::query_directory::handle),
         ),

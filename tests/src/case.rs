@@ -381,6 +381,8 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getRoomIdByAlias" => Ask::by(Nobody),
         "deleteRoomAlias" => Ask::by(Alice).with("roomAlias", "{spare}"),
         "getLocalAliases" => Ask::by(Alice),
+        "getPublicRooms" => Ask::by(Nobody).query("limit", "5"),
+        "queryPublicRooms" => Ask::by(Alice).body(json!({"filter": {"generic_search_term": "{random}"}})),
         "getRoomVisibilityOnDirectory" => Ask::by(Nobody),
         "setRoomVisibilityOnDirectory" => Ask::by(Alice).body(json!({"visibility": "private"})),
         // Typing and receipts

@@ -15,7 +15,7 @@ use spec::{
 };
 
 use crate::{
-    Engine, Error,
+    Engine, Error, PublicRooms, PublicRoomsAsk,
     peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template},
 };
 
@@ -256,6 +256,17 @@ impl Peers for Wire {
                 .missing_events(&self.own, room, earliest, latest, limit as usize)
                 .await;
             events.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn public_rooms<'a>(
+        &'a self,
+        server: &'a ServerName,
+        ask: &'a PublicRoomsAsk,
+    ) -> Answer<'a, PublicRooms> {
+        Box::pin(async move {
+            let page = self.to(server)?.inbound().public_rooms(ask).await;
+            page.map_err(|error| refusal(server, &error))
         })
     }
 

@@ -4,7 +4,7 @@ use ruma::OwnedRoomAliasId;
 
 use super::fixture::{Room, membership, on_each, txn, user};
 use crate::{
-    Error, Limit, Logged, Plain, Position, RoomRow, Write, aliases, events,
+    Error, Logged, Plain, Position, RoomRow, Write, aliases, events,
     members::{self, Membership},
     receipts, rooms,
     write::{At, Place},

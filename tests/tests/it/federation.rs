@@ -193,3 +193,55 @@ async fn the_operator_can_check_another_server() {
     let (well, text) = check("no name", &[]);
     assert!(!well && text.contains("no name"), "{text}");
 }
+
+#[tokio::test]
+async fn the_public_rooms_of_another_server_are_shown() {
+    let Some((_machine, here, there)) = two().await else {
+        return;
+    };
+    let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    let ours = json!({"m.federate": false});
+    for (name, content) in [("red", json!({})), ("green", json!({})), ("ours", ours)] {
+        let room = alice
+            .creates_room()
+            .public()
+            .option("visibility", json!("public"));
+        let room = room.option("creation_content", content);
+        room.option("name", json!(name)).await;
+    }
+    let list = "/_matrix/client/v3/publicRooms";
+    let name = |page: &Value| page["chunk"][0]["name"].clone();
+    let first = bob
+        .get(list)
+        .query("server", alice.server_name())
+        .query("limit", 1);
+    let first = first.await.ok();
+    assert_eq!(name(&first), "green", "the youngest: {first}");
+    let next = first["next_batch"].as_str().unwrap_or_default();
+    let second = bob
+        .get(list)
+        .query("server", alice.server_name())
+        .query("since", next);
+    let second = second.await.ok();
+    assert_eq!(
+        second["chunk"].as_array().map(Vec::len),
+        Some(1),
+        "{second}"
+    );
+    assert_eq!(name(&second), "red");
+
+    let asked = json!({"filter": {"generic_search_term": "GREEN"}});
+    let found = bob.post(list, &asked).query("server", alice.server_name());
+    let found = found.await.ok();
+    assert_eq!(
+        (found["chunk"].as_array().map(Vec::len), name(&found)),
+        (Some(1), json!("green"))
+    );
+    let wrong = bob
+        .get(list)
+        .query("server", alice.server_name())
+        .query("since", "no token");
+    assert_eq!(wrong.await.status, 502);
+    let nowhere = bob.post(list, &json!({})).query("server", "127.0.0.1:1");
+    assert_eq!(nowhere.await.status, 502);
+}

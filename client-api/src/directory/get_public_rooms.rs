@@ -1,0 +1,33 @@
+//! `GET /_matrix/client/v3/publicRooms`: client-server API, "Published room directory".
+
+use actix_web::web;
+use engine::{Engine, PublicRoomsAsk};
+use ruma::api::client::directory::get_public_rooms::v3::{Request, Response};
+
+use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
+
+/// Answers with a page of the public rooms of this server; to who is signed in also with those of another, so that nobody
+/// unknown has this server ask others.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    MaybeAuthed { requester, body }: MaybeAuthed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let elsewhere = body
+        .server
+        .as_deref()
+        .filter(|server| *server != engine.server_name());
+    if elsewhere.is_some() && requester.is_none() {
+        return Err(ApiError::missing_token());
+    }
+    let ask = PublicRoomsAsk {
+        limit: body.limit.map(u64::from),
+        since: body.since,
+        ..PublicRoomsAsk::default()
+    };
+    let page = engine.public_rooms(elsewhere, &ask).await?;
+    let mut response = Response::new(page.chunk);
+    response.next_batch = page.next_batch;
+    response.prev_batch = page.prev_batch;
+    response.total_room_count_estimate = page.total_room_count_estimate;
+    Ok(Reply(response))
+}
