@@ -11,7 +11,7 @@ use storage::Store;
 
 use crate::{
     Clock, audience::Audiences, chance::Chance, events::Events, notifier::Notifier, peers::Peers,
-    room_meta::RoomMetas, states::States, typing::Typing,
+    remote::backfill::Backfills, room_meta::RoomMetas, states::States, typing::Typing,
 };
 
 /// Shared by rooms, reads and sync. Nothing in it decides anything.
@@ -30,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) typing: Typing,
     pub(crate) audiences: Audiences,
+    pub(crate) backfills: Backfills,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

@@ -29,6 +29,7 @@ use crate::{
     inbound::Inbound,
     notifier::Notifier,
     peers::Peers,
+    remote::backfill::Backfills,
     room::{
         create::{self, CreateRoom},
         membership::Target,
@@ -107,6 +108,7 @@ impl Engine {
             typing: Typing::new(clock.clone(), notifier.clone()),
             audiences: Audiences::default(),
             peers: OnceLock::new(),
+            backfills: Backfills::default(),
             key,
             former_keys: settings.former_keys,
             notifier,

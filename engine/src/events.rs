@@ -6,6 +6,7 @@ use quick_cache::{Weighter, sync::Cache};
 use spec::event::Event;
 use storage::{
     EventRow, Position, SnapshotRow, Store, events,
+    timeline::Spot,
     write::{Outcome, Txn},
 };
 
@@ -35,8 +36,16 @@ pub(crate) struct KnownEvent {
 /// An event with its place in the room's timeline.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    pub(crate) position: Position,
+    pub(crate) spot: Spot,
     pub(crate) known: Arc<KnownEvent>,
+}
+
+impl Placed {
+    /// An event that was news at `position`.
+    pub(crate) fn news(position: Position, known: Arc<KnownEvent>) -> Self {
+        let spot = Spot::news(position);
+        Self { spot, known }
+    }
 }
 
 impl std::ops::Deref for Placed {
@@ -113,14 +122,14 @@ impl Events {
     ) -> Result<Vec<Placed>> {
         let mut placed = Vec::with_capacity(stored.len());
         for event in stored {
-            let Some(position) = event.position else {
+            let Some(spot) = event.spot() else {
                 continue;
             };
             let known = match self.cache.get(&event.id) {
                 Some(known) => known,
                 None => self.remember(metas, event).await?,
             };
-            placed.push(Placed { position, known });
+            placed.push(Placed { spot, known });
         }
         Ok(placed)
     }

@@ -3,6 +3,7 @@
 //! The worker of a room never waits for another server. What is missing is found out in its mailbox, fetched here, and
 //! brought back to it.
 
+pub(crate) mod backfill;
 mod check;
 mod gap;
 mod invite;

@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub(crate) mod create;
+pub(crate) mod history;
 pub(crate) mod membership;
 pub(crate) mod profile;
 pub(crate) mod receive;

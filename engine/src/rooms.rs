@@ -12,6 +12,7 @@ use storage::RoomRow;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
+    task::JoinHandle,
 };
 
 use crate::{Error, Result, context::Context, room::Room, room_meta::RoomMeta};
@@ -116,6 +117,16 @@ impl RoomHandle {
             .await
             .map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
+    }
+}
+
+impl RoomHandle {
+    /// Starts work that is done to its end, whether or not anybody waits for it, where the workers run.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.rooms.runtime.spawn(work)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Rooms and sync over a store, as the APIs use them: a clock turned by hand, no HTTP.
 
+mod backfill;
 mod chat;
 mod federation;
 mod fixture;

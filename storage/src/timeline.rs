@@ -185,8 +185,8 @@ fn history(room: RoomRow, first: Spot, last: Spot) -> Select<event::Entity> {
         .filter(event::Column::Outcome.eq(Outcome::Accepted))
 }
 
-/// The last gap of `room` at or before `at`, and those next before it with the same anchor: at most `limit` in all, last
-/// first. One query, on the index (room) of gaps.
+/// The last gap of `room` that lies before what comes after `at`, and those next before it with the same anchor: at most
+/// `limit` in all, last first. One query, on the index (room) of gaps.
 pub async fn last_gaps(
     db: &impl ConnectionTrait,
     room: RoomRow,
@@ -218,7 +218,7 @@ pub async fn last_gaps(
                 position,
             },
         })
-        .filter(|gap| gap.spot <= at)
+        .filter(|gap| gap.spot.just_before() <= at)
         .collect();
     gaps.sort_by_key(|gap| std::cmp::Reverse(gap.spot));
     if let Some(last) = gaps.first().copied() {

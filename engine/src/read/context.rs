@@ -8,7 +8,11 @@ use ruma::{
     events::{AnyStateEvent, AnyTimelineEvent},
     serde::Raw,
 };
-use storage::{EventRow, Limit, Position, events};
+use storage::{
+    EventRow, Limit,
+    events::StoredEvent,
+    timeline::{self, Spot},
+};
 
 use super::view::{Seen, View};
 use crate::{
@@ -60,7 +64,7 @@ impl RoomHandle {
         let access = self.access(by).await?;
         let not_found = || Error::NotFound(Subject::Event);
         let placed = self.placed(&ask.event_id).await?.ok_or_else(not_found)?;
-        let at = placed.position;
+        let at = placed.spot;
         let mut view = View::new(self, by, access).await?;
         let event = view
             .filter(vec![placed])
@@ -70,26 +74,25 @@ impl RoomHandle {
         let limit = usize::from(ask.limit).min(LIMIT_MAX);
         // The odd one goes to what came after, as in Synapse.
         let (before, after) = (limit / 2, limit - limit / 2);
-        let db = self.context.store.reader();
-        let page = Limit::from(before);
-        let stored = events::page_back(db, self.meta.row, Position::MIN, at, page).await?;
+        let (db, room) = (self.context.store.reader(), self.meta.row);
+        let stored = self.before(at, before).await?;
         let before = self
             .surroundings(&mut view, stored, before, &ask.filter)
             .await?;
         let page = Limit::from(after);
-        let stored = events::page_forward(db, self.meta.row, at, Position::MAX, page).await?;
+        let stored = timeline::forward(db, room, at, Spot::MAX, page).await?;
         let mut after = self
             .surroundings(&mut view, stored, after, &ask.filter)
             .await?;
-        after.retain(|seen| seen.placed.position <= access.horizon());
-        let oldest = before.last().map_or(at, |seen| seen.placed.position);
-        let newest = after.last().map_or(at, |seen| seen.placed.position);
+        after.retain(|seen| seen.placed.spot.anchor <= access.horizon());
+        let oldest = before.last().map_or(at, |seen| seen.placed.spot);
+        let newest = after.last().map_or(at, |seen| seen.placed.spot);
         let rows = self
             .context_state(&event, &before, &after, &ask.filter)
             .await?;
         Ok(EventContext {
-            start: PageToken(Position(oldest.get() - 1)).to_string(),
-            end: PageToken(newest).to_string(),
+            start: PageToken::before(oldest).to_string(),
+            end: PageToken::behind(newest).to_string(),
             event: view.render(&event, Shape::Whole).await?,
             events_before: view.render_all(&before, Shape::Whole).await?,
             events_after: view.render_all(&after, Shape::Whole).await?,
@@ -97,10 +100,30 @@ impl RoomHandle {
         })
     }
 
+    /// The events before a spot; where some are missing there, others are asked for them.
+    async fn before(&self, at: Spot, at_most: usize) -> Result<Vec<StoredEvent>> {
+        if at_most == 0 {
+            return Ok(Vec::new());
+        }
+        let (db, room) = (self.context.store.reader(), self.meta.row);
+        let page = Limit::from(at_most);
+        let read = || timeline::back(db, room, at.just_before(), Spot::MIN, page);
+        let stored = read().await?;
+        let last = stored.last().and_then(StoredEvent::spot);
+        let gaps = timeline::last_gaps(db, room, at.just_before(), 1).await?;
+        match gaps.first() {
+            Some(gap) if last.is_none_or(|last| last < gap.spot) || stored.len() < at_most => {
+                self.backfill(*gap).await?;
+                Ok(read().await?)
+            }
+            _ => Ok(stored),
+        }
+    }
+
     async fn surroundings(
         &self,
         view: &mut View<'_>,
-        mut stored: Vec<events::StoredEvent>,
+        mut stored: Vec<StoredEvent>,
         at_most: usize,
         wanted: &RoomEventFilter,
     ) -> Result<Vec<Seen>> {

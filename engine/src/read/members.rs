@@ -4,6 +4,7 @@ use ruma::{OwnedUserId, UserId, events::room::member::RoomMemberEvent, serde::Ra
 use storage::{
     EventRow, Limit, Position, events,
     members::{self, Membership},
+    timeline::{self, Spot},
 };
 
 use crate::{
@@ -46,8 +47,8 @@ impl RoomHandle {
         let access = self.access(by).await?;
         let state = match &ask.at {
             Some(token) => {
-                let PageToken(position) = token.parse()?;
-                self.state_at(position.min(access.horizon())).await?
+                self.state_at_token(token.parse()?, access.horizon())
+                    .await?
             }
             None => self.visible_state(access).await?,
         };
@@ -82,6 +83,27 @@ impl RoomHandle {
         Err(crate::Error::Forbidden(
             "You are not in this room".to_owned(),
         ))
+    }
+
+    /// The state at a token, but not after `horizon`.
+    async fn state_at_token(&self, token: PageToken, horizon: Position) -> Result<StateMap> {
+        let spot = match token {
+            PageToken::News(position) => return self.state_at(position.min(horizon)).await,
+            PageToken::History(spot) if spot.anchor > horizon => {
+                return self.state_at(horizon).await;
+            }
+            PageToken::History(spot) => spot,
+        };
+        let db = self.context.store.reader();
+        let one = Limit::new(1);
+        let last = timeline::back(db, self.meta.row, spot, Spot::MIN, one).await?;
+        if let Some(last) = last.first() {
+            let known = self.context.events.get(&self.context.metas, last.id);
+            return self.state_after(&*known.await?).await;
+        }
+        let first = timeline::forward(db, self.meta.row, spot, Spot::MAX, one).await?;
+        let before = first.first().and_then(|first| first.snapshot);
+        self.context.states.get(before).await
     }
 
     /// The state at a position of the log. Before the first event that this server has of the room, the state that it

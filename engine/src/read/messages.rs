@@ -8,12 +8,16 @@ use ruma::{
     events::{AnyStateEvent, AnyTimelineEvent},
     serde::Raw,
 };
-use storage::{EventRow, Limit, Position, events};
+use storage::{
+    EventRow, Limit, Position,
+    timeline::{self, Gap, Spot},
+};
 
 use super::view::{Seen, View};
 use crate::{
     Requester, Result,
     events::Placed,
+    remote::backfill::Filled,
     render::Shape,
     rooms::RoomHandle,
     states::StateMap,
@@ -22,6 +26,8 @@ use crate::{
 
 /// How many events one answer may hold.
 const LIMIT_MAX: usize = 1_000;
+/// How often one request may wait for other servers; each time, a hundred events may come.
+const FETCHES_MAX: usize = 3;
 /// How many stored pages one request may look through for events that the reader may see and the filter wants.
 const PAGES_MAX: usize = 20;
 
@@ -71,17 +77,14 @@ impl RoomHandle {
     pub async fn messages(&self, by: &Requester, ask: MessagesAsk) -> Result<MessagesPage> {
         let access = self.access(by).await?;
         let horizon = access.horizon();
-        let parse = |token: &Option<String>| -> Result<Option<Position>> {
-            token
-                .as_deref()
-                .map(|token| Ok(token.parse::<PageToken>()?.0))
-                .transpose()
+        let parse = |token: &Option<String>| -> Result<Option<PageToken>> {
+            token.as_deref().map(str::parse).transpose()
         };
-        let newest = self.context.notifier.position().min(horizon);
+        let newest = PageToken::News(self.context.notifier.position().min(horizon));
         let from = match (parse(&ask.from)?, ask.direction) {
-            (Some(from), _) => from.min(newest),
-            (None, Direction::Backward) => newest,
-            (None, Direction::Forward) => Position::MIN,
+            (Some(from), _) if from.last_before() <= newest.last_before() => from,
+            (None, Direction::Forward) => PageToken::History(Spot::MIN),
+            (Some(_), _) | (None, Direction::Backward) => newest,
         };
         let bounds = Bounds {
             to: parse(&ask.to)?,
@@ -96,18 +99,19 @@ impl RoomHandle {
             Vec::new()
         };
         Ok(MessagesPage {
-            start: PageToken(from).to_string(),
-            end: walked.end.map(|end| PageToken(end).to_string()),
+            start: from.to_string(),
+            end: walked.end.map(|end| end.to_string()),
             chunk: view.render_all(&walked.seen, Shape::Whole).await?,
             state,
         })
     }
 
-    /// Collects up to `limit` events that the reader may see and the filter wants.
+    /// Collects up to `limit` events that the reader may see and the filter wants. Scrolling back, it fetches from other
+    /// servers what is missing on the way.
     async fn walk(
         &self,
         view: &mut View<'_>,
-        from: Position,
+        from: PageToken,
         ask: &MessagesAsk,
         bounds: Bounds,
         limit: usize,
@@ -116,17 +120,39 @@ impl RoomHandle {
             seen: Vec::new(),
             end: Some(from),
         };
+        let mut seams = Seams::default();
+        let db = self.context.store.reader();
         // One more than is wanted tells whether there is more.
         let page = Limit::from(limit + 1);
         for _ in 0..PAGES_MAX {
             let at = walked.end.unwrap_or(from);
-            let stored = self.page(at, ask.direction, page).await?;
+            let gap = match ask.direction {
+                Direction::Backward => {
+                    let last = bounds.last_before(at);
+                    self.last_gap(seams.last_uncrossed(last)).await?
+                }
+                Direction::Forward => None,
+            };
+            let stored = match ask.direction {
+                Direction::Backward => {
+                    let to = gap.map_or(Spot::MIN, |gap| gap.spot);
+                    timeline::back(db, self.meta.row, bounds.last_before(at), to, page).await?
+                }
+                Direction::Forward => {
+                    let after = at.behind_which();
+                    timeline::forward(db, self.meta.row, after, Spot::MAX, page).await?
+                }
+            };
+            let mut stored = self
+                .context
+                .events
+                .place(&self.context.metas, stored)
+                .await?;
             let exhausted = (stored.len() as u64) < page.get();
-            let mut stored: Vec<Placed> = stored;
             stored.truncate(limit);
             let inside: Vec<Placed> = stored
                 .iter()
-                .filter(|placed| bounds.contain(placed.position, ask.direction))
+                .filter(|placed| bounds.contain(placed.spot, ask.direction))
                 .cloned()
                 .collect();
             let outside = inside.len() < stored.len();
@@ -138,15 +164,32 @@ impl RoomHandle {
                 if walked.seen.len() == limit {
                     return Ok(walked);
                 }
-                walked.end = Some(beyond(seen.placed.position, ask.direction));
+                walked.end = Some(beyond(seen.placed.spot, ask.direction));
                 walked.seen.push(seen);
             }
-            if exhausted || outside {
-                walked.end = None;
-                return Ok(walked);
-            }
             if let Some(last) = stored.last() {
-                walked.end = Some(beyond(last.position, ask.direction));
+                walked.end = Some(beyond(last.spot, ask.direction));
+            }
+            match gap {
+                _ if outside => {
+                    walked.end = None;
+                    return Ok(walked);
+                }
+                // Before the gap lies what others may have; a full page leaves it to the next request.
+                Some(gap) if exhausted => {
+                    walked.end = Some(PageToken::before(gap.spot));
+                    if walked.seen.len() == limit || !bounds.reach_before(gap.spot) {
+                        return Ok(walked);
+                    }
+                    if !seams.cross(self, gap).await? {
+                        return Ok(walked);
+                    }
+                }
+                None if exhausted => {
+                    walked.end = seams.end(walked.end);
+                    return Ok(walked);
+                }
+                _ => {}
             }
             if walked.seen.len() == limit {
                 break;
@@ -155,18 +198,11 @@ impl RoomHandle {
         Ok(walked)
     }
 
-    /// One stored page next to a token.
-    async fn page(&self, at: Position, direction: Direction, limit: Limit) -> Result<Vec<Placed>> {
+    /// The last gap before what comes after a spot.
+    async fn last_gap(&self, at: Spot) -> Result<Option<Gap>> {
         let db = self.context.store.reader();
-        let stored = match direction {
-            Direction::Backward => {
-                events::page_back(db, self.meta.row, Position::MIN, after(at), limit).await?
-            }
-            Direction::Forward => {
-                events::page_forward(db, self.meta.row, at, Position::MAX, limit).await?
-            }
-        };
-        self.context.events.place(&self.context.metas, stored).await
+        let gaps = timeline::last_gaps(db, self.meta.row, at, 1).await?;
+        Ok(gaps.first().copied())
     }
 
     /// The members who sent these events, as they are in the current state.
@@ -202,35 +238,82 @@ impl RoomHandle {
 
 struct Walked {
     seen: Vec<Seen>,
-    end: Option<Position>,
+    end: Option<PageToken>,
+}
+
+/// The gaps that one request has met on its way back.
+#[derive(Default)]
+struct Seams {
+    fetches: usize,
+    /// Right before the last one.
+    crossed: Option<Spot>,
+    /// The last gap, as long as nothing was found beyond it, if it may be filled at another time.
+    open: Option<PageToken>,
+}
+
+impl Seams {
+    /// Has what is missing before `gap` fetched; whether to go on from there in this request.
+    async fn cross(&mut self, room: &RoomHandle, gap: Gap) -> Result<bool> {
+        if self.fetches == FETCHES_MAX {
+            return Ok(false);
+        }
+        self.fetches += 1;
+        self.crossed = Some(gap.spot.just_before());
+        let later = PageToken::before(gap.spot);
+        self.open = match room.backfill(gap).await? {
+            Filled::Some | Filled::Nothing => None,
+            Filled::Unreachable => Some(later),
+        };
+        Ok(true)
+    }
+
+    /// The spot up to which to look for the next gap: the last one counts no more, whatever became of it.
+    fn last_uncrossed(&self, at: Spot) -> Spot {
+        if self.crossed == Some(at) {
+            at.just_before()
+        } else {
+            at
+        }
+    }
+
+    /// Where the next request may find more, when this one has come to the end of what is stored.
+    fn end(&self, at: Option<PageToken>) -> Option<PageToken> {
+        self.open.filter(|open| at == Some(*open))
+    }
 }
 
 /// Where a walk stops, whatever its limit.
 #[derive(Clone, Copy)]
 struct Bounds {
-    to: Option<Position>,
+    to: Option<PageToken>,
     horizon: Position,
 }
 
 impl Bounds {
-    fn contain(self, position: Position, direction: Direction) -> bool {
-        position <= self.horizon
+    fn contain(self, spot: Spot, direction: Direction) -> bool {
+        spot.anchor <= self.horizon
             && self.to.is_none_or(|to| match direction {
-                Direction::Backward => position > to,
-                Direction::Forward => position <= to,
+                Direction::Backward => spot > to.behind_which(),
+                Direction::Forward => spot <= to.last_before(),
             })
+    }
+
+    /// The last spot before a token, as far as the reader may go.
+    fn last_before(self, token: PageToken) -> Spot {
+        token.last_before().min(Spot::news(self.horizon))
+    }
+
+    /// Whether what lies right before `spot` is still wanted, going backwards.
+    fn reach_before(self, spot: Spot) -> bool {
+        self.to
+            .is_none_or(|to| spot.just_before() > to.behind_which())
     }
 }
 
 /// The token on the far side of an event, in the direction of the walk.
-fn beyond(position: Position, direction: Direction) -> Position {
+fn beyond(spot: Spot, direction: Direction) -> PageToken {
     match direction {
-        Direction::Backward => Position(position.get() - 1),
-        Direction::Forward => position,
+        Direction::Backward => PageToken::before(spot),
+        Direction::Forward => PageToken::behind(spot),
     }
-}
-
-/// The first position behind a token.
-fn after(at: Position) -> Position {
-    Position(at.get().saturating_add(1))
 }

@@ -74,7 +74,7 @@ impl<'a> View<'a> {
         let before = self.standing(placed).await?;
         let joined_later = match self.access {
             Access::Joined => true,
-            Access::Departed { position, .. } => placed.position <= position,
+            Access::Departed { position, .. } => placed.spot.anchor <= position,
             Access::Peeking => false,
         };
         let user = self.reader.user_id.as_str();

@@ -51,6 +51,7 @@ impl Room {
         event: Event,
         before: Option<StateMap>,
     ) -> Result<Taken> {
+        let is_cut_off = before.is_some();
         // Parents that were built a moment ago are not stored yet.
         self.flushed().await.wait().await?;
         let earlier = events::by_id(self.context.store.reader(), event.id()).await?;
@@ -122,7 +123,18 @@ impl Room {
         }
         let relayed = self.relayed.remove(event.id());
         let outgoing = relayed || event.sender().server_name() == self.context.server_name;
-        self.accept(event, row, before, snapshot, outgoing).await
+        let gap = is_cut_off && self.lacks_parents(&event).await?;
+        self.accept(event, row, before, snapshot, outgoing, gap)
+            .await
+    }
+
+    /// Whether some of an event's parents are not part of the timeline.
+    async fn lacks_parents(&self, event: &Event) -> Result<bool> {
+        let parents = self.stored(event.prev_events()).await?;
+        Ok(parents.map_or(true, |parents| {
+            let mut parents = parents.iter();
+            parents.any(|parent| parent.outcome == Outcome::Outlier)
+        }))
     }
 
     /// Has an event that comes in next brought to the other servers in the room, though its sender is of another:
@@ -144,7 +156,8 @@ impl Room {
         let hints: Vec<SnapshotRow> = self.lineage.row().into_iter().collect();
         let snapshot = self.snapshot_of(&state, &hints).await?;
         // The server through which the user joins brings the join to the others.
-        match self.accept(join, None, state, snapshot, false).await? {
+        let gap = self.lacks_parents(&join).await?;
+        match self.accept(join, None, state, snapshot, false, gap).await? {
             Taken::Stored(_, pending) => Ok(pending),
             _ => Err(Error::Internal(
                 "a join that was accepted is stored".to_owned(),
@@ -152,7 +165,8 @@ impl Room {
         }
     }
 
-    /// Puts an accepted event into the room: extremities, current state, memberships.
+    /// Puts an accepted event into the room: extremities, current state, memberships. `gap`: some of its parents are not in
+    /// the timeline.
     async fn accept(
         &mut self,
         event: Event,
@@ -160,9 +174,16 @@ impl Room {
         before: StateMap,
         snapshot: Option<SnapshotRow>,
         outgoing: bool,
+        gap: bool,
     ) -> Result<Taken> {
         let promoted = row.is_some();
         let row = row.unwrap_or_else(|| self.context.store.ids().next_event());
+        if gap {
+            self.also(Plain::Gap {
+                event: row,
+                open: true,
+            });
+        }
         let mut after = before.clone();
         let mut key = None;
         let mut replaces = None;
@@ -254,7 +275,7 @@ impl Room {
         Ok(Taken::Stored(outcome, self.commit().await))
     }
 
-    async fn stage_aside(
+    pub(super) async fn stage_aside(
         &mut self,
         event: Arc<Event>,
         row: Option<EventRow>,
@@ -338,7 +359,10 @@ impl Room {
     }
 
     /// Of `events` and of what permits them, those that are stored, and whether they were rejected.
-    async fn at_hand(&self, events: &[Event]) -> Result<HashMap<OwnedEventId, (Arc<Event>, bool)>> {
+    pub(super) async fn at_hand(
+        &self,
+        events: &[Event],
+    ) -> Result<HashMap<OwnedEventId, (Arc<Event>, bool)>> {
         let mut ids: Vec<OwnedEventId> = events
             .iter()
             .flat_map(|event| {
@@ -427,7 +451,7 @@ impl Room {
     }
 
     /// The same, with the auth events and whether each was rejected, and the create event where it is implied.
-    fn permitted(
+    pub(super) fn permitted(
         &self,
         event: &Event,
         auth: &[(Arc<Event>, bool)],
@@ -448,7 +472,7 @@ impl Room {
     }
 
     /// Whether a state allows an event.
-    async fn allowed_by(
+    pub(super) async fn allowed_by(
         &self,
         event: &Event,
         state: &StateMap,
@@ -486,7 +510,7 @@ impl Room {
 
     /// From version 12 on the create event is implied: it decides without being among the auth events. It is the current
     /// one, one of those at hand, or stored.
-    async fn implied_create(
+    pub(super) async fn implied_create(
         &self,
         at_hand: &HashMap<OwnedEventId, (Arc<Event>, bool)>,
     ) -> Result<Option<Arc<Event>>> {
@@ -559,7 +583,7 @@ impl Room {
         Ok(())
     }
 
-    async fn lineage_of(&self, snapshot: Option<SnapshotRow>) -> Result<Lineage> {
+    pub(super) async fn lineage_of(&self, snapshot: Option<SnapshotRow>) -> Result<Lineage> {
         match snapshot {
             Some(row) if Some(row) == self.lineage.row() => Ok(self.lineage.clone()),
             Some(row) => match snapshots::lineage(self.context.store.reader(), row).await {
@@ -573,7 +597,11 @@ impl Room {
     }
 
     /// Puts what distinguishes `state` from the lineage on top of it.
-    fn push_difference(&mut self, lineage: &mut Lineage, state: &StateMap) -> Result<()> {
+    pub(super) fn push_difference(
+        &mut self,
+        lineage: &mut Lineage,
+        state: &StateMap,
+    ) -> Result<()> {
         let old: StateMap = lineage.entries()?.into_iter().collect();
         let mut changes: Vec<_> = state
             .iter()

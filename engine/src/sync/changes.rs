@@ -142,7 +142,7 @@ impl Changes {
                         memberships.insert(new.room, own);
                     }
                     if known.outcome == Outcome::Accepted {
-                        change.events.push(Placed { position, known });
+                        change.events.push(Placed::news(position, known));
                     }
                 }
                 Logged::Receipt(new) => {

@@ -142,7 +142,7 @@ impl Build<'_> {
             let reached = (stored.len() as u64) < page.get();
             let placed = context.events.place(&context.metas, stored).await?;
             if let Some(last) = placed.last() {
-                before = last.position;
+                before = last.spot.anchor;
             }
             found.extend(view.filter(self.wanted(placed)).await?);
             if found.len() > limit {
@@ -180,8 +180,8 @@ impl Build<'_> {
         let start = window
             .seen
             .first()
-            .map(|seen| Position(seen.placed.position.get() - 1));
-        timeline.prev_batch = Some(PageToken(start.unwrap_or(window.start)).to_string());
+            .map(|seen| Position(seen.placed.spot.anchor.get() - 1));
+        timeline.prev_batch = Some(PageToken::News(start.unwrap_or(window.start)).to_string());
         for seen in &window.seen {
             let known = &seen.placed.known;
             let raw =
@@ -202,7 +202,7 @@ impl Build<'_> {
         let after = self.ask.use_state_after;
         let at = match window.seen.first() {
             _ if after => self.to.position,
-            Some(first) => Position(first.placed.position.get() - 1),
+            Some(first) => Position(first.placed.spot.anchor.get() - 1),
             None => window.start.max(self.since()),
         };
         let rows = match known_at {
@@ -285,8 +285,9 @@ impl Build<'_> {
 
 /// The position right before the first event; `otherwise` without events.
 fn before_first(seen: &[Seen], otherwise: Position) -> Position {
-    seen.first()
-        .map_or(otherwise, |first| Position(first.placed.position.get() - 1))
+    seen.first().map_or(otherwise, |first| {
+        Position(first.placed.spot.anchor.get() - 1)
+    })
 }
 
 fn timeline_limit(filter: &RoomEventFilter) -> usize {

@@ -40,10 +40,7 @@ impl Build<'_> {
                 if !window.seen.iter().any(|seen| seen.placed.row == known.row)
                     && self.timeline_takes(&known)
                 {
-                    let placed = Placed {
-                        position: member.position,
-                        known,
-                    };
+                    let placed = Placed::news(member.position, known);
                     let mut view = View::new(room, self.by, access).await?;
                     window.seen.extend(view.filter(vec![placed]).await?);
                 }
@@ -51,10 +48,7 @@ impl Build<'_> {
                 left.timeline = self.timeline(room, window).await?;
             }
             Ok(_) | Err(crate::Error::Forbidden(_)) => {
-                let placed = Placed {
-                    position: member.position,
-                    known,
-                };
+                let placed = Placed::news(member.position, known);
                 let seen = vec![Seen {
                     placed,
                     membership: Membership::parse(member.membership.as_str()),
@@ -94,7 +88,7 @@ impl Build<'_> {
         let limited = window.limited || window.seen.is_empty();
         let at = match window.seen.first() {
             _ if self.ask.use_state_after => departed,
-            Some(first) => Position(first.placed.position.get() - 1),
+            Some(first) => Position(first.placed.spot.anchor.get() - 1),
             None => departed,
         };
         let rows = match known_at {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use storage::Position;
+use storage::{Position, timeline::Spot};
 
 use crate::{Error, Result};
 
@@ -39,16 +39,62 @@ impl FromStr for SyncToken {
     }
 }
 
-/// A place between two events of a room's timeline: everything up to and including `position` lies before it.
+/// A place between two events of a room's timeline.
 ///
-/// Written `t<position>`. Sync tokens are accepted as well, since clients page back from `prev_batch` and from
-/// `next_batch`.
+/// Written `t<position>` among what was news, `h<anchor>_<rank>_<position>` in the history in front of it. Sync tokens are
+/// accepted as well, since clients page back from `prev_batch` and from `next_batch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PageToken(pub(crate) Position);
+pub(crate) enum PageToken {
+    /// Right behind the news up to and including this position. What was missing before the next news lies on both sides,
+    /// so that whoever goes there from here meets it.
+    News(Position),
+    /// Right behind this spot.
+    History(Spot),
+}
+
+impl PageToken {
+    /// Right behind a spot.
+    pub(crate) fn behind(spot: Spot) -> Self {
+        if spot.is_history() {
+            Self::History(spot)
+        } else {
+            Self::News(spot.position)
+        }
+    }
+
+    /// Right before a spot.
+    pub(crate) fn before(spot: Spot) -> Self {
+        Self::behind(spot.just_before())
+    }
+
+    /// The last spot before the token.
+    pub(crate) fn last_before(self) -> Spot {
+        match self {
+            Self::News(position) => {
+                Spot::news(Position(position.get().saturating_add(1))).just_before()
+            }
+            Self::History(spot) => spot,
+        }
+    }
+
+    /// What comes after the token comes after this spot.
+    pub(crate) fn behind_which(self) -> Spot {
+        match self {
+            Self::News(position) => Spot::news(position),
+            Self::History(spot) => spot,
+        }
+    }
+}
 
 impl fmt::Display for PageToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{}", self.0.get())
+        match self {
+            Self::News(position) => write!(f, "t{}", position.get()),
+            Self::History(spot) => {
+                let (anchor, position) = (spot.anchor.get(), spot.position.get());
+                write!(f, "h{anchor}_{}_{position}", spot.rank)
+            }
+        }
     }
 }
 
@@ -57,15 +103,30 @@ impl FromStr for PageToken {
 
     fn from_str(token: &str) -> Result<Self> {
         if let Some(position) = token.strip_prefix('t').and_then(number) {
-            return Ok(Self(Position(position)));
+            return Ok(Self::News(Position(position)));
+        }
+        if let Some(spot) = token.strip_prefix('h').and_then(spot) {
+            return Ok(Self::History(spot));
         }
         token
             .parse::<SyncToken>()
-            .map(|token| Self(token.position))
+            .map(|token| Self::News(token.position))
             .map_err(|_| {
                 Error::InvalidParam("The pagination token is not one of this server's".to_owned())
             })
     }
+}
+
+/// `<anchor>_<rank>_<position>` of history.
+fn spot(text: &str) -> Option<Spot> {
+    let (anchor, rest) = text.split_once('_')?;
+    let (rank, position) = rest.split_once('_')?;
+    let spot = Spot {
+        anchor: Position(number(anchor)?),
+        rank: number(rank)?,
+        position: Position(number(position)?),
+    };
+    spot.is_history().then_some(spot)
 }
 
 /// Digits with an optional sign, and nothing else.
@@ -90,11 +151,21 @@ mod tests {
         assert_eq!(
             "s42_7"
                 .parse::<PageToken>()
-                .expect("a sync token pages too")
-                .0,
-            Position(42)
+                .expect("a sync token pages too"),
+            PageToken::News(Position(42))
         );
-        assert_eq!("t-3".parse::<PageToken>().expect("history").0, Position(-3));
+        let spot = Spot {
+            anchor: Position(7),
+            rank: -5,
+            position: Position(-3),
+        };
+        for (text, token) in [
+            ("t3", PageToken::News(Position(3))),
+            ("h7_-5_-3", PageToken::History(spot)),
+        ] {
+            assert_eq!(token.to_string(), text);
+            assert_eq!(text.parse::<PageToken>().expect("ours"), token);
+        }
         for garbage in [
             "",
             "s",
@@ -106,6 +177,10 @@ mod tests {
             "t99999999999999999999",
             "sé_1",
             "t 1",
+            "h1_2",
+            "h1_2_3_4",
+            "h_1_2",
+            "h1_9223372036854775807_1",
         ] {
             assert!(garbage.parse::<SyncToken>().is_err(), "{garbage}");
             assert!(garbage.parse::<PageToken>().is_err(), "{garbage}");

@@ -1,6 +1,9 @@
 //! Two servers share a room.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
 
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, owned_server_name};
 use spec::json::Object;
@@ -8,13 +11,15 @@ use storage::testing::open_each;
 
 use super::{
     fixture::{House, Person, bodies, target},
-    wire::Wire,
+    wire::{Meddler, Wire},
 };
-use crate::{Error, Preset, account::NewAccount};
+use crate::{Engine, Error, Preset, account::NewAccount};
 
 pub(super) struct Pair {
     pub(super) here: House,
     pub(super) there: House,
+    pub(super) meddler: Meddler,
+    servers: Arc<Mutex<HashMap<OwnedServerName, Engine>>>,
 }
 
 /// Two servers that reach each other, on each database.
@@ -29,11 +34,13 @@ pub(super) async fn pairs() -> Vec<Pair> {
             let here = House::named(here, owned_server_name!("here"));
             let there = House::named(there, owned_server_name!("there"));
             let servers = Arc::default();
+            let meddler = Meddler::default();
             for house in [&here, &there] {
                 let own = house.engine.server_name().to_owned();
                 let wire = Wire {
                     own: own.clone(),
                     servers: Arc::clone(&servers),
+                    meddler: Arc::clone(&meddler),
                 };
                 wire.servers
                     .lock()
@@ -41,18 +48,33 @@ pub(super) async fn pairs() -> Vec<Pair> {
                     .insert(own, house.engine.clone());
                 house.engine.connect(Arc::new(wire));
             }
-            Pair { here, there }
+            Pair {
+                here,
+                there,
+                meddler,
+                servers,
+            }
         })
         .collect()
 }
 
-fn name(house: &House) -> OwnedServerName {
+pub(super) fn name(house: &House) -> OwnedServerName {
     house.engine.server_name().to_owned()
 }
 
 impl Pair {
+    /// Cuts the first server off, or brings it back.
+    pub(super) fn cut_off(&self, off: bool) {
+        let mut servers = self.servers.lock().unwrap();
+        if off {
+            servers.remove(&name(&self.here));
+        } else {
+            servers.insert(name(&self.here), self.here.engine.clone());
+        }
+    }
+
     /// Brings events from one server to the other, as its outbound queue would.
-    async fn deliver(&self, from: &House, to: &House, ids: &[OwnedEventId]) {
+    pub(super) async fn deliver(&self, from: &House, to: &House, ids: &[OwnedEventId]) {
         let mut pdus = Vec::new();
         for id in ids {
             pdus.push(from.engine.inbound().event(&name(to), id).await.unwrap());

@@ -81,6 +81,14 @@ async fn gaps_are_found_from_the_last_on_and_closed() {
         assert_eq!(found(Spot::MAX, 9).await, [rows[7], rows[5], rows[3]]);
         assert_eq!(found(Spot::MAX, 2).await, [rows[7], rows[5]]);
         assert_eq!(found(Spot::news(Position(2)), 9).await, [rows[1]]);
+        let spot = timeline::last_gaps(db, room.row, Spot::MAX, 1)
+            .await
+            .unwrap()[0]
+            .spot;
+        let before = found(spot.just_before(), 9).await;
+        assert_eq!(before, [rows[7], rows[5], rows[3]], "it is still ahead");
+        let beyond = found(spot.just_before().just_before(), 9).await;
+        assert_eq!(beyond, [rows[5], rows[3]]);
         assert_eq!(found(Spot::news(Position(1)), 9).await, []);
         store
             .write(Write::plain(vec![gap(7, false), gap(3, false)]))
