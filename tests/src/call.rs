@@ -23,6 +23,7 @@ pub struct Call<T = Value> {
     body: Option<Vec<u8>>,
     content_type: &'static str,
     token: Option<String>,
+    authorization: Option<String>,
     shape: PhantomData<fn() -> T>,
 }
 
@@ -53,6 +54,7 @@ impl<T> Call<T> {
             body: None,
             content_type: "application/json",
             token: None,
+            authorization: None,
             shape: PhantomData,
         }
     }
@@ -92,6 +94,12 @@ impl<T> Call<T> {
         self
     }
 
+    /// With this `Authorization` header.
+    pub fn authorization(mut self, value: impl Into<String>) -> Self {
+        self.authorization = Some(value.into());
+        self
+    }
+
     /// Without any access token.
     pub fn anonymous(mut self) -> Self {
         self.token = None;
@@ -108,6 +116,7 @@ impl<T> Call<T> {
             body,
             content_type,
             token,
+            authorization,
             shape: _,
         } = self;
         Call {
@@ -118,6 +127,7 @@ impl<T> Call<T> {
             body,
             content_type,
             token,
+            authorization,
             shape: PhantomData,
         }
     }
@@ -164,6 +174,9 @@ impl<T> Call<T> {
         }
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some(value) = &self.authorization {
+            request = request.header("authorization", value);
         }
         let response = request.send().await?;
         let status = response.status().as_u16();

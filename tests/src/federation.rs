@@ -1,10 +1,14 @@
 //! Servers that can reach each other: on loopback, over TLS, with a certificate that all of them trust.
 
-use std::{fs, net::TcpListener, path::PathBuf};
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::{TestServer, server::Settings};
+use crate::{Peer, TestServer, server::Settings};
 
 /// What a group of servers shares: the certificate of their machine. The files go when it is dropped.
 pub struct Neighbourhood {
@@ -57,6 +61,18 @@ impl Neighbourhood {
         pairs
             .flat_map(|(flag, value)| [flag.to_owned(), value])
             .collect()
+    }
+
+    /// A server on a script, whose certificate the servers of this machine trust.
+    ///
+    /// # Panics
+    /// If it cannot listen.
+    pub async fn peer(&self) -> Peer {
+        Peer::start(
+            Path::new(&self.file("cert.pem")),
+            Path::new(&self.file("key.pem")),
+        )
+        .await
     }
 
     /// A file of the machine: `cert.pem` or `key.pem`.

@@ -11,6 +11,7 @@ pub mod database;
 pub mod eventually;
 pub mod federation;
 pub mod path;
+pub mod peer;
 pub mod room;
 pub mod server;
 pub mod socket;
@@ -18,6 +19,7 @@ pub mod sync;
 pub mod user;
 
 pub use call::{Answer, Call};
+pub use peer::Peer;
 pub use room::Room;
 pub use server::TestServer;
 pub use user::User;

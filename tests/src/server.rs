@@ -249,6 +249,12 @@ impl TestServer {
             .unwrap_or_else(PoisonError::into_inner) = base;
     }
 
+    /// Its name, which other servers ask for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.own.as_ref().map_or("", |own| &own.name)
+    }
+
     /// Its database, and the directory of its data.
     #[must_use]
     pub fn data(&self) -> (&TestDatabase, PathBuf) {

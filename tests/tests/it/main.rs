@@ -7,6 +7,7 @@ mod durability;
 mod errors;
 mod federation;
 mod federation_keys;
+mod federation_peer;
 mod filters;
 mod fuzz;
 mod history;

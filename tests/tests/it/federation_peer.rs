@@ -1,0 +1,152 @@
+//! One of our servers and an honest server on a script: the ground on which the lies are told.
+
+use reqwest::Method;
+use serde_json::json;
+use tests::{
+    Peer, Room, TestServer, User,
+    federation::Neighbourhood,
+    path::{join, v3},
+};
+
+/// Room versions that differ in the form of events, and in who must be believed.
+const VERSIONS: [&str; 6] = ["1", "3", "5", "6", "10", "12"];
+
+async fn server_and_peer() -> Option<(Neighbourhood, TestServer, Peer)> {
+    let machine = Neighbourhood::new();
+    let server = machine.server().await?;
+    let peer = machine.peer().await;
+    Some((machine, server, peer))
+}
+
+async fn joins_via(user: &User, room: &Room, peer: &Peer) {
+    let joining = user.post(v3(&["join", &room.id]), &json!({}));
+    joining.query("via", peer.name()).await.ok();
+}
+
+#[tokio::test]
+async fn a_user_of_the_peer_joins_and_talks() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    for version in VERSIONS {
+        let room = alice.creates_room().public().version(version).await;
+        peer.joins(&server, &room, &carol).await;
+        let hers = peer.says(&room, &carol, "hello");
+        let answer = peer.sends(&server, std::slice::from_ref(&hers)).await;
+        assert_eq!(answer.of_pdu(&hers), Some(None), "in {version}");
+        alice.syncs_until(&room, &hers.id).await;
+
+        let said = alice.says(&room, "hello yourself").await;
+        let seen = peer.receives("alice's message", |event| {
+            (peer.room(&room).id_of(event) == said).then(|| event.clone())
+        });
+        assert_eq!(seen.await["content"]["body"], "hello yourself");
+        let next = peer.says(&room, &carol, "and on");
+        let answer = peer.sends(&server, std::slice::from_ref(&next)).await;
+        assert_eq!(answer.of_pdu(&next), Some(None), "in {version}");
+    }
+}
+
+#[tokio::test]
+async fn a_local_user_joins_a_room_of_the_peer() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    for version in VERSIONS {
+        let room = peer.creates_room(&carol, version, "public");
+        joins_via(&alice, &room, &peer).await;
+        assert!(
+            peer.room(&room)
+                .current("m.room.member", &alice.id)
+                .is_some()
+        );
+        let hers = peer.says(&room, &carol, "welcome");
+        peer.sends(&server, std::slice::from_ref(&hers)).await.ok();
+        alice.syncs_until(&room, &hers.id).await;
+        let said = alice.says(&room, "thank you").await;
+        peer.receives("alice's message", |event| {
+            (peer.room(&room).id_of(event) == said).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_missed_is_fetched() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    let room = alice.creates_room().public().await;
+    peer.joins(&server, &room, &carol).await;
+    let missed: Vec<_> = (0..5)
+        .map(|n| peer.says(&room, &carol, &n.to_string()))
+        .collect();
+    let last = peer.says(&room, &carol, "the last");
+    peer.sends(&server, std::slice::from_ref(&last)).await.ok();
+    let seen = alice.syncs_until(&room, &last.id).await;
+    let ids = seen.ids();
+    let order: Vec<_> = missed
+        .iter()
+        .map(|pdu| ids.iter().position(|id| *id == pdu.id))
+        .collect();
+    assert!(
+        order.is_sorted() && order.iter().all(Option::is_some),
+        "{order:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_user_of_the_peer_is_invited_and_invites() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    let room = alice.creates_room().await;
+    let invite = json!({"user_id": carol});
+    alice.in_room(&room, "invite", &invite).await.ok();
+    assert_eq!(peer.asked("invite").len(), 1);
+    peer.joins(&server, &room, &carol).await;
+
+    let start = alice.syncs().await.next_batch();
+    let theirs = peer.creates_room(&carol, "10", "invite");
+    let content = json!({"membership": "invite"});
+    let draft = peer
+        .room(&theirs)
+        .draft(&carol, "m.room.member", Some(&alice.id), &content);
+    let invite = peer.seals(&theirs, &draft);
+    let signed = peer.sends_invite(&server, &theirs, &invite).await.ok();
+    let signers = signed["event"]["signatures"]
+        .as_object()
+        .expect("signatures");
+    assert_eq!(signers.len(), 2, "{signed}");
+    alice
+        .syncs_when(&start, |sync| sync.invited(&theirs).cloned())
+        .await;
+    peer.adds(&theirs, &invite);
+    alice.joins(&theirs).await.ok();
+}
+
+#[tokio::test]
+async fn requests_are_signed_or_refused() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let uri = join("/_matrix/federation/v1", &["event", "$nothing"]);
+    let own = peer.header(server.name(), "GET", &uri, None);
+    server
+        .get(uri.as_str())
+        .authorization(own)
+        .await
+        .refused(404, "M_NOT_FOUND");
+    assert_eq!(
+        peer.asks(&server, Method::GET, &uri, None).await.status,
+        404
+    );
+}
