@@ -43,7 +43,7 @@ pub use self::{
     dispatch::{Matched, unrecognized},
     error::ApiError,
     limits::{Class, Limits},
-    settings::{Bucket, RateLimits, Settings},
+    settings::{RateLimits, Settings},
 };
 
 /// The path prefixes that this API answers, known paths and unknown ones.

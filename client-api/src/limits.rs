@@ -1,21 +1,14 @@
 //! Rate limits: a token bucket for each user, and for each address that asks without a token.
-//!
-//! The buckets are kept in the form of the moment at which the next request would be free (GCRA): one number a key.
-//! The table is bounded; when it is full of busy keys, new keys are let through rather than old ones forgotten.
 
 use std::{
-    collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use engine::buckets::Buckets;
 use ruma::{OwnedUserId, UserId};
 
-use crate::settings::{Bucket, RateLimits};
-
-/// The most keys that are remembered at once; some 100 bytes each.
-const KEYS_MAX: usize = 100_000;
+use crate::settings::RateLimits;
 
 /// What a request costs against: each kind has its own bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,9 +26,7 @@ pub enum Class {
 /// Counts requests and refuses those over the limit. Shared by all workers.
 pub struct Limits {
     rates: Option<RateLimits>,
-    epoch: Instant,
-    /// Nanoseconds after `epoch` at which the bucket of a key is full again.
-    full_at: Mutex<HashMap<Key, u64>>,
+    buckets: Buckets<Key>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -50,8 +41,7 @@ impl Limits {
     pub fn new(rates: Option<RateLimits>) -> Self {
         Self {
             rates,
-            epoch: Instant::now(),
-            full_at: Mutex::default(),
+            buckets: Buckets::default(),
         }
     }
 
@@ -81,31 +71,7 @@ impl Limits {
             Class::Anonymous => rates.anonymous,
             Class::Logins => rates.logins,
         };
-        let now = u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let key = key();
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = full_at.get(&key).copied().unwrap_or(0);
-        let after = next_full_at(bucket, before, now)?;
-        if full_at.len() >= KEYS_MAX && !full_at.contains_key(&key) {
-            full_at.retain(|_, at| *at > now);
-            if full_at.len() >= KEYS_MAX {
-                return Ok(());
-            }
-        }
-        full_at.insert(key, after);
-        Ok(())
-    }
-}
-
-/// When the bucket will be full again after one more request; the waiting time if it is empty now. All in nanoseconds.
-fn next_full_at(bucket: Bucket, full_at: u64, now: u64) -> Result<u64, Duration> {
-    let interval = Duration::from_secs_f64((1.0 / bucket.per_second).clamp(1e-9, 1e9));
-    let interval = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-    let capacity = interval.saturating_mul(u64::from(bucket.burst.max(1)));
-    let after = full_at.max(now).saturating_add(interval);
-    match after.saturating_sub(now).checked_sub(capacity) {
-        None | Some(0) => Ok(after),
-        Some(wait) => Err(Duration::from_nanos(wait)),
+        self.buckets.take(bucket, key())
     }
 }
 
@@ -125,22 +91,7 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bucket, network, next_full_at};
-
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let bucket = Bucket {
-            per_second: 2.0,
-            burst: 3,
-        };
-        let mut full_at = 0;
-        for request in 0..3 {
-            full_at = next_full_at(bucket, full_at, 0).unwrap_or_else(|_| panic!("{request}"));
-        }
-        let wait = next_full_at(bucket, full_at, 0).unwrap_err();
-        assert_eq!(wait.as_millis(), 500);
-        assert!(next_full_at(bucket, full_at, 500_000_000).is_ok());
-    }
+    use super::network;
 
     #[test]
     fn a_household_counts_as_one() {

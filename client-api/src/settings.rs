@@ -1,5 +1,7 @@
 //! What the client API lets its owner decide. The binary reads these from its settings file; only checked values come here.
 
+use engine::buckets::Bucket;
+
 /// The settings of the client API.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -67,13 +69,4 @@ impl Default for RateLimits {
             },
         }
     }
-}
-
-/// A token bucket: `burst` at once, refilled with `per_second`.
-#[derive(Clone, Copy, Debug)]
-pub struct Bucket {
-    /// Requests that come back per second; greater than zero.
-    pub per_second: f64,
-    /// Requests that may come at once; at least one.
-    pub burst: u32,
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use spec::sign::ServerKey;
 use storage::Store;
 
-use crate::{Bucket, ClientApi, RateLimits, Settings};
+use crate::{ClientApi, RateLimits, Settings};
 
 /// A day in 2026, for ever.
 struct Stopped;
@@ -345,7 +345,7 @@ async fn identifiers_with_odd_characters_reach_the_engine() {
 
 #[actix_web::test]
 async fn who_asks_too_often_has_to_wait() {
-    let slow = Bucket {
+    let slow = engine::buckets::Bucket {
         per_second: 0.01,
         burst: 2,
     };

@@ -10,8 +10,9 @@ use spec::sign::{PublishedKey, ServerKey};
 use storage::Store;
 
 use crate::{
-    Clock, audience::Audiences, chance::Chance, events::Events, notifier::Notifier, peers::Peers,
-    remote::backfill::Backfills, room_meta::RoomMetas, states::States, typing::Typing,
+    Clock, audience::Audiences, chance::Chance, ephemeral::Ephemeral, events::Events,
+    notifier::Notifier, peers::Peers, remote::backfill::Backfills, room_meta::RoomMetas,
+    states::States, typing::Typing,
 };
 
 /// Shared by rooms, reads and sync. Nothing in it decides anything.
@@ -28,6 +29,7 @@ pub(crate) struct Context {
     pub(crate) events: Events,
     pub(crate) states: States,
     pub(crate) notifier: Arc<Notifier>,
+    pub(crate) ephemeral: Arc<Ephemeral>,
     pub(crate) typing: Typing,
     pub(crate) audiences: Audiences,
     pub(crate) backfills: Backfills,

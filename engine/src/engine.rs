@@ -15,7 +15,7 @@ use spec::{
     sign::{PublishedKey, ServerKey},
 };
 use storage::{
-    Store,
+    RoomRow, Store,
     members::{self, Membership},
 };
 
@@ -25,6 +25,7 @@ use crate::{
     audience::Audiences,
     chance::Chance,
     context::Context,
+    ephemeral::Ephemeral,
     events::Events,
     inbound::Inbound,
     notifier::Notifier,
@@ -99,13 +100,15 @@ impl Engine {
         )?;
         let notifier = Arc::new(Notifier::new(store.clone()));
         store.subscribe(notifier.clone());
+        let ephemeral = Arc::new(Ephemeral::starting_at(clock.now_ms()));
         let context = Arc::new(Context {
             server_name: settings.server_name,
             default_room_version: settings.default_room_version,
             metas: RoomMetas::new(store.clone()),
             events: Events::new(store.clone()),
             states: States::new(store.clone()),
-            typing: Typing::new(clock.clone(), notifier.clone()),
+            typing: Typing::new(clock.clone(), notifier.clone(), ephemeral.clone()),
+            ephemeral,
             audiences: Audiences::default(),
             peers: OnceLock::new(),
             backfills: Backfills::default(),
@@ -282,6 +285,27 @@ impl Engine {
     /// Only those of the store.
     pub async fn leave_all(&self, user: &UserId) -> Result<()> {
         self.rooms.leave_all(user).await
+    }
+
+    /// Returns when something has changed since the last call that lives in memory only: who types, who is there. For one
+    /// listener.
+    pub async fn ephemeral_changed(&self) {
+        self.context.ephemeral.changed.notified().await;
+    }
+
+    /// The rooms in which it has changed since the change number `since` who types, with those users of this server who
+    /// type there now; and the number to ask with the next time.
+    #[must_use]
+    pub fn typing_since(&self, since: i64) -> (i64, Vec<(RoomRow, Vec<OwnedUserId>)>) {
+        let last = self.context.ephemeral.last();
+        let own = &self.context.server_name;
+        let rooms = self.context.typing.changed_since(since).into_iter();
+        let rooms = rooms.map(|room| {
+            let mut users = self.context.typing.users(room);
+            users.retain(|user| user.server_name() == own);
+            (room, users)
+        });
+        (last, rooms.collect())
     }
 
     /// Stops showing as typing whose time is over. Never returns; to be run in the background.

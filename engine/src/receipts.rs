@@ -1,6 +1,8 @@
 //! How far people have read: client-server API, "Receipts" and "Fully read markers".
 
-use ruma::{EventId, OwnedEventId};
+use std::collections::HashMap;
+
+use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::json;
 use storage::{
     Logged, Position, Write, events, receipts,
@@ -135,6 +137,46 @@ impl RoomHandle {
             event_id: event_id.to_owned(),
             ts: self.context.clock.now_ms(),
         })))
+    }
+
+    /// Takes in receipts of other servers' users, but for those that say less than what is known: events that are here are
+    /// compared by their place, others by the time of the receipt.
+    pub(crate) async fn take_receipts(&self, receipts: Vec<NewReceipt>) -> Result<()> {
+        let db = self.context.store.reader();
+        let users: Vec<&UserId> = receipts.iter().map(|new| &*new.user_id).collect();
+        let earlier = receipts::of_users(db, self.meta.row, &users).await?;
+        let known = earlier
+            .iter()
+            .filter_map(|earlier| <&EventId>::try_from(earlier.event_id.as_str()).ok());
+        let ids: Vec<&EventId> = receipts
+            .iter()
+            .map(|new| &*new.event_id)
+            .chain(known)
+            .collect();
+        let places: HashMap<String, Position> = events::by_ids(db, &ids)
+            .await?
+            .into_iter()
+            .filter(|event| event.room == self.meta.row)
+            .filter_map(|event| Some((event.event_id, event.position?)))
+            .collect();
+        let is_news = |new: &NewReceipt| {
+            let same = earlier.iter().find(|earlier| {
+                earlier.user_id == new.user_id.as_str()
+                    && earlier.kind == new.kind
+                    && earlier.thread_id == new.thread_id
+            });
+            let Some(earlier) = same else {
+                return true;
+            };
+            let place = |id: &str| places.get(id).copied();
+            match (place(&earlier.event_id), place(new.event_id.as_str())) {
+                (Some(old), Some(new)) => new > old,
+                _ => new.ts > earlier.ts,
+            }
+        };
+        let logged = receipts.iter().filter(|new| is_news(new)).cloned();
+        let logged = logged.map(Logged::Receipt).collect();
+        self.write_logged(logged).await
     }
 
     /// Where an event of this room stands; `None` for one that the room does not have.

@@ -84,7 +84,7 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
     let mut follower = rooms.context.notifier.follow(&by.user_id).await?;
     loop {
         // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
-        let ephemeral = rooms.context.typing.counter();
+        let ephemeral = rooms.context.ephemeral.last();
         let Glance { position, joined } = rooms.context.notifier.glance(&follower);
         let to = SyncToken {
             position,

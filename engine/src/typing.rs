@@ -1,6 +1,6 @@
 //! Who is typing: in memory only. Client-server API, "Typing Notifications".
 //!
-//! Each change takes a number from a counter of its own; a sync token carries the number that the client has seen.
+//! Each change takes a number from [`Ephemeral`]; a sync token carries the number that the client has seen.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -11,7 +11,7 @@ use std::{
 use ruma::{OwnedUserId, UserId};
 use storage::RoomRow;
 
-use crate::{Clock, notifier::Notifier};
+use crate::{Clock, ephemeral::Ephemeral, notifier::Notifier};
 
 /// The longest time for which one request may show a user as typing.
 const TYPING_MAX: Duration = Duration::from_secs(120);
@@ -24,13 +24,12 @@ const ROOMS_MAX: usize = 10_000;
 pub(crate) struct Typing {
     clock: Arc<dyn Clock>,
     notifier: Arc<Notifier>,
+    ephemeral: Arc<Ephemeral>,
     table: Mutex<Table>,
 }
 
 #[derive(Default)]
 struct Table {
-    /// The number of the last change.
-    counter: i64,
     rooms: HashMap<RoomRow, Room>,
     /// The last change of each room that has one, by its number: what a sync looks through.
     changes: BTreeMap<i64, RoomRow>,
@@ -43,9 +42,8 @@ struct Room {
 }
 
 impl Table {
-    fn touch(&mut self, row: RoomRow) {
-        self.counter += 1;
-        let counter = self.counter;
+    /// Gives the room the number of a change.
+    fn touch(&mut self, row: RoomRow, counter: i64) {
         let room = self.rooms.entry(row).or_default();
         self.changes.remove(&room.changed);
         room.changed = counter;
@@ -74,15 +72,16 @@ impl Table {
 }
 
 impl Typing {
-    pub(crate) fn new(clock: Arc<dyn Clock>, notifier: Arc<Notifier>) -> Self {
-        let table = Table {
-            counter: clock.now_ms(),
-            ..Table::default()
-        };
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        notifier: Arc<Notifier>,
+        ephemeral: Arc<Ephemeral>,
+    ) -> Self {
         Self {
             clock,
             notifier,
-            table: Mutex::new(table),
+            ephemeral,
+            table: Mutex::default(),
         }
     }
 
@@ -101,9 +100,9 @@ impl Typing {
             if earlier.is_some() {
                 return;
             }
-            table.touch(room);
+            table.touch(room, self.ephemeral.next());
         }
-        self.notifier.wake_room(room);
+        self.tell(room);
     }
 
     /// No longer shows `user` as typing in `room`. Does nothing if they were not.
@@ -116,9 +115,9 @@ impl Typing {
             if entry.until_ms.remove(user).is_none() {
                 return;
             }
-            table.touch(room);
+            table.touch(room, self.ephemeral.next());
         }
-        self.notifier.wake_room(room);
+        self.tell(room);
     }
 
     /// Drops those whose time is over, and wakes those who look at their rooms. Answers when the next one is due.
@@ -135,7 +134,7 @@ impl Typing {
                 }
             }
             for row in &expired {
-                table.touch(*row);
+                table.touch(*row, self.ephemeral.next());
             }
             table
                 .rooms
@@ -145,14 +144,9 @@ impl Typing {
                 .copied()
         };
         for row in expired {
-            self.notifier.wake_room(row);
+            self.tell(row);
         }
         next.map(|due| Duration::from_millis(u64::try_from(due - now).unwrap_or(0)))
-    }
-
-    /// The number of the last change: what a sync token carries.
-    pub(crate) fn counter(&self) -> i64 {
-        self.table().counter
     }
 
     /// The rooms whose typing users changed after number `since`.
@@ -171,6 +165,12 @@ impl Typing {
             .get(&room)
             .map(|room| room.until_ms.keys().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// Wakes those who look at the room, here and elsewhere.
+    fn tell(&self, room: RoomRow) {
+        self.notifier.wake_room(room);
+        self.ephemeral.changed.notify_one();
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

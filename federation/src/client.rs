@@ -16,6 +16,7 @@ use spec::{
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use crate::{
+    Servers,
     discovery::Discovery,
     transport::{Limits, Transport, TransportError},
     uri::Uri,
@@ -63,6 +64,9 @@ pub(crate) enum AskError {
         server: OwnedServerName,
         why: String,
     },
+    /// The operator does not want it.
+    #[error("this server does not talk to {0}")]
+    Denied(OwnedServerName),
     /// This server is going down.
     #[error("this server is stopping")]
     Stopping,
@@ -154,20 +158,23 @@ struct Inner {
     transport: Arc<Transport>,
     discovery: Arc<Discovery>,
     key: Arc<ServerKey>,
+    servers: Arc<Servers>,
 }
 
 impl Client {
-    /// A client that signs with `key`. Connections live on `runtime`.
+    /// A client that signs with `key` and asks only `servers`. Connections live on `runtime`.
     pub(crate) fn new(
         transport: Arc<Transport>,
         discovery: Arc<Discovery>,
         key: Arc<ServerKey>,
         runtime: Handle,
+        servers: Arc<Servers>,
     ) -> Self {
         let inner = Arc::new(Inner {
             transport,
             discovery,
             key,
+            servers,
         });
         Self { inner, runtime }
     }
@@ -206,6 +213,9 @@ impl Client {
 
 impl Inner {
     async fn ask(&self, server: &ServerName, ask: Ask) -> Result<Bytes, AskError> {
+        if !self.servers.allow(server) {
+            return Err(AskError::Denied(server.to_owned()));
+        }
         let limits = ask.limits;
         let found = self.discovery.find(server, drop);
         let timeout = AskError::Transport {

@@ -1,8 +1,8 @@
 //! Refusals, as other servers see them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, header::RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::json;
 
@@ -16,6 +16,8 @@ pub struct ApiError {
     sentence: String,
     /// With `M_INCOMPATIBLE_ROOM_VERSION`.
     room_version: Option<String>,
+    /// With `M_LIMIT_EXCEEDED`: when to come back.
+    retry_after: Option<Duration>,
 }
 
 impl ApiError {
@@ -25,6 +27,24 @@ impl ApiError {
             code,
             sentence: sentence.into(),
             room_version: None,
+            retry_after: None,
+        }
+    }
+
+    /// The endpoint exists, but not for this server.
+    pub(crate) fn forbidden(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", sentence)
+    }
+
+    /// The server asks too often, and may come back after `wait`.
+    pub(crate) fn too_many(wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "M_LIMIT_EXCEEDED",
+                "Your server asks more often than this one lets it",
+            )
         }
     }
 
@@ -119,11 +139,10 @@ impl From<Refused> for ApiError {
 impl From<engine::Error> for ApiError {
     fn from(error: engine::Error) -> Self {
         use engine::Error as Engine;
-        let forbidden = |sentence: &str| Self::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", sentence);
         match error {
             Engine::NotFound(subject) => Self::not_found(subject.sentence()),
-            Engine::Forbidden(sentence) => forbidden(&sentence),
-            Engine::Denied(rule) => forbidden(rule.sentence()),
+            Engine::Forbidden(sentence) => Self::forbidden(sentence),
+            Engine::Denied(rule) => Self::forbidden(rule.sentence()),
             Engine::BadJson(sentence) => Self::bad_json(sentence),
             Engine::InvalidParam(sentence) => Self::invalid_param(sentence),
             Engine::MissingParam(sentence) => Self::missing_param(sentence),
@@ -178,6 +197,12 @@ impl ResponseError for ApiError {
         if let Some(version) = &self.room_version {
             body["room_version"] = version.as_str().into();
         }
-        HttpResponse::build(self.status).json(body)
+        let mut response = HttpResponse::build(self.status);
+        if let Some(wait) = self.retry_after {
+            let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            body["retry_after_ms"] = ms.into();
+            response.insert_header((RETRY_AFTER, ms.div_ceil(1_000).to_string()));
+        }
+        response.json(body)
     }
 }

@@ -17,17 +17,20 @@ pub mod outbound;
 mod params;
 mod peers;
 mod routes;
+mod servers;
 mod transport;
 mod uri;
 mod version;
 pub mod x_matrix;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::web;
 use engine::Engine;
 use engine::account::Accounts;
+use engine::buckets::{Bucket, Buckets};
 use engine::chance::Chance;
 use ipnet::IpNet;
 use ruma::{OwnedServerName, ServerName};
@@ -46,6 +49,7 @@ use self::keys::remote::RemoteKeyRing;
 use self::outbound::Outbound;
 use self::peers::Network;
 pub use self::routes::registered;
+pub use self::servers::Servers;
 use self::transport::{AddressFilter, Dns, Transport};
 pub use self::transport::{TransportError, TrustError};
 use self::x_matrix::RemoteKeys;
@@ -71,11 +75,25 @@ pub(crate) struct Shared {
     pub(crate) key_validity_ms: i64,
     pub(crate) clock: Clock,
     pub(crate) outbound: Arc<Outbound>,
+    pub(crate) servers: Arc<Servers>,
+    rate_limit: Option<Bucket>,
+    asked: Buckets<OwnedServerName>,
 }
 
 impl Shared {
     pub(crate) fn server_name(&self) -> &ServerName {
         self.keys.own().current().server()
+    }
+
+    /// Counts a request of another server.
+    ///
+    /// # Errors
+    /// The time after which the next one goes through.
+    pub(crate) fn take_turn(&self, server: &ServerName) -> Result<(), Duration> {
+        match self.rate_limit {
+            Some(bucket) => self.asked.take(bucket, server.to_owned()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -90,6 +108,10 @@ pub struct Settings {
     pub trusted_authorities: Vec<CertificateDer<'static>>,
     /// Who is asked for the keys of servers that do not answer, in this order.
     pub notaries: Vec<OwnedServerName>,
+    /// Whom this server talks to.
+    pub servers: Servers,
+    /// How often one server may ask; `None` for as often as it likes.
+    pub rate_limit: Option<Bucket>,
 }
 
 impl Federation {
@@ -109,7 +131,15 @@ impl Federation {
     ) -> Result<Self, TrustError> {
         let (transport, discovery) = outward(&settings, &clock, Arc::clone(&chance))?;
         let key = Arc::clone(keys.current());
-        let client = Arc::new(Client::new(transport, discovery, key, Handle::current()));
+        let servers = Arc::new(settings.servers);
+        let client = Client::new(
+            transport,
+            discovery,
+            key,
+            Handle::current(),
+            Arc::clone(&servers),
+        );
+        let client = Arc::new(client);
         let keys = Arc::new(RemoteKeyRing::new(
             store.clone(),
             Arc::clone(&client),
@@ -119,6 +149,7 @@ impl Federation {
         ));
         let outbound = Arc::new(Outbound::new(
             engine.clone(),
+            Arc::clone(&servers),
             store,
             Arc::clone(&client),
             Arc::clone(&clock),
@@ -132,6 +163,9 @@ impl Federation {
                 key_validity_ms: settings.key_validity_ms,
                 clock,
                 outbound: Arc::clone(&outbound),
+                servers,
+                rate_limit: settings.rate_limit,
+                asked: Buckets::default(),
             }),
             remote_keys: web::Data::new(remote_keys),
             engine: web::Data::new(Room::new(engine.inbound())),

@@ -18,6 +18,7 @@ mod measure;
 mod news;
 mod pdu;
 mod queue;
+mod typing;
 
 use std::{
     collections::BTreeMap,
@@ -34,12 +35,15 @@ use storage::{Listener, Position, Store};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, SemaphorePermit},
-    time::{Instant, timeout},
+    time::{Instant, sleep},
 };
 use tracing::{error, warn};
 
-use self::{destination::Destination, dispatch::Trouble, keep::Kept, news::News, queue::Queue};
-use crate::{Clock, client::Client};
+use self::{
+    destination::Destination, dispatch::Trouble, keep::Kept, news::News, queue::Queue,
+    typing::Typing,
+};
+use crate::{Clock, Servers, client::Client};
 
 /// How often what has arrived is stored, and the log looked at without being called.
 const KEPT_EVERY: Duration = Duration::from_secs(2);
@@ -75,6 +79,7 @@ pub struct Outbound {
 
 struct Inner {
     engine: Engine,
+    servers: Arc<Servers>,
     store: Store,
     client: Arc<Client>,
     clock: Clock,
@@ -94,6 +99,7 @@ impl Outbound {
     /// Queues that are empty. Nothing is sent before [`Outbound::run`].
     pub(crate) fn new(
         engine: Engine,
+        servers: Arc<Servers>,
         store: Store,
         client: Arc<Client>,
         clock: Clock,
@@ -104,6 +110,7 @@ impl Outbound {
         store.subscribe(Arc::clone(&news) as Arc<dyn Listener>);
         let inner = Inner {
             engine,
+            servers,
             store,
             client,
             clock,
@@ -131,9 +138,10 @@ impl Outbound {
                 Ok(at) => break at,
                 Err(cause) => warn!(%cause, "what was sent to other servers cannot be read"),
             }
-            tokio::time::sleep(KEPT_EVERY).await;
+            sleep(KEPT_EVERY).await;
         };
         let (mut kept_last, mut tries) = (Instant::now(), 0);
+        let mut typing = Typing::new();
         loop {
             let trouble = match tries {
                 ..TRIES_MAX => Trouble::Stops,
@@ -144,16 +152,23 @@ impl Outbound {
                 Err(cause) => {
                     complain(&cause);
                     tries += 1;
-                    tokio::time::sleep(KEPT_EVERY).await;
+                    sleep(KEPT_EVERY).await;
                 }
+            }
+            if let Err(cause) = typing.tell(inner, at).await {
+                complain(&cause);
             }
             if kept_last.elapsed() >= KEPT_EVERY {
                 inner.keep(at, &mut kept).await;
                 kept_last = Instant::now();
             }
             // Called or not: the log is looked at, and what has arrived is kept.
-            let _ = timeout(KEPT_EVERY, inner.news.wake.notified()).await;
-            tokio::time::sleep(GATHER).await;
+            tokio::select! {
+                () = inner.news.wake.notified() => {}
+                () = inner.engine.ephemeral_changed() => {}
+                () = sleep(KEPT_EVERY) => {}
+            }
+            sleep(GATHER).await;
         }
     }
 
@@ -181,6 +196,9 @@ impl Inner {
         position: Position,
         change: impl FnOnce(&mut Queue),
     ) {
+        if !self.servers.allow(server) {
+            return;
+        }
         let destination = Arc::clone(self.destinations().entry(server.clone()).or_insert_with(
             || {
                 let before = Position(position.get() - 1);

@@ -77,6 +77,13 @@ fn peer_error(asked: &ServerName, error: AskError) -> PeerError {
             body,
         },
         AskError::Invalid { server, why } => PeerError::Invalid { server, why },
+        AskError::Denied(server) => PeerError::Refused {
+            status: 403,
+            errcode: "M_FORBIDDEN".to_owned(),
+            error: format!("This server does not talk to {server}"),
+            server,
+            body: Object::new(),
+        },
         other => {
             debug!(server = %asked, error = other.chain(), "another server cannot be asked");
             PeerError::Unreachable(asked.to_owned())

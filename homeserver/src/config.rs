@@ -38,6 +38,7 @@ use self::section::{Chapter, Key};
 pub(crate) use self::server::Server;
 use self::source::Source;
 pub(crate) use self::source::{ENVIRONMENT_FILE, FlagValue};
+pub(crate) use self::value::ServerGlob;
 
 /// All settings, checked.
 #[derive(Debug, Clone, PartialEq)]

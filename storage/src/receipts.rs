@@ -52,6 +52,23 @@ pub async fn changed(
     Ok(receipts.all(db).await?)
 }
 
+/// The receipts of these users in `room`, of all kinds and threads, in no order. 256 users a query, on the primary key.
+pub async fn of_users(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    users: &[&UserId],
+) -> Result<Vec<StoredReceipt>> {
+    let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+    let mut found = Vec::new();
+    for chunk in padded(&users) {
+        let these = receipt::Entity::find()
+            .filter(receipt::Column::Room.eq(room))
+            .filter(receipt::Column::UserId.is_in(chunk));
+        found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}
+
 /// The receipts of one user in `room`, of all kinds and threads. One query, on the primary key.
 pub async fn of_user(
     db: &impl ConnectionTrait,

@@ -41,6 +41,16 @@ impl Neighbourhood {
         TestServer::start_with(settings).await
     }
 
+    /// The same with further flags of `serve`.
+    pub async fn server_with(&self, flags: &[&str]) -> Option<TestServer> {
+        let mut settings = Settings::open().await;
+        settings.name = Self::free_name();
+        settings.flags.extend(self.flags(&settings.name));
+        let further = flags.iter().map(|flag| (*flag).to_owned());
+        settings.flags.extend(further);
+        TestServer::start_with(settings).await
+    }
+
     /// A name for a server of this machine: an address with a port that nobody listens on.
     #[must_use]
     pub fn free_name() -> String {

@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use ruma::{EventId, RoomId, ServerName, UserId};
 use spec::json::{Object, Value};
-use storage::{Logged, Write, write::NewReceipt};
+use storage::write::NewReceipt;
 
 use super::Inbound;
 use crate::{Result, rooms::RoomHandle};
 
-/// How long somebody of another server is shown as typing without further news.
-const TYPING: Duration = Duration::from_secs(30);
+/// How long somebody of another server is shown as typing without further news. Servers repeat it every 25 to 40 seconds.
+const TYPING: Duration = Duration::from_secs(60);
+
+/// How many rooms one event of receipts may speak of; the rest is left out. Servers send one for each room.
+const ROOMS_MAX: usize = 100;
+
+/// How many receipts of one room it may bring.
+const RECEIPTS_MAX: usize = 500;
 
 impl Inbound {
     /// Takes in ephemeral news. What is unknown, malformed or about users of other servers is left out.
@@ -58,7 +64,7 @@ impl Inbound {
 
     /// `room → m.read → user → {event_ids, data}`. Other kinds do not travel.
     async fn receipts(&self, origin: &ServerName, content: &Object) -> Result<()> {
-        for (room, kinds) in content {
+        for (room, kinds) in content.iter().take(ROOMS_MAX) {
             let Ok(room) = RoomId::parse(room) else {
                 continue;
             };
@@ -66,27 +72,20 @@ impl Inbound {
                 continue;
             };
             let read = kinds.get("m.read").and_then(Value::as_object);
-            let logged: Vec<Logged> = read
+            let receipts: Vec<NewReceipt> = read
                 .into_iter()
                 .flatten()
+                .take(RECEIPTS_MAX)
                 .filter_map(|(user, read)| receipt(origin, &room, user, read))
                 .collect();
-            if !logged.is_empty() {
-                room.context
-                    .store
-                    .write(Write {
-                        logged,
-                        ..Write::default()
-                    })
-                    .await?;
-            }
+            room.take_receipts(receipts).await?;
         }
         Ok(())
     }
 }
 
 /// One user's receipt.
-fn receipt(origin: &ServerName, room: &RoomHandle, user: &str, read: &Value) -> Option<Logged> {
+fn receipt(origin: &ServerName, room: &RoomHandle, user: &str, read: &Value) -> Option<NewReceipt> {
     let user_id = UserId::parse(user)
         .ok()
         .filter(|user| user.server_name() == origin)?;
@@ -95,14 +94,17 @@ fn receipt(origin: &ServerName, room: &RoomHandle, user: &str, read: &Value) -> 
     let thread_id = data
         .and_then(|data| data.get("thread_id")?.as_str())
         .unwrap_or_default();
+    let is_thread = matches!(thread_id, "" | "main") || EventId::parse(thread_id).is_ok();
+    let now_ms = room.context.clock.now_ms();
     let ts = data.and_then(|data| data.get("ts")?.as_i64());
-    Some(Logged::Receipt(NewReceipt {
+    is_thread.then(|| NewReceipt {
         room: room.meta.row,
         room_id: room.meta.id.clone(),
         user_id,
         kind: "m.read".to_owned(),
         thread_id: thread_id.to_owned(),
         event_id,
-        ts: ts.unwrap_or_else(|| room.context.clock.now_ms()),
-    }))
+        // A clock that is ahead would make all later receipts look old.
+        ts: ts.unwrap_or(now_ms).clamp(0, now_ms),
+    })
 }

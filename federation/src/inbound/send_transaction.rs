@@ -1,8 +1,9 @@
 //! `PUT /_matrix/federation/v1/send/{txnId}`: server-server API, "Transactions".
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use actix_web::{HttpResponse, web};
+use metrics::{counter, histogram};
 use quick_cache::sync::Cache;
 use ruma::OwnedServerName;
 use spec::{
@@ -54,6 +55,9 @@ pub(crate) async fn handle(
         let sentence = format!("More than {PDUS_MAX} events, or {EDUS_MAX} ephemeral ones");
         return Err(ApiError::invalid_param(sentence));
     }
+    counter!("rookery_federation_transactions_received_total").increment(1);
+    counter!("rookery_federation_events_received_total").increment(pdus.len() as u64);
+    let since = Instant::now();
     let answer = engine
         .ask(|inbound| async move {
             let key = (origin.clone(), txn_id.into_inner());
@@ -73,5 +77,6 @@ pub(crate) async fn handle(
             answers.0.get_or_insert_async(&key, take).await
         })
         .await?;
+    histogram!("rookery_federation_receive_seconds").record(since.elapsed());
     Ok(json(answer.to_string()))
 }

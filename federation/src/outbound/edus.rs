@@ -42,7 +42,6 @@ impl Edus {
         put(&mut self.receipts, key, receipt);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "typing comes next"))]
     pub(super) fn typing(&mut self, room: String, user: String, typing: bool) {
         put(&mut self.typing, (room, user), typing);
     }

@@ -54,6 +54,9 @@ async fn check(request: &HttpRequest, body: &Bytes) -> Result<Signed, ApiError> 
         .get_all(AUTHORIZATION)
         .filter_map(|value| value.to_str().ok());
     let claim = claim(headers, shared.keys.own().current().server())?;
+    if !shared.servers.allow(&claim.origin) {
+        return Err(ApiError::forbidden("This server does not talk to yours"));
+    }
     let content = match body.is_empty() {
         true => None,
         false => Some(parse(body, Strictness::Lenient)?),
@@ -73,5 +76,6 @@ async fn check(request: &HttpRequest, body: &Bytes) -> Result<Signed, ApiError> 
         now_ms,
     )?;
     shared.outbound.heard_from(&origin);
+    shared.take_turn(&origin).map_err(ApiError::too_many)?;
     Ok(Signed { origin, content })
 }

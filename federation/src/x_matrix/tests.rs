@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actix_web::http::{Method, StatusCode};
 use actix_web::{App, HttpResponse, test as http, web};
-use engine::{Engine, chance::Chance};
+use engine::{Engine, buckets::Bucket, chance::Chance};
 use spec::sign::ServerKey;
 
 use super::*;
 use crate::keys::tests::{keys, server};
-use crate::{Federation, Settings};
+use crate::{Federation, Servers, Settings};
 
 const NOW_MS: i64 = 1_000_000;
 const URI: &str = "/_test/send/1%2F2?x=y";
@@ -138,11 +138,18 @@ impl engine::Clock for Still {
 
 /// The API of `example.org`, on a store in memory.
 async fn federation() -> Federation {
+    federation_with(Servers::default(), None).await
+}
+
+/// The same that talks only to some servers, and lets each ask only so often.
+async fn federation_with(servers: Servers, rate_limit: Option<Bucket>) -> Federation {
     let settings = Settings {
         key_validity_ms: 86_400_000,
         allow_addresses: Vec::new(),
         trusted_authorities: Vec::new(),
         notaries: Vec::new(),
+        servers,
+        rate_limit,
     };
     let store = storage::Store::in_memory().await.unwrap();
     let (keys, chance) = (keys(), Arc::new(Chance::seeded(1)));
@@ -193,6 +200,39 @@ async fn a_handler_hears_only_from_servers_that_signed() {
         }
         let answer = http::call_service(&app, request.to_request()).await;
         assert_eq!(answer.status(), status, "{header:?} {body}");
+    }
+}
+
+#[actix_web::test]
+async fn a_server_may_be_denied_or_ask_too_often() {
+    let denied = Servers::new(&["*".to_owned()], &["remote.*".to_owned()]);
+    let bucket = Bucket {
+        per_second: 0.5,
+        burst: 1,
+    };
+    for (servers, statuses) in [(denied, [403, 403]), (Servers::default(), [200, 429])] {
+        let federation = federation_with(servers, Some(bucket)).await;
+        let remote_keys: Arc<dyn RemoteKeys> = Arc::new(OneKey);
+        let handler = async |signed: Signed| HttpResponse::Ok().body(signed.origin.to_string());
+        let app = App::new()
+            .configure(|c| federation.configure(c))
+            .app_data(web::Data::new(remote_keys))
+            .route("/_test/send/{id}", web::put().to(handler));
+        let app = http::init_service(app).await;
+        let content = Value::Object([("a".to_owned(), Value::Integer(1))].into());
+        let good = signed(Some(&server()), Some(&content)).to_header();
+        for status in statuses {
+            let request = http::TestRequest::with_uri(URI)
+                .method(Method::PUT)
+                .insert_header(("Authorization", good.as_str()))
+                .set_payload(r#"{"a":1}"#);
+            let answer = http::call_service(&app, request.to_request()).await;
+            assert_eq!(answer.status().as_u16(), status);
+            if status == 429 {
+                let wait = answer.headers().get("Retry-After").cloned();
+                assert_eq!(wait.unwrap(), "2");
+            }
+        }
     }
 }
 

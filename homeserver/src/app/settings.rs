@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use engine::buckets::Bucket;
+
 use federation::keys::OwnKeys;
 
-use crate::config::{Config, Rate, RegistrationMode};
+use crate::config::{Config, Rate, RegistrationMode, ServerGlob};
 use crate::tls;
 
 pub(super) fn storage(config: &Config) -> storage::Settings {
@@ -72,11 +74,23 @@ pub(crate) fn federation(config: &Config) -> Result<federation::Settings, tls::E
         allow_addresses: section.allow_addresses.clone(),
         trusted_authorities,
         notaries: section.key_notaries.clone(),
+        servers: federation::Servers::new(
+            &globs(&section.allow_servers),
+            &globs(&section.deny_servers),
+        ),
+        rate_limit: config
+            .limits
+            .rate_limits
+            .then(|| bucket(config.limits.servers)),
     })
 }
 
-fn bucket(rate: Rate) -> client_api::Bucket {
-    client_api::Bucket {
+fn globs(globs: &[ServerGlob]) -> Vec<String> {
+    globs.iter().map(|glob| glob.0.clone()).collect()
+}
+
+fn bucket(rate: Rate) -> Bucket {
+    Bucket {
         per_second: rate.per_second,
         burst: rate.burst,
     }

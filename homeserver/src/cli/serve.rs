@@ -40,6 +40,10 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "CIDR")]
     allow_address: Vec<String>,
 
+    /// Servers that this server does not talk to, `*` for any text. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    deny_server: Vec<String>,
+
     /// Everybody who reaches the server may make an account.
     #[arg(long)]
     open_registration: bool,
@@ -82,6 +86,7 @@ impl Flags {
                 "--allow-address",
                 self.allow_address,
             ),
+            list("federation.deny_servers", "--deny-server", self.deny_server),
         ];
         values.extend(texts.into_iter().chain(lists).flatten());
         if self.open_registration {

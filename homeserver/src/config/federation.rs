@@ -8,6 +8,7 @@ use ruma::OwnedServerName;
 
 use super::raw::Raw;
 use super::section::{Setting, section};
+use super::value::ServerGlob;
 
 section! {
     /// How this server meets other servers.
@@ -21,6 +22,13 @@ section! {
         /// Private networks that this server may connect to. All others are refused, so that
         /// nobody can make it reach into your own network.
         allow_addresses: Vec<IpNet>, default [];
+
+        /// The servers that this server talks to, by name without port; `*` and `?` stand for any text
+        /// and any character.
+        allow_servers: Vec<ServerGlob>, default ["*"];
+
+        /// Servers that this server does not talk to, though `allow_servers` has them.
+        deny_servers: Vec<ServerGlob>, default [];
 
         /// Servers that are asked for the signing keys of those that do not answer themselves, as
         /// in old rooms. What they say is checked, but they could vouch for a server that is gone.

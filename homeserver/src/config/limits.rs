@@ -31,6 +31,9 @@ section! {
         /// Requests without a sign-in from one address.
         anonymous: Rate, default "10/s, burst 100";
 
+        /// Requests of one other server.
+        servers: Rate, default "100/s, burst 1000";
+
         /// Attempts to sign in or to register from one address.
         logins: Rate, default "0.5/s, burst 20";
     }

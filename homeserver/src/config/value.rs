@@ -164,6 +164,28 @@ impl Setting for Vec<OwnedServerName> {
     }
 }
 
+/// Names of servers, with `*` and `?` in the places of others.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ServerGlob(pub(crate) String);
+
+impl Setting for ServerGlob {
+    const EXPECTED: &'static str = r#"a server name without port like "*.example.org""#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        let text = raw.text()?.trim();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || ".-*?:[]".contains(c);
+        (!text.is_empty() && text.chars().all(is_name)).then(|| Self(text.to_owned()))
+    }
+}
+
+impl Setting for Vec<ServerGlob> {
+    const EXPECTED: &'static str = r#"a list of server names without ports like ["*.example.org"]"#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        list(raw)
+    }
+}
+
 impl Setting for Vec<PathBuf> {
     const EXPECTED: &'static str = r#"a list of paths like ["ca.pem"]"#;
 
@@ -345,6 +367,17 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn globs_of_servers_are_lists_of_names() {
+        let globs = |texts: &[&str]| Some(texts.iter().map(|t| ServerGlob((*t).into())).collect());
+        let read = |text: &str| Vec::<ServerGlob>::read(&Raw::Untyped(text.to_owned()));
+        assert_eq!(
+            read("*.a.example, b.example"),
+            globs(&["*.a.example", "b.example"])
+        );
+        assert_eq!(read("https://a.example"), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod directory;
 mod durability;
 mod errors;
 mod federation;
+mod federation_edus;
 mod federation_keys;
 mod federation_peer;
 mod filters;
