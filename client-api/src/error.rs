@@ -12,6 +12,7 @@ use engine::{
     account::uia::{Challenge, Stage},
 };
 use serde_json::{Map, Value, json};
+use spec::auth::Denied;
 
 /// A refusal or failure as the client sees it: status, error code, a sentence for people, and the code's extra keys.
 #[derive(Clone, Debug)]
@@ -234,6 +235,12 @@ impl From<Error> for ApiError {
         match error {
             Error::NotFound(subject) => Self::not_found(subject.sentence()),
             Error::Forbidden(why) => Self::forbidden(why),
+            // The author can mend it, whatever their own level is.
+            Error::Denied(
+                why @ (Denied::LevelsMalformed
+                | Denied::LevelsUsersMalformed
+                | Denied::LevelsNameCreator),
+            ) => Self::bad_json(why.sentence()),
             Error::Denied(why) => Self::forbidden(why.sentence()),
             Error::UnknownToken { soft_logout } => Self::unknown_token(soft_logout),
             Error::BadJson(why) => Self::bad_json(why),

@@ -153,11 +153,7 @@ async fn power_levels_must_make_sense() {
             let answer = alice
                 .sets_state(&room, "m.room.power_levels", "", &wrong)
                 .await;
-            assert!(
-                matches!(answer.status, 400 | 403),
-                "version {version}, {wrong}: {}",
-                answer.summary()
-            );
+            answer.refused_by_us(400, "M_BAD_JSON");
         }
         if version == "12" {
             let mut named = levels.clone();
@@ -165,11 +161,7 @@ async fn power_levels_must_make_sense() {
             let answer = alice
                 .sets_state(&room, "m.room.power_levels", "", &named)
                 .await;
-            assert!(
-                matches!(answer.status, 400 | 403),
-                "a creator in users: {}",
-                answer.summary()
-            );
+            answer.refused(400, "M_BAD_JSON");
         }
         assert_eq!(
             alice.state(&room, "m.room.power_levels", "").await.ok(),
