@@ -6,3 +6,4 @@ pub(crate) mod deactivate_account;
 pub(crate) mod get_token_owner;
 pub(crate) mod register;
 pub(crate) mod registration_token_validity;
+pub(crate) mod request_openid_token;

@@ -75,6 +75,8 @@ fn reading(router: &mut Router) {
     router.endpoint(room::get_message_events::handle);
     router.endpoint(room::get_context::handle);
     router.endpoint(room::aliases::handle);
+    router.endpoint(room::get_hierarchy::handle);
+    router.endpoint(room::get_summary::handle);
 }
 
 fn aliases(router: &mut Router) {
@@ -117,6 +119,7 @@ fn account(router: &mut Router) {
         account::registration_token_validity::handle,
     );
     router.endpoint(account::get_token_owner::handle);
+    router.endpoint(account::request_openid_token::handle);
     router.endpoint(account::change_password::handle);
     router.endpoint(account::deactivate_account::handle);
 }

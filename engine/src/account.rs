@@ -16,6 +16,7 @@ mod lanes;
 mod localpart;
 mod login;
 mod logout;
+mod openid;
 mod password;
 mod refresh;
 mod register;

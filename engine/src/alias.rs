@@ -15,6 +15,11 @@ use crate::{
     rooms::{RoomHandle, Rooms},
 };
 
+/// The most servers that are named for an alias of another server.
+const SERVERS_MAX: usize = 100;
+/// The most aliases that one canonical alias event may newly name: each may be a question to another server.
+const NEW_ALIASES_MAX: usize = 50;
+
 /// The alias of this server with a local part.
 ///
 /// # Errors
@@ -41,7 +46,7 @@ impl Rooms {
     /// The room that an alias of any server leads to, and servers that are in it.
     ///
     /// # Errors
-    /// [`Error::NotFound`]: nowhere. [`Error::Refused`]: its server does not answer.
+    /// [`Error::NotFound`]: nowhere. [`Error::Unreachable`]: its server does not answer.
     pub(crate) async fn find_alias(
         &self,
         alias: &RoomAliasId,
@@ -60,10 +65,43 @@ impl Rooms {
             .get()
             .ok_or(Error::NotFound(Subject::Alias))?;
         match peers.query_directory(alias.server_name(), alias).await {
-            Ok(found) => Ok(found),
+            Ok((room, servers)) => {
+                let servers = self
+                    .servers_for(&room, alias.server_name(), servers)
+                    .await?;
+                Ok((room, servers))
+            }
             Err(PeerError::Refused { status: 404, .. }) => Err(Error::NotFound(Subject::Alias)),
-            Err(error) => Err(Error::Refused(error.to_string())),
+            Err(error) => {
+                tracing::info!(%alias, error = &error as &dyn std::error::Error, "no answer about an alias");
+                Err(Error::Unreachable(format!(
+                    "{} does not tell where the alias leads",
+                    alias.server_name()
+                )))
+            }
         }
+    }
+
+    /// The servers that are in a room by what another server told, at least that one; this server comes first if it is
+    /// among them.
+    async fn servers_for(
+        &self,
+        room: &RoomId,
+        told_by: &ServerName,
+        mut servers: Vec<OwnedServerName>,
+    ) -> Result<Vec<OwnedServerName>> {
+        let own = &self.context.server_name;
+        servers.retain(|server| server != own);
+        servers.truncate(SERVERS_MAX);
+        if servers.is_empty() {
+            servers.push(told_by.to_owned());
+        }
+        match self.by_id(room).await {
+            Ok(known) if known.is_resident().await? => servers.insert(0, own.clone()),
+            Ok(_) | Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(servers)
     }
 
     /// The room that an alias of this server leads to.
@@ -199,6 +237,7 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`Error::InvalidParam`]: one is malformed. [`Error::BadAlias`]: one does not lead here.
+    /// [`Error::Unreachable`]: the server of one does not answer.
     pub(crate) async fn check_canonical_alias(&self, content: &Object) -> Result<()> {
         let old = match self.state_key("m.room.canonical_alias", "").await? {
             Some(key) => self.current_state().await?.get(&key).copied(),
@@ -215,18 +254,27 @@ impl RoomHandle {
             ),
             None => Vec::new(),
         };
-        for text in named(content) {
-            if old.contains(&text) {
-                continue;
-            }
+        let new: Vec<String> = named(content)
+            .into_iter()
+            .filter(|text| !old.contains(text))
+            .collect();
+        if new.len() > NEW_ALIASES_MAX {
+            return Err(Error::InvalidParam(format!(
+                "At most {NEW_ALIASES_MAX} aliases can be added at once"
+            )));
+        }
+        for text in new {
             let alias = RoomAliasId::parse(&text).map_err(|error| {
                 Error::InvalidParam(format!("{text} is no room alias: {error}"))
             })?;
-            let found = aliases::one(self.context.store.reader(), &alias).await?;
-            if found.is_none_or(|found| found.room != self.meta.row) {
-                return Err(Error::BadAlias(format!(
-                    "{alias} does not lead to this room"
-                )));
+            match self.rooms.find_alias(&alias).await {
+                Ok((room, _)) if room == self.meta.id => {}
+                Ok(_) | Err(Error::NotFound(_)) => {
+                    return Err(Error::BadAlias(format!(
+                        "{alias} does not lead to this room"
+                    )));
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -10,9 +10,21 @@ use spec::sign::{PublishedKey, ServerKey};
 use storage::Store;
 
 use crate::{
-    Clock, audience::Audiences, chance::Chance, ephemeral::Ephemeral, events::Events,
-    notifier::Notifier, peers::Peers, remote::backfill::Backfills, room_meta::RoomMetas,
-    states::States, typing::Typing,
+    Clock,
+    audience::Audiences,
+    chance::Chance,
+    ephemeral::Ephemeral,
+    events::Events,
+    notifier::Notifier,
+    peers::Peers,
+    remote::{
+        asked::{Asked, Lately},
+        backfill::Backfills,
+    },
+    room_meta::RoomMetas,
+    space::Walk,
+    states::States,
+    typing::Typing,
 };
 
 /// Shared by rooms, reads and sync. Nothing in it decides anything.
@@ -33,6 +45,10 @@ pub(crate) struct Context {
     pub(crate) typing: Typing,
     pub(crate) audiences: Audiences,
     pub(crate) backfills: Backfills,
+    /// What other servers have answered lately.
+    pub(crate) asked: Asked,
+    /// Walks through spaces, by the token of their next page.
+    pub(crate) walks: Lately<String, Arc<Walk>>,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

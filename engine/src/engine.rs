@@ -30,7 +30,10 @@ use crate::{
     inbound::Inbound,
     notifier::Notifier,
     peers::Peers,
-    remote::backfill::Backfills,
+    remote::{
+        asked::{Asked, Lately},
+        backfill::Backfills,
+    },
     room::{
         create::{self, CreateRoom},
         membership::Target,
@@ -110,6 +113,8 @@ impl Engine {
             typing: Typing::new(clock.clone(), notifier.clone(), ephemeral.clone()),
             ephemeral,
             audiences: Audiences::default(),
+            asked: Asked::default(),
+            walks: Lately::new(),
             peers: OnceLock::new(),
             backfills: Backfills::default(),
             key,

@@ -29,6 +29,7 @@ mod requester;
 mod room;
 mod room_meta;
 mod rooms;
+mod space;
 mod states;
 mod summary;
 mod sync;
@@ -52,6 +53,7 @@ pub use self::{
         send::{Send, SetState},
     },
     rooms::RoomHandle,
+    space::{HierarchyAsk, HierarchyPage, SeenRoom},
     sync::SyncAsk,
 };
 

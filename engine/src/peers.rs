@@ -184,6 +184,9 @@ pub trait Peers: Send + Sync + 'static {
         ask: &'a PublicRoomsAsk,
     ) -> Answer<'a, PublicRooms>;
 
+    /// A room with its children, as far as users of this server could be in them.
+    fn hierarchy<'a>(&'a self, server: &'a ServerName, room: &'a RoomId) -> Answer<'a, Object>;
+
     /// Where an alias of that server leads, and who is there.
     fn query_directory<'a>(
         &'a self,

@@ -16,16 +16,44 @@ pub const DISPLAYNAME: &str = "displayname";
 /// The field with their picture, an `mxc:` URI.
 pub const AVATAR_URL: &str = "avatar_url";
 
+/// The fields of a profile, by name.
+pub type Fields = BTreeMap<String, Value>;
+
 /// The longest field name in bytes: "Profiles".
 const FIELD_BYTES_MAX: usize = 255;
 /// The largest profile in bytes, as one JSON object: "Profiles".
-const PROFILE_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const PROFILE_BYTES_MAX: usize = 64 * 1024;
 /// The longest display name in characters, so that it cannot flood the rooms of its user.
 const DISPLAYNAME_LENGTH_MAX: usize = 256;
 /// The longest avatar URI in bytes.
 const AVATAR_URL_BYTES_MAX: usize = 1000;
 
 impl Engine {
+    /// All fields of the profile of any user; none if the user has set none. Those of other servers may be a minute old.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: no such user. [`Error::Unreachable`]: their server does not answer.
+    pub async fn profile(&self, user_id: &UserId) -> Result<Fields> {
+        if self.accounts().is_ours(user_id) {
+            return self.accounts().profile(user_id).await;
+        }
+        let fields = self.rooms().remote_profile(user_id).await?;
+        Ok(Fields::clone(&fields))
+    }
+
+    /// One field of the profile of any user.
+    ///
+    /// # Errors
+    /// As for [`Engine::profile`]; [`Error::NotFound`] also for a field that is not set.
+    pub async fn profile_field(&self, user_id: &UserId, field: &str) -> Result<Value> {
+        if self.accounts().is_ours(user_id) {
+            return self.accounts().profile_field(user_id, field).await;
+        }
+        let fields = self.rooms().remote_profile(user_id).await?;
+        let value = fields.get(field).cloned();
+        value.ok_or(Error::NotFound(Subject::Profile))
+    }
+
     /// As [`Accounts::set_profile_field`], and the rooms of the user learn of a new name or picture.
     ///
     /// # Errors
@@ -84,7 +112,7 @@ impl Accounts {
     ///
     /// # Errors
     /// [`Error::NotFound`]: no such user here, or deactivated.
-    pub async fn profile(&self, user_id: &UserId) -> Result<BTreeMap<String, Value>> {
+    pub async fn profile(&self, user_id: &UserId) -> Result<Fields> {
         self.check_profile_owner(user_id).await?;
         let fields = profiles::all(self.store().reader(), user_id).await?;
         fields

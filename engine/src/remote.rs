@@ -3,6 +3,7 @@
 //! The worker of a room never waits for another server. What is missing is found out in its mailbox, fetched here, and
 //! brought back to it.
 
+pub(crate) mod asked;
 pub(crate) mod backfill;
 mod check;
 mod gap;
@@ -10,6 +11,7 @@ mod invite;
 mod join;
 mod leave;
 mod order;
+mod profile;
 
 use self::join::{empty_template, fill};
 pub(crate) use self::{check::check, join::refused, order::by_dependency};

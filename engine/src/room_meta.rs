@@ -50,6 +50,21 @@ impl RoomMetas {
         self.remember(&row)
     }
 
+    /// Of these rooms those that this server has, in no order. One query for 256 that are not in memory.
+    pub(crate) async fn by_ids(&self, ids: &[OwnedRoomId]) -> Result<Vec<Arc<RoomMeta>>> {
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.by_id.get(id) {
+                Some(meta) => found.push(meta),
+                None => missing.push(id.as_str()),
+            }
+        }
+        for row in rooms::by_ids(self.store.reader(), &missing).await? {
+            found.push(self.remember(&row)?);
+        }
+        Ok(found)
+    }
+
     /// The room of this row, which must exist.
     pub(crate) async fn by_row(&self, row: RoomRow) -> Result<Arc<RoomMeta>> {
         Ok(self.by_rows(&[row]).await?.remove(0))

@@ -39,7 +39,7 @@ pub(crate) struct Rooms {
 pub struct RoomHandle {
     pub(crate) context: Arc<Context>,
     pub(crate) meta: Arc<RoomMeta>,
-    rooms: Rooms,
+    pub(crate) rooms: Rooms,
 }
 
 impl Rooms {

@@ -67,6 +67,15 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "M_MISSING_PARAM", sentence)
     }
 
+    /// A request that needs a token and has none.
+    pub(crate) fn missing_token() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "M_MISSING_TOKEN",
+            "access_token is missing",
+        )
+    }
+
     /// No JSON at all.
     pub(crate) fn not_json(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "M_NOT_JSON", sentence)
@@ -157,6 +166,11 @@ impl From<engine::Error> for ApiError {
                     "One of the two servers does not know the version of this room",
                 )
             },
+            Engine::UnknownToken { .. } => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "M_UNKNOWN_TOKEN",
+                "The token is not known here, or has run out",
+            ),
             Engine::Unreachable(sentence) => {
                 Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", sentence)
             }

@@ -33,6 +33,12 @@ const JOIN_TIME: Duration = Duration::from_secs(180);
 /// The largest room that is taken over, in bytes of JSON: a hundred thousand members and more.
 const ROOM_BYTES_MAX: usize = 512 * 1024 * 1024;
 
+/// How long another server may look for the children of a space: somebody waits for it.
+const HIERARCHY_TIME: Duration = Duration::from_secs(10);
+
+/// The largest answer about one space, in bytes: a thousand children and what they show.
+const HIERARCHY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How long another server may look for a state.
 const STATE_TIME: Duration = Duration::from_secs(90);
 
@@ -357,6 +363,11 @@ impl Peers for Network {
             let mut answer = self.ask(server, directory::ask(ask)).await?;
             directory::page(server, &mut answer)
         })
+    }
+
+    fn hierarchy<'a>(&'a self, server: &'a ServerName, room: &'a RoomId) -> Answer<'a, Object> {
+        let ask = Ask::get(v1("hierarchy").segment(room));
+        Box::pin(self.ask(server, ask.within(HIERARCHY_TIME, HIERARCHY_BYTES_MAX)))
     }
 
     fn query_directory<'a>(

@@ -84,6 +84,16 @@ fn all() -> Vec<Line> {
         ),
         (
             Method::GET,
+            "/_matrix/federation/v1/hierarchy/{roomId}",
+            web::get().to(inbound::hierarchy::handle),
+        ),
+        (
+            Method::GET,
+            "/_matrix/federation/v1/openid/userinfo",
+            web::get().to(inbound::openid_userinfo::handle),
+        ),
+        (
+            Method::GET,
             "/_matrix/federation/v1/publicRooms",
             web::get().to(inbound::public_rooms::get),
         ),

@@ -10,6 +10,7 @@ pub mod device;
 pub mod event;
 pub mod filter;
 pub mod membership;
+pub mod openid_token;
 pub mod profile;
 pub mod receipt;
 pub mod refresh_token;

@@ -10,6 +10,7 @@ use crate::{
     entity::membership,
     error::Result,
     id::{EventRow, Position, RoomRow},
+    padded::padded,
     page::Limit,
 };
 
@@ -215,4 +216,44 @@ pub async fn shared_rooms(
         .filter(membership::Column::Room.in_subquery(of_b))
         .order_by_asc(membership::Column::Room);
     Ok(shared.into_tuple().all(db).await?)
+}
+
+/// What `user_id` is in those of `rooms` where they are anything, in no order. Look-ups by primary key, 256 a query.
+pub async fn of_user_in(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    rooms: &[RoomRow],
+) -> Result<Vec<(RoomRow, Membership)>> {
+    let mut found = Vec::new();
+    for chunk in padded(rooms) {
+        let these = membership::Entity::find()
+            .select_only()
+            .columns([membership::Column::Room, membership::Column::Membership])
+            .filter(membership::Column::UserId.eq(user_id.as_str()))
+            .filter(membership::Column::Room.is_in(chunk));
+        found.extend(these.into_tuple::<(RoomRow, Membership)>().all(db).await?);
+    }
+    Ok(found)
+}
+
+/// In which of `rooms` somebody of `server` is joined or invited, each pair once, in no order. Look-ups in the index
+/// (server, membership, room), 256 rooms a query.
+pub async fn of_server_in(
+    db: &impl ConnectionTrait,
+    server: &ServerName,
+    rooms: &[RoomRow],
+) -> Result<Vec<(RoomRow, Membership)>> {
+    let present = [Membership::Join, Membership::Invite];
+    let mut found = Vec::new();
+    for chunk in padded(rooms) {
+        let these = membership::Entity::find()
+            .select_only()
+            .columns([membership::Column::Room, membership::Column::Membership])
+            .distinct()
+            .filter(membership::Column::Server.eq(server.as_str()))
+            .filter(membership::Column::Membership.is_in(present))
+            .filter(membership::Column::Room.is_in(chunk));
+        found.extend(these.into_tuple::<(RoomRow, Membership)>().all(db).await?);
+    }
+    Ok(found)
 }

@@ -49,3 +49,13 @@ pub async fn by_rows(db: &impl ConnectionTrait, rooms: &[RoomRow]) -> Result<Vec
     }
     Ok(found)
 }
+
+/// The rooms with these IDs, in no order; unknown ones are left out. Look-ups by a unique index, 256 a query.
+pub async fn by_ids(db: &impl ConnectionTrait, room_ids: &[&str]) -> Result<Vec<StoredRoom>> {
+    let mut found = Vec::with_capacity(room_ids.len());
+    for chunk in padded(room_ids) {
+        let these = room::Entity::find().filter(room::Column::RoomId.is_in(chunk));
+        found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{access_token, refresh_token},
+    entity::{access_token, openid_token, refresh_token},
     error::Result,
     write::Plain,
 };
@@ -27,6 +27,13 @@ pub async fn given_with(
     Ok(access_token::Entity::find()
         .filter(given_with)
         .all(db)
+        .await?)
+}
+
+/// The OpenID token with this hash, expired ones included.
+pub async fn openid(db: &impl ConnectionTrait, hash: &[u8]) -> Result<Option<openid_token::Model>> {
+    Ok(openid_token::Entity::find_by_id(hash.to_vec())
+        .one(db)
         .await?)
 }
 

@@ -14,8 +14,8 @@ use spec::event::Event;
 pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
-        access_token, account, destination, device, filter, membership::Membership, profile,
-        refresh_token, registration_token, remote_key, server_key,
+        access_token, account, destination, device, filter, membership::Membership, openid_token,
+        profile, refresh_token, registration_token, remote_key, server_key,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -349,6 +349,13 @@ pub enum Plain {
     RefreshTokenDelete {
         /// Which.
         id: i64,
+    },
+    /// A new OpenID token.
+    OpenIdToken(openid_token::Model),
+    /// Deletes all OpenID tokens that are refused at this time.
+    OpenIdTokensExpired {
+        /// In ms.
+        now_ts: i64,
     },
     /// A field of a profile; replaces the one of the same user and name.
     ProfileField(profile::Model),

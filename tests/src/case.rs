@@ -152,7 +152,11 @@ impl World {
             .post("/_matrix/client/v3/login", &refreshing)
             .await
             .ok();
+        let openid = v3(&["user", &alice.id, "openid", "request_token"]);
+        let openid = alice.post(openid, &json!({})).await.ok();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let names = BTreeMap::from([
+            ("openid", text(&openid["access_token"])),
             ("alice", alice.id.clone()),
             ("bob", bob.id.clone()),
             ("eve", eve.id.clone()),
@@ -376,6 +380,10 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getRoomEvents" => Ask::by(Bob).query("dir", "b").query("limit", "5"),
         "getRoomStateWithKey" => Ask::by(Bob).with("eventType", "m.room.create"),
         "setRoomStateWithKey" => Ask::by(Alice).with("eventType", "m.room.topic").body(json!({"topic": "{random}"})),
+        "getSpaceHierarchy" => Ask::by(Bob),
+        "getRoomSummary" => Ask::by(Alice),
+        "requestOpenIdToken" => Ask::by(Alice).body(json!({})),
+        "exchangeOpenIdToken" => Ask::by(Nobody).query("access_token", "{openid}"),
         // Directory
         "setRoomAlias" => Ask::by(Alice).with("roomAlias", "#{random}:{server}").body(json!({"room_id": "{room}"})),
         "getRoomIdByAlias" => Ask::by(Nobody),

@@ -6,6 +6,12 @@ pub fn v3(segments: &[&str]) -> String {
     join("/_matrix/client/v3", segments)
 }
 
+/// `/_matrix/client/v1/` and the segments.
+#[must_use]
+pub fn v1(segments: &[&str]) -> String {
+    join("/_matrix/client/v1", segments)
+}
+
 /// `prefix`, and each segment escaped after a slash. An empty segment leaves its slash.
 #[must_use]
 pub fn join(prefix: &str, segments: &[&str]) -> String {

@@ -5,17 +5,17 @@ use engine::Engine;
 use ruma::api::client::profile::get_profile_field::v3::Request;
 use serde_json::{Map, Value};
 
-use crate::{error::ApiError, extract::Public, reply::Json};
+use crate::{error::ApiError, extract::MaybeAuthed, reply::Json};
 
-/// Answers with one field of a profile.
+/// Answers with one field of a profile. As for whole profiles, only who is signed in is told those of other servers.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
-    Public { body, .. }: Public<Request>,
+    MaybeAuthed { requester, body }: MaybeAuthed<Request>,
 ) -> Result<Json<Map<String, Value>>, ApiError> {
     let field = body.field.to_string();
-    let value = engine
-        .accounts()
-        .profile_field(&body.user_id, &field)
-        .await?;
+    if requester.is_none() && !engine.accounts().is_ours(&body.user_id) {
+        return Err(ApiError::missing_token());
+    }
+    let value = engine.profile_field(&body.user_id, &field).await?;
     Ok(Json(Map::from_iter([(field, value)])))
 }

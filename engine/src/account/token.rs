@@ -15,6 +15,7 @@ pub(super) type Hash = [u8; 32];
 /// Says at a glance what a string is that turns up in a log or a bug report.
 const ACCESS_PREFIX: &str = "rka_";
 const REFRESH_PREFIX: &str = "rkr_";
+const OPENID_PREFIX: &str = "rko_";
 
 /// A new access token.
 pub(super) fn new_access(chance: &Chance) -> Secret {
@@ -24,6 +25,11 @@ pub(super) fn new_access(chance: &Chance) -> Secret {
 /// A new refresh token.
 pub(super) fn new_refresh(chance: &Chance) -> Secret {
     Secret::new(format!("{REFRESH_PREFIX}{}", chance.secret()))
+}
+
+/// A new OpenID token.
+pub(super) fn new_openid(chance: &Chance) -> Secret {
+    Secret::new(format!("{OPENID_PREFIX}{}", chance.secret()))
 }
 
 /// What the store keeps of `token`.

@@ -10,7 +10,7 @@ use ruma::{
     EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, ServerName, UserId,
 };
 use spec::{
-    json::Object,
+    json::{Object, Strictness, parse_object},
     sign::{PublishedKey, ServerKey},
 };
 
@@ -285,6 +285,14 @@ impl Peers for Wire {
         })
     }
 
+    fn hierarchy<'a>(&'a self, server: &'a ServerName, room: &'a RoomId) -> Answer<'a, Object> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let told = inbound.hierarchy(&self.own, room, false).await;
+            told.map_err(|error| refusal(server, &error))
+        })
+    }
+
     fn query_directory<'a>(
         &'a self,
         server: &'a ServerName,
@@ -299,9 +307,14 @@ impl Peers for Wire {
     fn query_profile<'a>(
         &'a self,
         server: &'a ServerName,
-        _: &'a UserId,
+        user: &'a UserId,
         _: Option<&'a str>,
     ) -> Answer<'a, Object> {
-        Box::pin(async move { Err(PeerError::Unreachable(server.to_owned())) })
+        Box::pin(async move {
+            let fields = self.to(server)?.accounts().profile(user).await;
+            let fields = fields.map_err(|error| refusal(server, &error))?;
+            let text = serde_json::to_vec(&fields).expect("fields are JSON");
+            Ok(parse_object(&text, Strictness::Lenient).expect("an object"))
+        })
     }
 }

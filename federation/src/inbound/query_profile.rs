@@ -1,10 +1,9 @@
 //! `GET /_matrix/federation/v1/query/profile`: server-server API, "Querying for information".
 
 use actix_web::{HttpResponse, web};
-use engine::{Error, Subject, account::Accounts};
-use spec::json::{Object, Strictness, parse_object};
+use engine::{Error, Subject, account::Accounts, profile::Fields};
 
-use super::{answer, user_id};
+use super::user_id;
 use crate::{ApiError, Shared, params::Params, x_matrix::Signed};
 
 /// The profile of a user of this server, or one field of it.
@@ -18,11 +17,13 @@ pub(crate) async fn handle(
     if user.server_name() != shared.server_name() {
         return Err(Error::NotFound(Subject::User).into());
     }
-    let mut fields = accounts.profile(&user).await?;
-    if let Some(wanted) = params.one("field") {
-        fields.retain(|name, _| name == wanted);
-    }
-    let text = serde_json::to_vec(&fields).map_err(|_| ApiError::failure())?;
-    let fields: Object = parse_object(&text, Strictness::Lenient)?;
-    Ok(answer(&fields))
+    let fields = match params.one("field") {
+        None => accounts.profile(&user).await?,
+        Some(field) => {
+            let value = accounts.profile_field(&user, field).await?;
+            Fields::from([(field.to_owned(), value)])
+        }
+    };
+    // Custom fields may hold numbers that events may not.
+    Ok(HttpResponse::Ok().json(fields))
 }

@@ -9,8 +9,8 @@ use sea_orm::{
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
-        access_token, account, alias, counter, destination, device, filter, profile, refresh_token,
-        registration_token, remote_key, server_key, summary,
+        access_token, account, alias, counter, destination, device, filter, openid_token, profile,
+        refresh_token, registration_token, remote_key, server_key, summary,
     },
     error::{Error, Result},
     outbox::FLOOR,
@@ -79,6 +79,11 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         Plain::RefreshTokenUpdate(change) => update(db, change.clone()).await.map(drop),
         Plain::RefreshTokenDelete { id } => {
             delete::<refresh_token::Entity>(db, refresh_token::Column::Id.eq(*id)).await
+        }
+        Plain::OpenIdToken(model) => add(db, model).await,
+        Plain::OpenIdTokensExpired { now_ts } => {
+            let expired = openid_token::Column::ExpiresTs.lte(*now_ts);
+            delete::<openid_token::Entity>(db, expired).await
         }
         Plain::ProfileField(model) => {
             put(

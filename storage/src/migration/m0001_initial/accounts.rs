@@ -131,6 +131,22 @@ async fn tokens(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     manager
         .create_table(
+            clustered(manager, "openid_tokens", &["hash"])
+                .col(binary("hash"))
+                .col(text("user_id"))
+                .col(big_integer("expires_ts"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(index(
+            "openid_tokens",
+            "openid_tokens_expires",
+            &["expires_ts"],
+        ))
+        .await?;
+    manager
+        .create_table(
             clustered(manager, "registration_tokens", &["token"])
                 .col(text("token"))
                 .col(big_integer_null("uses_allowed"))

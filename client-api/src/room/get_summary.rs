@@ -1,0 +1,20 @@
+//! `GET /_matrix/client/v1/room_summary/{roomIdOrAlias}`: client-server API, "Room summary".
+
+use actix_web::web;
+use engine::Engine;
+use ruma::api::client::room::get_summary::v1::{Request, Response};
+
+use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
+
+/// Answers with what a room shows.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    MaybeAuthed { requester, body }: MaybeAuthed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    let room = &body.room_id_or_alias;
+    let seen = engine.room_summary(requester.as_ref(), room, body.via);
+    let seen = seen.await?;
+    let mut response = Response::new(seen.summary);
+    response.membership = seen.membership.map(|membership| membership.as_str().into());
+    Ok(Reply(response))
+}
