@@ -5,7 +5,7 @@
 //! whether it fails, does not matter then.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -109,15 +109,24 @@ impl StateKeys {
     /// One query for a hundred that are not in memory.
     ///
     /// # Errors
-    /// [`Error::Corrupt`]: one of them is not stored.
+    /// [`Error::Corrupt`]: one of them is neither stored nor about to be.
     pub async fn names(&self, rows: &[StateKeyRow]) -> Result<Vec<(String, String)>> {
         let mut names: HashMap<StateKeyRow, Pair> = rows
             .iter()
             .filter_map(|row| Some((*row, self.pairs.get(row)?)))
             .collect();
-        let missing: Vec<_> = rows.iter().filter(|row| !names.contains_key(row)).collect();
+        let mut missing: HashSet<StateKeyRow> = rows.iter().copied().collect();
+        missing.retain(|row| !names.contains_key(row));
+        if !missing.is_empty() {
+            // Before the store: what is confirmed meanwhile is found there.
+            let pending = self.pending();
+            let known = pending.iter().filter(|(_, row)| missing.contains(row));
+            names.extend(known.map(|(pair, row)| (*row, Arc::clone(pair))));
+        }
+        missing.retain(|row| !names.contains_key(row));
+        let missing: Vec<_> = missing.into_iter().collect();
         for chunk in missing.chunks(QUERY_MAX) {
-            let wanted = state_key::Column::Id.is_in(chunk.iter().map(|row| **row));
+            let wanted = state_key::Column::Id.is_in(chunk.iter().copied());
             for model in state_key::Entity::find()
                 .filter(wanted)
                 .all(&self.reader)

@@ -21,6 +21,13 @@ async fn a_pair_keeps_its_number() {
         let again = keys.resolve(&pairs).await.unwrap();
         assert_eq!(again.rows, new.rows);
         assert!(again.inserts.len() >= 2);
+        let [(of, _), ..] = &keys.names(&new.rows).await.unwrap()[..] else {
+            panic!("no names")
+        };
+        assert_eq!(
+            of, "m.room.name",
+            "a new pair has its name before it is stored"
+        );
         let first = store.enqueue(Write::plain(new.inserts));
         let second = store.enqueue(Write::plain(again.inserts));
         first.await.unwrap();
