@@ -134,6 +134,11 @@ impl Events {
         Ok(placed)
     }
 
+    /// An event that is in memory.
+    pub(crate) fn cached(&self, row: EventRow) -> Option<Arc<KnownEvent>> {
+        self.cache.get(&row)
+    }
+
     /// Remembers an event, or its new form after a redaction.
     pub(crate) fn put(&self, known: Arc<KnownEvent>) {
         self.cache.insert(known.row, known);

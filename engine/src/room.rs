@@ -21,7 +21,7 @@ use storage::{
     write::{NewEvent, NewMembership, Outcome, Place, RoomHead, Txn},
 };
 
-use self::recent_sends::RecentSends;
+use self::{recent_sends::RecentSends, redactions::Waiting};
 use crate::{
     Error, Result, Subject, context::Context, events::KnownEvent, room_meta::RoomMeta,
     states::StateMap,
@@ -34,6 +34,7 @@ pub(crate) mod profile;
 pub(crate) mod receive;
 mod recent_sends;
 pub(crate) mod redact;
+mod redactions;
 mod resolve;
 pub(crate) mod send;
 mod summary;
@@ -52,6 +53,7 @@ pub(crate) struct Room {
     /// What the current job has built and not yet handed to the writer.
     batch: Write,
     recent_sends: RecentSends,
+    waiting: Waiting,
     /// Events that other servers have handed to this one so that it brings them to all, until they are taken in.
     relayed: BTreeSet<OwnedEventId>,
     /// Of what the stored summary of the room is made.
@@ -105,6 +107,7 @@ impl Room {
             ..Self::empty(context, meta)
         };
         room.deciding = room.read_deciding().await?;
+        room.waiting = room.read_waiting().await?;
         room.shown = room.read_shown().await?;
         Ok(room)
     }
@@ -121,6 +124,7 @@ impl Room {
             deciding: None,
             batch: Write::default(),
             recent_sends: RecentSends::default(),
+            waiting: Waiting::default(),
             relayed: BTreeSet::new(),
             shown: summary::Shown::default(),
         }
@@ -301,7 +305,11 @@ impl Room {
 
     /// Hands what was built to the writer, as one atomic write.
     pub(crate) async fn commit(&mut self) -> Pending {
-        if let Err(error) = self.summarise().await {
+        let settled = match self.settle_redactions().await {
+            Ok(()) => self.summarise().await,
+            error => error,
+        };
+        if let Err(error) = settled {
             self.settle(true);
             return Pending(Box::pin(future::ready(Err(error))));
         }

@@ -6,4 +6,5 @@ mod federation;
 mod fixture;
 mod history;
 mod outgoing;
+mod redactions;
 mod wire;

@@ -130,16 +130,26 @@ pub fn applies(
     redaction: &Event,
     target: &Event,
 ) -> bool {
-    let aimed = redaction.event_type() == "m.room.redaction"
-        && redaction.redacts() == Some(target.id())
-        && redaction.room_id() == target.room_id();
+    redaction.redacts() == Some(target.id()) && may_apply(version, Some(levels), redaction, target)
+}
+
+/// The same for a redaction that is known to have named `target`: one that was itself redacted may name nothing any
+/// more. Without power levels, where the state is not known, only the sender's server counts.
+pub fn may_apply(
+    version: &RoomVersion,
+    levels: Option<&PowerLevels>,
+    redaction: &Event,
+    target: &Event,
+) -> bool {
+    let aimed =
+        redaction.event_type() == "m.room.redaction" && redaction.room_id() == target.room_id();
     let circular = redaction.id() == target.id() || target.redacts() == Some(redaction.id());
     if !aimed || circular {
         return false;
     }
     version.auth.redactions_by_rule
         || redaction.sender().server_name() == target.sender().server_name()
-        || may_redact_others(levels, redaction.sender().as_str())
+        || levels.is_some_and(|levels| may_redact_others(levels, redaction.sender().as_str()))
 }
 
 /// Whether a user may redact what others have sent.

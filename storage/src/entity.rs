@@ -11,6 +11,7 @@ pub mod event;
 pub mod filter;
 pub mod membership;
 pub mod openid_token;
+pub mod pending_redaction;
 pub mod profile;
 pub mod receipt;
 pub mod refresh_token;

@@ -25,6 +25,7 @@ mod padded;
 mod page;
 pub mod profiles;
 pub mod receipts;
+pub mod redactions;
 pub mod registration_tokens;
 pub mod remote_keys;
 pub mod rooms;

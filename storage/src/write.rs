@@ -15,7 +15,7 @@ pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
         access_token, account, destination, device, filter, membership::Membership, openid_token,
-        profile, refresh_token, registration_token, remote_key, server_key,
+        pending_redaction, profile, refresh_token, registration_token, remote_key, server_key,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -276,6 +276,13 @@ pub enum Plain {
         by: EventRow,
         /// What is left of it.
         json: String,
+    },
+    /// A redaction that has emptied nothing, in this write or one before.
+    PendingRedaction(pending_redaction::Model),
+    /// The redaction has emptied its event, or may have if another had not come first: clients may see it.
+    RedactionApplied {
+        /// Which.
+        redaction: EventRow,
     },
     /// Whether events right before a stored one are missing, that other servers may have.
     Gap {

@@ -1,6 +1,9 @@
 //! One reader's view of a room's events: which they may see, and what the server adds for them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use ruma::serde::Raw;
 use spec::{
@@ -8,7 +11,7 @@ use spec::{
     json::Object,
     visibility::{self, HistoryVisibility, Moment},
 };
-use storage::{SnapshotRow, StateKeyRow};
+use storage::{EventRow, SnapshotRow, StateKeyRow, redactions};
 
 use super::access::Access;
 use crate::{
@@ -60,13 +63,32 @@ impl<'a> View<'a> {
 
     /// Those of `events` that the reader may see, in the same order.
     pub(crate) async fn filter(&mut self, events: Vec<Placed>) -> Result<Vec<Seen>> {
+        let hidden = self.hidden(&events).await?;
         let mut seen = Vec::with_capacity(events.len());
         for placed in events {
+            if hidden.contains(&placed.row) {
+                continue;
+            }
             if let Some(membership) = self.sees(&placed).await? {
                 seen.push(Seen { placed, membership });
             }
         }
         Ok(seen)
+    }
+
+    /// Those of `events` that no client sees: redactions without effect (room versions, "Handling redactions"). No query
+    /// where there is no redaction.
+    async fn hidden(&self, events: &[Placed]) -> Result<BTreeSet<EventRow>> {
+        let redactions: Vec<EventRow> = events
+            .iter()
+            .filter(|placed| placed.event.event_type() == "m.room.redaction")
+            .map(|placed| placed.row)
+            .collect();
+        if redactions.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let db = self.room.context.store.reader();
+        Ok(redactions::pending_among(db, &redactions).await?)
     }
 
     /// The reader's membership at an event that they may see; `None` when they may not.

@@ -1,17 +1,15 @@
 //! Redacting events: client-server API, "Redactions"; room versions, "Handling redactions".
 
-use std::sync::Arc;
-
 use ruma::{EventId, OwnedEventId, UserId};
 use spec::{
     auth::Power,
     event::Draft,
     json::{Object, Value},
 };
-use storage::{Plain, events, write::Txn};
+use storage::write::Txn;
 
 use super::{Room, send::Sent};
-use crate::{Error, Requester, Result, events::KnownEvent, rooms::RoomHandle};
+use crate::{Error, Requester, Result, rooms::RoomHandle};
 
 /// A redaction to be sent.
 #[derive(Clone, Debug)]
@@ -80,14 +78,7 @@ impl Room {
             return Ok(sent);
         }
         let target = match &draft.redacts {
-            // An event of this room that was built a moment ago is not stored yet: wait for it.
-            Some(event_id) => match self.redactable(event_id).await? {
-                None => {
-                    self.flushed().await.wait().await?;
-                    self.redactable(event_id).await?
-                }
-                found => found,
-            },
+            Some(event_id) => self.target(event_id).await?,
             None => None,
         };
         if let Some(target) = &target
@@ -99,50 +90,12 @@ impl Room {
             ));
         }
         let redaction = self.append(draft, txn).await?;
-        if let Some(target) = target {
-            self.apply_redaction(&target, &redaction);
-        }
         let event_id = redaction.event.id().to_owned();
         Ok(self.sent(&event_id).await)
-    }
-
-    /// The stored event of this room, if it has one that can still be redacted.
-    async fn redactable(&self, event_id: &EventId) -> Result<Option<Arc<KnownEvent>>> {
-        let stored = events::by_id(self.context.store.reader(), event_id).await?;
-        let Some(stored) = stored.filter(|stored| stored.room == self.meta.row) else {
-            return Ok(None);
-        };
-        Ok(Some(
-            self.context
-                .events
-                .get(&self.context.metas, stored.id)
-                .await?,
-        ))
     }
 
     fn may_redact_others(&self, user: &UserId) -> Result<bool> {
         let levels = self.power_levels()?;
         Ok(levels.user(user.as_str()) >= Power::Level(levels.redact()))
-    }
-
-    /// Empties `target`, in the store with the next commit and in memory at once.
-    fn apply_redaction(&mut self, target: &KnownEvent, redaction: &KnownEvent) {
-        if target.redacted_by.is_some() {
-            return;
-        }
-        let event = Arc::new(target.event.redacted(self.meta.version));
-        let json = event.to_json();
-        let emptied = KnownEvent {
-            redacted_by: Some(redaction.row),
-            json_bytes: json.len(),
-            event,
-            ..target.clone()
-        };
-        self.also(Plain::Redacted {
-            event: target.row,
-            by: redaction.row,
-            json,
-        });
-        self.context.events.put(Arc::new(emptied));
     }
 }

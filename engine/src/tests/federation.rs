@@ -99,7 +99,10 @@ impl Pair {
 }
 
 /// The current state: type and key to event id.
-async fn state(person: &Person, room: &OwnedRoomId) -> BTreeMap<(String, String), String> {
+pub(super) async fn state(
+    person: &Person,
+    room: &OwnedRoomId,
+) -> BTreeMap<(String, String), String> {
     let events = person
         .room(room)
         .await

@@ -9,8 +9,9 @@ use sea_orm::{
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
-        access_token, account, alias, counter, destination, device, filter, openid_token, profile,
-        refresh_token, registration_token, remote_key, server_key, summary,
+        access_token, account, alias, counter, destination, device, filter, openid_token,
+        pending_redaction, profile, refresh_token, registration_token, remote_key, server_key,
+        summary,
     },
     error::{Error, Result},
     outbox::FLOOR,
@@ -27,6 +28,13 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
                 ..Default::default()
             };
             update(db, change).await.map(drop)
+        }
+        Plain::PendingRedaction(model) => {
+            put(db, model, &[pending_redaction::Column::Redaction]).await
+        }
+        Plain::RedactionApplied { redaction } => {
+            let it = pending_redaction::Column::Redaction.eq(*redaction);
+            delete::<pending_redaction::Entity>(db, it).await
         }
         Plain::Alias {
             alias,

@@ -103,5 +103,29 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             .and_where(Expr::col("txn_id").is_not_null())
             .take(),
         )
-        .await
+        .await?;
+    pending_redactions(manager).await
+}
+
+async fn pending_redactions(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            table("pending_redactions")
+                .col(big_integer("redaction").primary_key())
+                .col(big_integer("room"))
+                .col(text_null("target"))
+                .take(),
+        )
+        .await?;
+    for (name, column) in [
+        ("pending_redactions_room", "room"),
+        ("pending_redactions_target", "target"),
+    ] {
+        let waiting = Expr::col("target").is_not_null();
+        let index = index("pending_redactions", name, &[column])
+            .and_where(waiting)
+            .take();
+        manager.create_index(index).await?;
+    }
+    Ok(())
 }
