@@ -20,5 +20,6 @@ pub mod remote_key;
 pub mod room;
 pub mod server_key;
 pub mod snapshot;
+pub mod staged_event;
 pub mod state_key;
 pub mod summary;

@@ -31,6 +31,7 @@ pub mod remote_keys;
 pub mod rooms;
 pub mod server_keys;
 pub mod snapshots;
+pub mod staged;
 mod state_keys;
 mod store;
 pub mod summaries;

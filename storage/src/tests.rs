@@ -6,6 +6,7 @@ mod locks;
 mod outbox;
 mod queries;
 mod snapshots;
+mod staged;
 mod state_keys;
 mod summaries;
 mod tables;

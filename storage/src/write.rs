@@ -16,6 +16,7 @@ use crate::{
     entity::{
         access_token, account, destination, device, filter, membership::Membership, openid_token,
         pending_redaction, profile, refresh_token, registration_token, remote_key, server_key,
+        staged_event,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -400,6 +401,15 @@ pub enum Plain {
     DestinationDelete {
         /// Which.
         server: OwnedServerName,
+    },
+    /// Events of other servers that wait for what they build on. Nothing happens to one that waits already.
+    Staged(Vec<staged_event::Model>),
+    /// Events that wait no more.
+    Unstaged {
+        /// Their room.
+        room: RoomRow,
+        /// Which.
+        event_ids: Vec<OwnedEventId>,
     },
     /// Up to where all servers without a row of their own have everything.
     OutboxFloor(Position),

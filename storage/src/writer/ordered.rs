@@ -11,10 +11,11 @@ use crate::{
     entity::{
         access_token, account, alias, counter, destination, device, filter, openid_token,
         pending_redaction, profile, refresh_token, registration_token, remote_key, server_key,
-        summary,
+        staged_event, summary,
     },
     error::{Error, Result},
     outbox::FLOOR,
+    padded::padded,
     write::Plain,
 };
 
@@ -126,6 +127,21 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         Plain::DestinationDelete { server } => {
             let it = destination::Column::Server.eq(server.as_str());
             delete::<destination::Entity>(db, it).await
+        }
+        Plain::Staged(models) => {
+            let key = &[staged_event::Column::Room, staged_event::Column::EventId];
+            let rows = models.iter().map(values).collect();
+            insert::<staged_event::Entity>(db, Existing::Stays(key), rows).await
+        }
+        Plain::Unstaged { room, event_ids } => {
+            for chunk in padded(event_ids) {
+                let ids = chunk.iter().map(ToString::to_string);
+                let these = staged_event::Column::Room
+                    .eq(*room)
+                    .and(staged_event::Column::EventId.is_in(ids));
+                delete::<staged_event::Entity>(db, these).await?;
+            }
+            Ok(())
         }
         Plain::OutboxFloor(position) => {
             let floor = counter::Model {

@@ -30,5 +30,16 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("retry_ts"))
                 .take(),
         )
+        .await?;
+    manager
+        .create_table(
+            clustered(manager, "staged_events", &["room", "event_id"])
+                .col(big_integer("room"))
+                .col(text("event_id"))
+                .col(text("origin"))
+                .col(big_integer("received_ts"))
+                .col(text("json"))
+                .take(),
+        )
         .await
 }
