@@ -15,6 +15,7 @@ use crate::{
     chance::Chance,
     ephemeral::Ephemeral,
     events::Events,
+    inbound::staging::Staging,
     notifier::Notifier,
     peers::Peers,
     remote::{
@@ -49,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) asked: Asked,
     /// Walks through spaces, by the token of their next page.
     pub(crate) walks: Lately<String, Arc<Walk>>,
+    /// The events of other servers that wait for what they build on.
+    pub(crate) staging: Arc<Staging>,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

@@ -115,6 +115,7 @@ impl Engine {
             audiences: Audiences::default(),
             asked: Asked::default(),
             walks: Lately::new(),
+            staging: Arc::default(),
             peers: OnceLock::new(),
             backfills: Backfills::default(),
             key,

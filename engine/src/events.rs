@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use quick_cache::{Weighter, sync::Cache};
 use spec::event::Event;
 use storage::{
-    EventRow, Position, SnapshotRow, Store, events,
+    EventRow, Position, SnapshotRow, Store, Write, events,
     timeline::Spot,
     write::{Outcome, Txn},
 };
@@ -100,11 +100,12 @@ impl Events {
                 None => missing.push(*row),
             }
         }
+        self.read(metas, &missing, &mut found).await?;
+        missing.retain(|row| !found.contains_key(row));
         if !missing.is_empty() {
-            for stored in events::by_rows(self.store.reader(), &missing).await? {
-                let known = self.remember(metas, stored).await?;
-                found.insert(known.row, known);
-            }
+            // What left the cache before it was written is found once it is.
+            self.store.write(Write::default()).await?;
+            self.read(metas, &missing, &mut found).await?;
         }
         rows.iter()
             .map(|row| {
@@ -112,6 +113,19 @@ impl Events {
                 known.ok_or_else(|| Error::Internal(format!("event row {row} is not stored")))
             })
             .collect()
+    }
+
+    async fn read(
+        &self,
+        metas: &RoomMetas,
+        rows: &[EventRow],
+        found: &mut HashMap<EventRow, Arc<KnownEvent>>,
+    ) -> Result<()> {
+        for stored in events::by_rows(self.store.reader(), rows).await? {
+            let known = self.remember(metas, stored).await?;
+            found.insert(known.row, known);
+        }
+        Ok(())
     }
 
     /// Takes what a query read into the cache. An event that is there already stays: it may be newer.

@@ -6,6 +6,8 @@ mod invite;
 mod membership;
 mod read;
 mod receive;
+mod staged;
+pub(crate) mod staging;
 
 use ruma::{OwnedServerName, RoomId, ServerName};
 use spec::{acl::ServerAcl, json::Object};

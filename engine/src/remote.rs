@@ -4,6 +4,7 @@
 //! brought back to it.
 
 pub(crate) mod asked;
+mod auth;
 pub(crate) mod backfill;
 mod check;
 mod gap;
@@ -12,6 +13,12 @@ mod join;
 mod leave;
 mod order;
 mod profile;
+mod state;
 
 use self::join::{empty_template, fill};
-pub(crate) use self::{check::check, join::refused, order::by_dependency};
+pub(crate) use self::{
+    check::{check, verify},
+    gap::Lack,
+    join::refused,
+    order::by_dependency,
+};

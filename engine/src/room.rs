@@ -21,7 +21,7 @@ use storage::{
     write::{NewEvent, NewMembership, Outcome, Place, RoomHead, Txn},
 };
 
-use self::{recent_sends::RecentSends, redactions::Waiting};
+use self::{recent_events::RecentEvents, recent_sends::RecentSends, redactions::Waiting};
 use crate::{
     Error, Result, Subject, context::Context, events::KnownEvent, room_meta::RoomMeta,
     states::StateMap,
@@ -32,6 +32,7 @@ pub(crate) mod history;
 pub(crate) mod membership;
 pub(crate) mod profile;
 pub(crate) mod receive;
+mod recent_events;
 mod recent_sends;
 pub(crate) mod redact;
 mod redactions;
@@ -58,6 +59,7 @@ pub(crate) struct Room {
     relayed: BTreeSet<OwnedEventId>,
     /// Of what the stored summary of the room is made.
     shown: summary::Shown,
+    recent_events: RecentEvents,
 }
 
 /// An event that no event follows yet.
@@ -127,6 +129,7 @@ impl Room {
             waiting: Waiting::default(),
             relayed: BTreeSet::new(),
             shown: summary::Shown::default(),
+            recent_events: RecentEvents::default(),
         }
     }
 
@@ -276,6 +279,7 @@ impl Room {
             event: event.clone(),
         });
         self.context.events.put(known.clone());
+        self.recent_events.remember(event.id().to_owned(), row);
         self.extremities = vec![Extremity {
             row,
             parent: Parent::of(self.meta.version, &event),

@@ -94,6 +94,17 @@ impl Event {
         format::read(version, id, object)
     }
 
+    /// The ID of the event that `object` holds, also where it is over a limit or lacks what an event must have.
+    ///
+    /// `None`: it has none.
+    pub fn id_of(version: &RoomVersion, object: &Object) -> Option<OwnedEventId> {
+        size::check_depth(object).ok()?;
+        if version.json == Strictness::Strict {
+            json::check_canonical(object).ok()?;
+        }
+        id::of(version, object).ok()
+    }
+
     /// The event's ID: chosen by its server in room versions 1 and 2, its reference hash elsewhere.
     pub fn id(&self) -> &EventId {
         &self.id

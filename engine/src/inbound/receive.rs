@@ -1,77 +1,175 @@
 //! Events of another server: server-server API, "Transactions".
+//!
+//! What can be taken in at once is; what lacks parents or auth events is staged and worked on later (`staged.rs`).
+//! Either way it is on disk before the transaction is answered.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
-use ruma::{OwnedEventId, OwnedRoomId, RoomId, ServerName};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId, ServerName};
 use spec::{
     event::Event,
     json::{Object, Value},
 };
+use tokio::time::{Instant, timeout};
 
 use super::Inbound;
-use crate::{Error, Result, remote::check, rooms::RoomHandle};
+use crate::{
+    Error, Result,
+    remote::{by_dependency, verify},
+    room::receive::{Incoming, Taken},
+    rooms::RoomHandle,
+};
+
+/// How long the answer waits for a room. Then its events are staged, and taken in when the room gets to it. Others wait
+/// for our answer with theirs, a minute at most.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is answered for an event: why it was refused, if it was.
+type Results = BTreeMap<OwnedEventId, std::result::Result<(), String>>;
 
 impl Inbound {
-    /// Takes in events: in order within a room, side by side across rooms. Answers for each why it was refused, if it
-    /// was. An event that the rules reject is no error: it is stored as what it is.
-    pub async fn pdus(
-        &self,
-        origin: &ServerName,
-        pdus: Vec<Object>,
-    ) -> BTreeMap<OwnedEventId, std::result::Result<(), String>> {
-        let mut rooms: BTreeMap<OwnedRoomId, Vec<Object>> = BTreeMap::new();
-        for pdu in pdus {
-            // What names no room cannot even be called by an id: it is dropped.
-            let room = pdu
-                .get("room_id")
-                .and_then(Value::as_str)
-                .map(RoomId::parse);
-            if let Some(Ok(room)) = room {
-                rooms.entry(room).or_default().push(pdu);
-            }
-        }
-        let rooms = rooms
-            .into_iter()
-            .map(|(room, pdus)| self.pdus_of(origin, room, pdus));
-        join_all(rooms).await.into_iter().flatten().collect()
+    /// Takes in events: in order within a room, side by side across rooms. Answers for each whose id can be known why it
+    /// was refused, if it was. An event that the rules reject is no error: it is stored as what it is.
+    pub async fn pdus(&self, origin: &ServerName, pdus: Vec<Object>) -> Results {
+        self.pdus_within(ANSWER_WITHIN, origin, pdus).await
     }
 
-    async fn pdus_of(
+    /// The same, waiting for each room only so long.
+    pub(crate) async fn pdus_within(
         &self,
+        answer_within: Duration,
         origin: &ServerName,
-        room: OwnedRoomId,
         pdus: Vec<Object>,
-    ) -> Vec<(OwnedEventId, std::result::Result<(), String>)> {
-        let room = match self.resident_room(origin, &room).await {
-            Ok(room) => room,
-            Err(error) => {
-                // Of a room that is not known the version is not either, and so not the ids of events.
-                tracing::debug!(%room, %origin, %error, "events of a room are refused");
-                return Vec::new();
-            }
-        };
-        let mut results = Vec::with_capacity(pdus.len());
-        for checked in check(&room.context, room.meta.version, pdus).await {
-            match checked {
+    ) -> Results {
+        let started = Instant::now();
+        let mut results = Results::new();
+        let (rooms, events) = self.sort(origin, pdus, &mut results).await;
+        let mut runs: BTreeMap<OwnedRoomId, Vec<Event>> = BTreeMap::new();
+        for (id, verified) in verify(&self.rooms.context, events).await {
+            match verified {
                 Ok(event) => {
-                    let id = event.id().to_owned();
-                    let taken = self.take(origin, &room, event).await;
-                    results.push((id, taken.map_err(|error| error.to_string())));
+                    let run = runs.entry(event.room_id().to_owned()).or_default();
+                    run.push(event);
                 }
-                Err(flaw) => {
-                    tracing::info!(room = %room.meta.id, %origin, flaw, "an event is dropped")
-                }
+                Err(flaw) => refuse(&mut results, Some(id), flaw),
             }
         }
+        let runs = runs.into_iter().filter_map(|(room, events)| {
+            let room = rooms.get(&room)?.as_ref().ok()?;
+            Some(self.take_in(answer_within, origin, room, events))
+        });
+        for (id, taken) in join_all(runs).await.into_iter().flatten() {
+            let taken = taken.map_err(|error| match error {
+                Error::Internal(_) | Error::Store(_) => "Something went wrong here".to_owned(),
+                error => error.to_string(),
+            });
+            results.insert(id, taken);
+        }
+        metrics::histogram!("rookery_federation_pdus_seconds").record(started.elapsed());
         results
     }
 
-    async fn take(&self, origin: &ServerName, room: &RoomHandle, event: Event) -> Result<()> {
-        if event.room_id() != room.meta.id {
-            return Err(Error::Refused("The event is of another room".to_owned()));
+    /// Finds the rooms of events and reads the events by the versions of their rooms. Those of rooms in which `origin`
+    /// has no say are refused, and so are those that are none.
+    async fn sort(
+        &self,
+        origin: &ServerName,
+        pdus: Vec<Object>,
+        results: &mut Results,
+    ) -> (
+        BTreeMap<OwnedRoomId, Result<RoomHandle>>,
+        Vec<(&'static spec::room_version::RoomVersion, Event)>,
+    ) {
+        let mut rooms: BTreeMap<OwnedRoomId, Result<RoomHandle>> = BTreeMap::new();
+        let mut events = Vec::with_capacity(pdus.len());
+        for pdu in pdus {
+            // What names no room cannot even be called by an id: it is dropped.
+            let room_id = pdu.get("room_id").and_then(Value::as_str);
+            let Some(Ok(room_id)) = room_id.map(RoomId::parse) else {
+                continue;
+            };
+            if !rooms.contains_key(&room_id) {
+                let room = self.resident_room(origin, &room_id).await;
+                rooms.insert(room_id.clone(), room);
+            }
+            match &rooms[&room_id] {
+                Ok(room) => {
+                    let version = room.meta.version;
+                    let id = Event::id_of(version, &pdu);
+                    match Event::parse(version, pdu) {
+                        Ok(event) => events.push((version, event)),
+                        Err(flaw) => refuse(results, id, flaw.to_string()),
+                    }
+                }
+                Err(error) => {
+                    let id = self.id_in(&room_id, &pdu).await;
+                    refuse(results, id, error.to_string());
+                }
+            }
         }
-        room.check_acl(event.sender().server_name()).await?;
-        room.take(origin, event).await.map(drop)
+        (rooms, events)
     }
+
+    /// The id of an event, in a room that this server is not in. Of one that it does not know the version is not known
+    /// either, and so only the ids that their servers chose.
+    async fn id_in(&self, room: &RoomId, pdu: &Object) -> Option<OwnedEventId> {
+        match self.rooms.by_id(room).await {
+            Ok(room) => Event::id_of(room.meta.version, pdu),
+            Err(_) => EventId::parse(pdu.get("event_id")?.as_str()?).ok(),
+        }
+    }
+
+    /// Takes in the events of one room, in an order in which each follows its parents.
+    async fn take_in(
+        &self,
+        answer_within: Duration,
+        origin: &ServerName,
+        room: &RoomHandle,
+        events: Vec<Event>,
+    ) -> Vec<(OwnedEventId, Result<()>)> {
+        let mut results = Vec::with_capacity(events.len());
+        let mut allowed = Vec::with_capacity(events.len());
+        for event in events {
+            match room.check_acl(event.sender().server_name()).await {
+                Ok(()) => allowed.push(event),
+                Err(error) => results.push((event.id().to_owned(), Err(error))),
+            }
+        }
+        let events = by_dependency(allowed, Event::prev_events);
+        let incoming = events.iter().cloned().map(Incoming::new).collect();
+        let taken = match timeout(answer_within, room.take_all(incoming)).await {
+            Ok(Ok(taken)) => taken,
+            Ok(Err(error)) => {
+                // One of them may be at fault: they are tried one by one.
+                tracing::warn!(room = %room.meta.id, %error, "a run of events failed");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::info!(room = %room.meta.id, "the room is slow: its events are staged");
+                Vec::new()
+            }
+        };
+        let mut taken = taken.into_iter();
+        let mut waiting = Vec::new();
+        for event in events {
+            match taken.next() {
+                Some(Taken::Stored(_)) => results.push((event.id().to_owned(), Ok(()))),
+                _ => waiting.push(event),
+            }
+        }
+        if !waiting.is_empty() {
+            results.extend(self.stage(origin, room, waiting).await);
+        }
+        results
+    }
+}
+
+fn refuse(results: &mut Results, id: Option<OwnedEventId>, why: String) {
+    tracing::info!(
+        event = id.as_ref().map(|id| id.as_str()),
+        why,
+        "an event is refused"
+    );
+    results.extend(id.map(|id| (id, Err(why))));
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use ruma::ServerName;
+use ruma::{OwnedEventId, ServerName};
 use spec::{
     event::Event,
     json::Object,
@@ -27,41 +27,60 @@ pub(crate) async fn check(
         .into_iter()
         .map(|object| Event::parse_history(version, object).map_err(|error| error.to_string()))
         .collect();
-    let names = key_names(version, parsed.iter().flatten());
-    let valid_at = parsed
-        .iter()
-        .flatten()
-        .map(Event::origin_server_ts)
-        .max()
-        .unwrap_or(0);
+    let mut flaws = Vec::with_capacity(parsed.len());
+    let mut events = Vec::with_capacity(parsed.len());
+    for parsed in parsed {
+        flaws.push(parsed.map(|event| events.push((version, event))));
+    }
+    let mut verified = verify(context, events).await.into_iter();
+    let mut next = || match verified.next() {
+        Some((_, verified)) => verified,
+        None => Err("the event was not checked".to_owned()),
+    };
+    flaws
+        .into_iter()
+        .map(|parsed| parsed.and_then(|()| next()))
+        .collect()
+}
+
+/// Checks the signatures and hashes of events, which may be of different rooms, all in one batch; the results are in
+/// order, each with the event's id. One whose content is not what was signed comes out redacted.
+pub(crate) async fn verify(
+    context: &Context,
+    events: Vec<(&'static RoomVersion, Event)>,
+) -> Vec<(OwnedEventId, Result<Event, Flaw>)> {
+    if events.is_empty() {
+        return Vec::new();
+    }
+    let names = key_names(&events);
+    let valid_at = events.iter().map(|(_, event)| event.origin_server_ts());
+    let valid_at = valid_at.max().unwrap_or(0);
     let ring = Ring::new(context, names, valid_at.min(context.clock.now_ms())).await;
     // Signatures are arithmetic: not on a thread that serves others.
     let verified = tokio::task::spawn_blocking(move || {
-        let events = parsed.iter().flatten().map(|event| (version, event));
-        let mut results = sign::verify_events(events, &ring).into_iter();
-        parsed
+        let borrowed = events.iter().map(|(version, event)| (*version, event));
+        let results = sign::verify_events(borrowed, &ring);
+        let verified = events
             .into_iter()
-            .map(|parsed| {
-                let event = parsed?;
-                match results.next() {
-                    Some(Ok(Content::Intact)) => Ok(event),
-                    Some(Ok(Content::MustBeRedacted)) => Ok(event.redacted(version)),
-                    Some(Err(error)) => Err(error.to_string()),
-                    None => Err("the event was not checked".to_owned()),
-                }
-            })
-            .collect()
+            .zip(results)
+            .map(|((version, event), result)| {
+                let id = event.id().to_owned();
+                let verified = match result {
+                    Ok(Content::Intact) => Ok(event),
+                    Ok(Content::MustBeRedacted) => Ok(event.redacted(version)),
+                    Err(error) => Err(error.to_string()),
+                };
+                (id, verified)
+            });
+        verified.collect()
     });
     verified.await.unwrap_or_default()
 }
 
 /// The keys that the signatures of these events name, as far as they count.
-fn key_names<'a>(
-    version: &RoomVersion,
-    events: impl Iterator<Item = &'a Event>,
-) -> BTreeSet<KeyName> {
+fn key_names(events: &[(&'static RoomVersion, Event)]) -> BTreeSet<KeyName> {
     let mut names = BTreeSet::new();
-    for event in events {
+    for (version, event) in events {
         for server in sign::required_signers(version, event) {
             for (key_id, _) in sign::signatures_of(event.object(), server.as_str()) {
                 names.insert(KeyName {

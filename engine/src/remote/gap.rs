@@ -1,143 +1,297 @@
 //! Taking in an event and, in bounded steps, what it builds on: server-server API, "Retrieving missing events".
+//!
+//! First the events between are asked for. If they do not reach back to what is known, the state after the earliest
+//! unknown parents is fetched (`state.rs`). What permits an event and is not there is fetched by `auth.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ruma::{OwnedEventId, ServerName};
+use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use spec::{event::Event, json::Object};
 use storage::write::Outcome;
 
 use super::{by_dependency, check};
 use crate::{
-    Error, Result, peers::Peers, room::receive::Taken, rooms::RoomHandle, states::StateMap,
+    Error, Result,
+    peers::{PeerError, Peers},
+    room::receive::{Incoming, Taken},
+    rooms::RoomHandle,
+    states::StateMap,
 };
 
-/// How many missing events are asked for at once.
+/// How many missing events are asked for at once. Servers give fewer: Synapse at most 20.
 const MISSING_MAX: u32 = 50;
+/// How often missing events are asked for, before the state is.
+const ROUNDS_MAX: usize = 5;
+/// How many missing events are kept: what is missing beyond is found by its state.
+const GAP_EVENTS_MAX: usize = 250;
+/// After how many unknown parents no more states are fetched for one event.
+const STATES_MAX: usize = 20;
 /// How often one event may go back to the room after something was fetched for it.
 const TRIES_MAX: usize = 4;
+/// How many servers are asked, one after the other.
+const SERVERS_MAX: usize = 4;
+
+/// Why an event cannot be taken in.
+#[derive(Debug)]
+pub(crate) enum Lack {
+    /// Nobody answers who may have what is missing. Somebody may later.
+    Unreachable(String),
+    /// What it builds on cannot be had.
+    Refused(String),
+}
+
+impl From<PeerError> for Lack {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Unreachable(_) => Self::Unreachable(error.to_string()),
+            _ => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<Lack> for Error {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::Unreachable(why) | Lack::Refused(why) => Self::Refused(why),
+        }
+    }
+}
+
+/// What was fetched, or why it was not; failures of this server apart.
+pub(super) type Fetched<T> = Result<std::result::Result<T, Lack>>;
 
 impl RoomHandle {
-    /// Takes in an event whose signatures are right, fetching what is missing from `origin`.
+    /// Takes in an event whose signatures are right, fetching what is missing from `origin` and others.
     ///
     /// # Errors
     /// [`Error::Refused`]: what it builds on cannot be had. It may be tried again when it can.
     pub(crate) async fn take(&self, origin: &ServerName, event: Event) -> Result<Outcome> {
+        self.take_from(origin, event).await?.map_err(Error::from)
+    }
+
+    /// The same, telling apart what may be had later.
+    pub(crate) async fn take_from(&self, origin: &ServerName, event: Event) -> Fetched<Outcome> {
+        let mut incoming = Incoming::new(event);
+        let mut sources = Vec::new();
         for _ in 0..TRIES_MAX {
-            match self.take_once(event.clone(), None).await? {
-                Ok(outcome) => return Ok(outcome),
-                Err(Missing::Auth(_)) => self.fetch_auth(origin, &event).await?,
-                Err(Missing::Parents(_)) => {
-                    self.fetch_between(origin, &event).await?;
-                    match self.take_once(event.clone(), None).await? {
-                        Ok(outcome) => return Ok(outcome),
-                        Err(Missing::Auth(_)) => self.fetch_auth(origin, &event).await?,
-                        Err(Missing::Parents(parents)) => {
-                            let before = self.fetch_state(origin, &event, &parents).await?;
-                            if let Ok(outcome) = self.take_once(event.clone(), Some(before)).await?
-                            {
-                                return Ok(outcome);
+            let taken = self.take_all(vec![incoming.clone()]).await?.pop();
+            if let Some(Taken::Stored(outcome)) = taken {
+                return Ok(Ok(outcome));
+            }
+            if sources.is_empty() {
+                sources = self.sources(origin, &incoming.event).await?;
+            }
+            let fetched = match taken {
+                Some(Taken::NeedsAuth(ids)) => {
+                    self.fetch_auth(&sources, &incoming.event, ids).await?
+                }
+                Some(Taken::NeedsParents(ids)) => {
+                    self.fetch_parents(&sources, &mut incoming, ids).await?
+                }
+                Some(Taken::Stored(_)) | None => Ok(()),
+            };
+            if let Err(lack) = fetched {
+                return Ok(Err(lack));
+            }
+        }
+        let why = format!("What {} builds on cannot be had", incoming.event.id());
+        Ok(Err(Lack::Refused(why)))
+    }
+
+    /// Has the room's worker take in events, each after those that it builds on; on disk when this returns.
+    pub(crate) async fn take_all(&self, incoming: Vec<Incoming>) -> Result<Vec<Taken>> {
+        let (taken, pending) = self
+            .run(move |room| Box::pin(async move { room.take_in(incoming).await }))
+            .await?;
+        pending.wait().await?;
+        Ok(taken)
+    }
+
+    /// Whom to ask for what an event needs: who sent it here, its sender's server, others in the room.
+    async fn sources(&self, origin: &ServerName, event: &Event) -> Result<Vec<OwnedServerName>> {
+        let mut sources = vec![origin.to_owned(), event.sender().server_name().to_owned()];
+        sources.dedup();
+        for server in self.servers().await? {
+            if !sources.contains(&server) {
+                sources.push(server);
+            }
+        }
+        sources.retain(|server| *server != self.context.server_name);
+        sources.truncate(SERVERS_MAX);
+        Ok(sources)
+    }
+
+    /// Fetches the events between the room's extremities and an event, and takes them in, oldest first. Where they do
+    /// not reach back to what is known, the state stands in for the parents: also, at last, for those of the event
+    /// itself.
+    async fn fetch_parents(
+        &self,
+        sources: &[OwnedServerName],
+        incoming: &mut Incoming,
+        missing: Vec<OwnedEventId>,
+    ) -> Fetched<()> {
+        let (gap, open) = self
+            .fetch_between(sources, &incoming.event, missing)
+            .await?;
+        let mut states: HashMap<OwnedEventId, StateMap> = HashMap::new();
+        let mut lack = None;
+        for parent in open.into_iter().take(STATES_MAX) {
+            match self.fetch_state_after(sources, &parent).await? {
+                Ok(state) => {
+                    states.insert(parent, state);
+                }
+                Err(why) => lack = Some(why),
+            }
+        }
+        let of = |event: &Event| {
+            let parents = event.prev_events().iter();
+            let known = parents.filter_map(|id| Some((id.clone(), states.get(id)?.clone())));
+            known.collect::<HashMap<_, _>>()
+        };
+        let gap: Vec<Incoming> = by_dependency(gap, Event::prev_events)
+            .into_iter()
+            .map(|event| Incoming {
+                fetched: of(&event),
+                event,
+            })
+            .collect();
+        self.take_gap(sources, gap).await?;
+        incoming.fetched = of(&incoming.event);
+        match lack {
+            Some(why) if states.is_empty() => Ok(Err(why)),
+            _ => Ok(Ok(())),
+        }
+    }
+
+    /// Takes in the events of a gap. One that cannot be had stays out, and so does what builds on it.
+    async fn take_gap(&self, sources: &[OwnedServerName], gap: Vec<Incoming>) -> Result<()> {
+        let mut left = gap;
+        for _ in 0..TRIES_MAX {
+            if left.is_empty() {
+                return Ok(());
+            }
+            let taken = self.take_all(left.clone()).await?;
+            let mut next = Vec::new();
+            let mut fetched_any = false;
+            for (incoming, taken) in left.into_iter().zip(taken) {
+                match taken {
+                    Taken::Stored(_) => {}
+                    Taken::NeedsParents(_) => next.push(incoming),
+                    Taken::NeedsAuth(ids) => {
+                        match self.fetch_auth(sources, &incoming.event, ids).await? {
+                            Ok(()) => {
+                                fetched_any = true;
+                                next.push(incoming);
+                            }
+                            Err(lack) => {
+                                tracing::info!(event = %incoming.event.id(), ?lack, "dropped");
                             }
                         }
                     }
                 }
             }
-        }
-        Err(Error::Refused(format!(
-            "What {} builds on cannot be had",
-            event.id()
-        )))
-    }
-
-    async fn take_once(
-        &self,
-        event: Event,
-        before: Option<StateMap>,
-    ) -> Result<std::result::Result<Outcome, Missing>> {
-        let taken = self
-            .run(move |room| Box::pin(async move { room.take_in(event, before).await }))
-            .await?;
-        Ok(match taken {
-            Taken::Known => Ok(Outcome::Accepted),
-            Taken::NeedsAuth(ids) => Err(Missing::Auth(ids)),
-            Taken::NeedsParents(ids) => Err(Missing::Parents(ids)),
-            Taken::Stored(outcome, pending) => {
-                pending.wait().await?;
-                Ok(outcome)
+            if !fetched_any {
+                return Ok(());
             }
-        })
-    }
-
-    /// Fetches the auth chain of an event and stores it as outliers.
-    async fn fetch_auth(&self, origin: &ServerName, event: &Event) -> Result<()> {
-        let peers = self.peers()?;
-        let chain = peers
-            .event_auth(origin, &self.meta.id, event.id())
-            .await
-            .map_err(unavailable)?;
-        self.keep_outliers(chain).await
-    }
-
-    /// Fetches the events between the room's extremities and an event, and takes them in, oldest first. Those whose
-    /// own parents are missing stay out.
-    async fn fetch_between(&self, origin: &ServerName, event: &Event) -> Result<()> {
-        let peers = self.peers()?;
-        let earliest = self
-            .run(|room| Box::pin(async move { Ok(room.extremity_ids()) }))
-            .await?;
-        let latest = [event.id().to_owned()];
-        let found = peers
-            .missing_events(origin, &self.meta.id, &earliest, &latest, MISSING_MAX)
-            .await
-            .unwrap_or_default();
-        for missing in by_dependency(self.checked(found).await, Event::prev_events) {
-            match self.take_once(missing.clone(), None).await? {
-                Err(Missing::Auth(_)) => {
-                    self.fetch_auth(origin, &missing).await?;
-                    drop(self.take_once(missing, None).await?);
-                }
-                Err(Missing::Parents(parents)) => {
-                    // The oldest of the gap: the state before it stands in for its parents.
-                    let before = self.fetch_state(origin, &missing, &parents).await?;
-                    drop(self.take_once(missing, Some(before)).await?);
-                }
-                Ok(_) => {}
-            }
+            left = next;
         }
         Ok(())
     }
 
-    /// Fetches the state before an event whose parents are not to be had.
-    async fn fetch_state(
+    /// The events between what is known and an event that builds on `missing`, as far as they can be had, and the
+    /// parents that are not known even so, nearest first.
+    async fn fetch_between(
         &self,
-        origin: &ServerName,
+        sources: &[OwnedServerName],
         event: &Event,
-        _parents: &[OwnedEventId],
-    ) -> Result<StateMap> {
+        missing: Vec<OwnedEventId>,
+    ) -> Result<(Vec<Event>, Vec<OwnedEventId>)> {
+        let mut gap: BTreeMap<OwnedEventId, Event> = BTreeMap::new();
+        let mut open = missing;
+        for _ in 0..ROUNDS_MAX {
+            let builds = |event: &Event| event.prev_events().iter().any(|id| open.contains(id));
+            let latest = [event]
+                .into_iter()
+                .chain(gap.values())
+                .filter(|event| builds(event));
+            let latest: Vec<OwnedEventId> = latest.map(|event| event.id().to_owned()).collect();
+            let found = self.ask_between(sources, &latest, &open).await?;
+            let mut found: BTreeMap<OwnedEventId, Event> = found
+                .into_iter()
+                .map(|event| (event.id().to_owned(), event))
+                .collect();
+            // Only what the event builds on: a server may send whatever it likes.
+            let mut wanted = open.clone();
+            let mut parents = BTreeSet::new();
+            while let Some(id) = wanted.pop() {
+                if gap.len() == GAP_EVENTS_MAX {
+                    break;
+                }
+                let Some(event) = found.remove(&id) else {
+                    continue;
+                };
+                wanted.extend(event.prev_events().iter().cloned());
+                parents.extend(event.prev_events().iter().cloned());
+                gap.insert(id, event);
+            }
+            parents.extend(open.iter().cloned());
+            parents.retain(|id| !gap.contains_key(id));
+            let before = open.len();
+            let unknown = self.without_place(parents).await?;
+            let stuck = unknown.len() == before && unknown.iter().all(|id| open.contains(id));
+            open = unknown;
+            if open.is_empty() || stuck || gap.len() == GAP_EVENTS_MAX {
+                break;
+            }
+        }
+        Ok((gap.into_values().collect(), open))
+    }
+
+    /// Asks for the events before `latest`, until a server gives one of `open`.
+    async fn ask_between(
+        &self,
+        sources: &[OwnedServerName],
+        latest: &[OwnedEventId],
+        open: &[OwnedEventId],
+    ) -> Result<Vec<Event>> {
         let peers = self.peers()?;
-        let (state, chain) = peers
-            .state(origin, &self.meta.id, event.id())
-            .await
-            .map_err(unavailable)?;
-        let state = self.checked(state).await;
-        let wanted: BTreeSet<OwnedEventId> =
-            state.iter().map(|event| event.id().to_owned()).collect();
-        let mut all = self.checked(chain).await;
-        all.extend(state);
+        let earliest = self
+            .run(|room| Box::pin(async move { Ok(room.extremity_ids()) }))
+            .await?;
+        for server in sources {
+            let found = peers
+                .missing_events(server, &self.meta.id, &earliest, latest, MISSING_MAX)
+                .await;
+            let mut found = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::debug!(room = %self.meta.id, %error, "missing events cannot be had");
+                    continue;
+                }
+            };
+            found.truncate(MISSING_MAX as usize);
+            let found = self.checked(found).await;
+            if found
+                .iter()
+                .any(|event| open.iter().any(|id| id == event.id()))
+            {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Those of these events that have no place in the room.
+    async fn without_place(&self, ids: BTreeSet<OwnedEventId>) -> Result<Vec<OwnedEventId>> {
         self.run(move |room| {
             Box::pin(async move {
-                room.store_outliers(by_dependency(all, Event::auth_events))
-                    .await?;
-                room.state_of(&wanted).await
+                let borrowed: Vec<&EventId> = ids.iter().map(AsRef::as_ref).collect();
+                let placed = room.placed(&borrowed).await?;
+                let unknown = ids.into_iter().filter(|id| !placed.contains(id));
+                Ok(unknown.collect())
             })
         })
         .await
-    }
-
-    /// Stores events as outliers.
-    async fn keep_outliers(&self, objects: Vec<Object>) -> Result<()> {
-        let events = by_dependency(self.checked(objects).await, Event::auth_events);
-        self.run(move |room| Box::pin(async move { room.store_outliers(events).await }))
-            .await
     }
 
     /// Those of the events that are of this room and signed as they must be.
@@ -153,20 +307,27 @@ impl RoomHandle {
         events
     }
 
+    /// Stores events as outliers, if what permits them is there or among them.
+    pub(super) async fn keep_outliers(&self, events: Vec<Event>) -> Result<()> {
+        let events = by_dependency(events, Event::auth_events);
+        self.run(move |room| Box::pin(async move { room.store_outliers(events).await }))
+            .await
+    }
+
+    /// Those of these events that are not stored.
+    pub(super) async fn unknown(&self, ids: Vec<OwnedEventId>) -> Result<BTreeSet<OwnedEventId>> {
+        let list: Vec<&EventId> = ids.iter().map(AsRef::as_ref).collect();
+        let db = self.context.store.reader();
+        let stored = storage::events::rows_by_ids(db, &list).await?;
+        let stored: BTreeSet<&str> = stored.iter().map(|(id, _)| id.as_str()).collect();
+        let unknown = ids.into_iter();
+        Ok(unknown.filter(|id| !stored.contains(id.as_str())).collect())
+    }
+
     pub(crate) fn peers(&self) -> Result<&dyn Peers> {
         let peers = self.context.peers.get();
         Ok(peers
             .ok_or_else(|| Error::Refused("This server does not talk to others".to_owned()))?
             .as_ref())
     }
-}
-
-/// What an event needs that is not stored.
-enum Missing {
-    Auth(#[expect(dead_code, reason = "for the log")] Vec<OwnedEventId>),
-    Parents(Vec<OwnedEventId>),
-}
-
-fn unavailable(error: crate::peers::PeerError) -> Error {
-    Error::Refused(error.to_string())
 }

@@ -14,15 +14,14 @@ use spec::{
     event::{Event, Parent},
 };
 use storage::{
-    EventRow, Logged, Plain, SnapshotRow,
-    events::{self, StoredEvent},
+    EventRow, Logged, Plain, SnapshotRow, events,
     members::Membership,
     snapshots::{self, Lineage},
     write::{At, NewEvent, NewMembership, Outcome, Place},
 };
 
 use super::{Extremity, Pending, Room, resolve::resolve};
-use crate::{Error, Result, events::KnownEvent, states::StateMap};
+use crate::{Result, events::KnownEvent, states::StateMap};
 
 /// The most forward extremities that a room keeps. Beyond, the next event of this server merges the oldest.
 const EXTREMITIES_MAX: usize = 20;
@@ -30,111 +29,138 @@ const EXTREMITIES_MAX: usize = 20;
 /// How many events may be announced as to be brought to others and not have come in. They come at once, unless the rules
 /// refuse them.
 const RELAYED_MAX: usize = 64;
+/// An event that came in, and what was fetched for it.
+#[derive(Clone)]
+pub(crate) struct Incoming {
+    /// Its format, signatures and hash are right.
+    pub(crate) event: Event,
+    /// The state after those of its parents that are not to be had.
+    pub(crate) fetched: HashMap<OwnedEventId, StateMap>,
+}
+
+impl Incoming {
+    /// An event for which nothing was fetched.
+    pub(crate) fn new(event: Event) -> Self {
+        Self {
+            event,
+            fetched: HashMap::new(),
+        }
+    }
+}
 
 /// What became of an event that came in.
+#[derive(Clone, Debug)]
 pub(crate) enum Taken {
-    /// It was stored already, with its place in the room.
-    Known,
-    /// These events are not stored, on which it builds.
+    /// It has its place in the room, or none and is kept aside; perhaps it had it before.
+    Stored(Outcome),
+    /// These events have no place in the room, on which it builds.
     NeedsParents(Vec<OwnedEventId>),
     /// These events are not stored, which permit it.
     NeedsAuth(Vec<OwnedEventId>),
-    /// It is stored; here is the write to wait for.
-    Stored(Outcome, Pending),
 }
 
+/// Events of the room by id.
+type ById = HashMap<OwnedEventId, Arc<KnownEvent>>;
+
 impl Room {
-    /// Takes in an event whose format, signatures and hash are right. `before` is the state before it where that was
-    /// fetched because its parents are not to be had.
+    /// Takes in events, each after those among them that it builds on; says of each what became of it, in order. All
+    /// that can be taken is in one write.
     pub(crate) async fn take_in(
         &mut self,
-        event: Event,
-        before: Option<StateMap>,
-    ) -> Result<Taken> {
-        let is_cut_off = before.is_some();
-        // Parents that were built a moment ago are not stored yet.
-        self.flushed().await.wait().await?;
-        let earlier = events::by_id(self.context.store.reader(), event.id()).await?;
-        if earlier
-            .as_ref()
-            .is_some_and(|earlier| earlier.outcome != Outcome::Outlier)
-        {
-            return Ok(Taken::Known);
+        incoming: Vec<Incoming>,
+    ) -> Result<(Vec<Taken>, Pending)> {
+        let named = incoming.iter().flat_map(|incoming| named(&incoming.event));
+        let named: Vec<&EventId> = named.collect();
+        let mut at_hand = self.find(&named).await?;
+        let mut taken = Vec::with_capacity(incoming.len());
+        for incoming in incoming {
+            taken.push(self.take_incoming(incoming, &mut at_hand).await?);
         }
-        let auth = self.stored(event.auth_events()).await?;
-        if let Err(missing) = auth {
-            return Ok(Taken::NeedsAuth(missing));
-        }
-        let auth = auth.unwrap_or_default();
-        let parents = match (&before, self.stored(event.prev_events()).await?) {
-            (Some(_), _) => Vec::new(),
-            (None, Err(missing)) => return Ok(Taken::NeedsParents(missing)),
-            (None, Ok(parents)) => parents,
+        let pending = if self.batch.logged.is_empty() && self.batch.plain.is_empty() {
+            // What was stored already may still be on its way.
+            self.flushed().await
+        } else {
+            self.commit().await
         };
-        // A parent without a place in the room says nothing of the state.
-        let outliers: Vec<OwnedEventId> = parents
-            .iter()
-            .filter(|parent| parent.snapshot.is_none() && parent.outcome == Outcome::Outlier)
-            .map(|parent| parent.event_id().map_err(Error::from))
-            .collect::<Result<_>>()?;
-        if !outliers.is_empty() {
-            return Ok(Taken::NeedsParents(outliers));
-        }
-        let row = earlier.map(|earlier| earlier.id);
-        if let Err(denied) = self.permitted_by(&event, &auth).await? {
-            tracing::info!(event = %event.id(), room = %self.meta.id, %denied, "rejected by its auth events");
-            return self.store_aside(event, row, None, Outcome::Rejected).await;
-        }
-        let mut known = Vec::with_capacity(parents.len());
-        for parent in &parents {
-            known.push(
-                self.context
-                    .events
-                    .get(&self.context.metas, parent.id)
-                    .await?,
-            );
-        }
-        let mut hints: Vec<SnapshotRow> =
-            known.iter().filter_map(|parent| parent.snapshot).collect();
-        hints.extend(self.lineage.row());
-        let before = match before {
-            Some(before) => before,
-            None => {
-                let mut states = Vec::with_capacity(known.len());
-                for parent in &known {
-                    states.push(self.state_after(parent).await?);
-                }
-                resolve(&self.context, self.meta.version, states).await?
-            }
-        };
-        let snapshot = self.snapshot_of(&before, &hints).await?;
-        if let Err(denied) = self.allowed_by(&event, &before).await? {
-            tracing::info!(event = %event.id(), room = %self.meta.id, %denied, "rejected by the state before it");
-            return self
-                .store_aside(event, row, snapshot, Outcome::Rejected)
-                .await;
-        }
-        let current = self.state.clone();
-        if let Err(denied) = self.allowed_by(&event, &current).await? {
-            tracing::info!(event = %event.id(), room = %self.meta.id, %denied, "soft-failed");
-            return self
-                .store_aside(event, row, snapshot, Outcome::SoftFailed)
-                .await;
-        }
-        let relayed = self.relayed.remove(event.id());
-        let outgoing = relayed || event.sender().server_name() == self.context.server_name;
-        let gap = is_cut_off && self.lacks_parents(&event).await?;
-        self.accept(event, row, before, snapshot, outgoing, gap)
-            .await
+        Ok((taken, pending))
     }
 
-    /// Whether some of an event's parents are not part of the timeline.
-    async fn lacks_parents(&self, event: &Event) -> Result<bool> {
-        let parents = self.stored(event.prev_events()).await?;
-        Ok(parents.map_or(true, |parents| {
-            let mut parents = parents.iter();
-            parents.any(|parent| parent.outcome == Outcome::Outlier)
-        }))
+    async fn take_incoming(&mut self, incoming: Incoming, at_hand: &mut ById) -> Result<Taken> {
+        let Incoming { event, fetched } = incoming;
+        let earlier = at_hand.get(event.id()).cloned();
+        if let Some(earlier) = earlier.as_ref().filter(|earlier| is_placed(earlier)) {
+            return Ok(Taken::Stored(earlier.outcome));
+        }
+        let parents = event.prev_events().iter().map(AsRef::as_ref);
+        let parents: Vec<&EventId> = parents.filter(|id| !fetched.contains_key(*id)).collect();
+        // A parent without a place in the room says nothing of the state.
+        let missing = self.missing(&parents, at_hand, is_placed).await?;
+        if !missing.is_empty() {
+            return Ok(Taken::NeedsParents(missing));
+        }
+        let auth: Vec<&EventId> = event.auth_events().iter().map(AsRef::as_ref).collect();
+        let missing = self.missing(&auth, at_hand, |_| true).await?;
+        if !missing.is_empty() {
+            return Ok(Taken::NeedsAuth(missing));
+        }
+        let mut states: Vec<StateMap> = fetched.values().cloned().collect();
+        let mut hints: Vec<SnapshotRow> = Vec::with_capacity(parents.len() + 1);
+        for parent in parents.iter().filter_map(|id| at_hand.get(*id)) {
+            hints.extend(parent.snapshot);
+            states.push(self.state_after(parent).await?);
+        }
+        hints.extend(self.lineage.row());
+        let before = resolve(&self.context, self.meta.version, states).await?;
+        let snapshot = self.snapshot_of(&before, &hints).await?;
+        let outcome = self
+            .judge(&event, earlier.as_deref(), &before, at_hand)
+            .await?;
+        let row = earlier.map(|earlier| earlier.row);
+        let id = event.id().to_owned();
+        let known = match outcome {
+            Outcome::Accepted => {
+                let gap = !fetched.is_empty();
+                let relayed = self.relayed.remove(event.id());
+                let outgoing = relayed || event.sender().server_name() == self.context.server_name;
+                self.accept(event, row, before, snapshot, outgoing, gap)
+                    .await?
+            }
+            outcome => self.store_aside(event, row, snapshot, outcome).await?,
+        };
+        at_hand.insert(id, known);
+        Ok(Taken::Stored(outcome))
+    }
+
+    /// What becomes of an event by the rules: "Checks performed on receipt of a PDU", 4 to 6.
+    async fn judge(
+        &self,
+        event: &Event,
+        earlier: Option<&KnownEvent>,
+        before: &StateMap,
+        at_hand: &ById,
+    ) -> Result<Outcome> {
+        let room = &self.meta.id;
+        // What was rejected when it was seen without its place stays so.
+        if earlier.is_some_and(|earlier| earlier.outcome == Outcome::Rejected) {
+            return Ok(Outcome::Rejected);
+        }
+        if event.is("m.room.create", "") && self.deciding.is_some() {
+            tracing::info!(event = %event.id(), %room, "rejected: the room has a create event");
+            return Ok(Outcome::Rejected);
+        }
+        if let Err(denied) = self.permitted_by(event, at_hand).await? {
+            tracing::info!(event = %event.id(), %room, %denied, "rejected by its auth events");
+            return Ok(Outcome::Rejected);
+        }
+        if let Err(denied) = self.allowed_by(event, before).await? {
+            tracing::info!(event = %event.id(), %room, %denied, "rejected by the state before it");
+            return Ok(Outcome::Rejected);
+        }
+        if let Err(denied) = self.allowed_by(event, &self.state).await? {
+            tracing::info!(event = %event.id(), %room, %denied, "soft-failed");
+            return Ok(Outcome::SoftFailed);
+        }
+        Ok(Outcome::Accepted)
     }
 
     /// Has an event that comes in next brought to the other servers in the room, though its sender is of another:
@@ -144,6 +170,44 @@ impl Room {
             self.relayed.pop_first();
         }
         self.relayed.insert(event);
+    }
+
+    /// Those of these events that are stored or about to be. Two queries for 256 that are not in memory.
+    pub(crate) async fn find(&self, ids: &[&EventId]) -> Result<ById> {
+        let ids: BTreeSet<&EventId> = ids.iter().copied().collect();
+        let mut rows = Vec::with_capacity(ids.len());
+        let mut stored = Vec::new();
+        for id in ids {
+            match self.recent_events.find(id) {
+                Some(row) => rows.push(row),
+                None => stored.push(id),
+            }
+        }
+        let stored = events::rows_by_ids(self.context.store.reader(), &stored).await?;
+        rows.extend(stored.into_iter().map(|(_, row)| row));
+        let known = self.context.events.get_many(&self.context.metas, &rows);
+        let known = known.await?.into_iter();
+        Ok(known
+            .filter(|known| known.event.room_id() == self.meta.id)
+            .map(|known| (known.event.id().to_owned(), known))
+            .collect())
+    }
+
+    /// Those of these events that are not at hand, or not as they must be.
+    async fn missing(
+        &self,
+        ids: &[&EventId],
+        at_hand: &mut ById,
+        fits: impl Fn(&KnownEvent) -> bool,
+    ) -> Result<Vec<OwnedEventId>> {
+        if ids.iter().any(|id| !at_hand.contains_key(*id)) {
+            // It may be older than what is remembered here and still on its way to the disk.
+            self.flushed().await.wait().await?;
+            at_hand.extend(self.find(ids).await?);
+        }
+        let lacks = |id: &EventId| at_hand.get(id).is_none_or(|known| !fits(known));
+        let missing = ids.iter().filter(|id| lacks(id));
+        Ok(missing.map(|id| (*id).to_owned()).collect())
     }
 
     /// Enters a room through another server: `state` is the one before the `join`, whose events are stored. What the room
@@ -157,16 +221,21 @@ impl Room {
         let snapshot = self.snapshot_of(&state, &hints).await?;
         // The server through which the user joins brings the join to the others.
         let gap = self.lacks_parents(&join).await?;
-        match self.accept(join, None, state, snapshot, false, gap).await? {
-            Taken::Stored(_, pending) => Ok(pending),
-            _ => Err(Error::Internal(
-                "a join that was accepted is stored".to_owned(),
-            )),
-        }
+        self.accept(join, None, state, snapshot, false, gap).await?;
+        Ok(self.commit().await)
     }
 
-    /// Puts an accepted event into the room: extremities, current state, memberships. `gap`: some of its parents are not in
-    /// the timeline.
+    /// Whether some of an event's parents are not part of the timeline.
+    async fn lacks_parents(&self, event: &Event) -> Result<bool> {
+        let parents = event.prev_events();
+        let borrowed: Vec<&EventId> = parents.iter().map(AsRef::as_ref).collect();
+        let found = self.find(&borrowed).await?;
+        let in_timeline = |id: &OwnedEventId| found.get(id).is_some_and(|known| is_placed(known));
+        Ok(!parents.iter().all(in_timeline))
+    }
+
+    /// Puts an accepted event into the room: extremities, current state, memberships. It is written with the next
+    /// [`Room::commit`]. `gap`: some of its parents are not in the timeline.
     async fn accept(
         &mut self,
         event: Event,
@@ -175,7 +244,7 @@ impl Room {
         snapshot: Option<SnapshotRow>,
         outgoing: bool,
         gap: bool,
-    ) -> Result<Taken> {
+    ) -> Result<Arc<KnownEvent>> {
         let promoted = row.is_some();
         let row = row.unwrap_or_else(|| self.context.store.ids().next_event());
         if gap {
@@ -199,17 +268,17 @@ impl Room {
             replaces = after.insert(resolved.rows[0], row);
         }
         let event = Arc::new(event);
-        let json_bytes = event.to_json().len();
-        self.context.events.put(Arc::new(KnownEvent {
+        let known = Arc::new(KnownEvent {
             row,
+            json_bytes: event.to_json().len(),
             event: event.clone(),
             outcome: Outcome::Accepted,
             snapshot,
             replaces,
             redacted_by: None,
             txn: None,
-            json_bytes,
-        }));
+        });
+        self.remember(&known);
         let prev: Vec<_> = event.prev_events().to_vec();
         self.extremities
             .retain(|extremity| !prev.contains(&extremity.parent.id));
@@ -242,8 +311,14 @@ impl Room {
             outgoing,
         }));
         self.resettle_members(&old, row, index).await?;
-        let pending = self.commit().await;
-        Ok(Taken::Stored(Outcome::Accepted, pending))
+        Ok(known)
+    }
+
+    /// Lets an event be found that is not written yet.
+    fn remember(&mut self, known: &Arc<KnownEvent>) {
+        self.context.events.put(known.clone());
+        self.recent_events
+            .remember(known.event.id().to_owned(), known.row);
     }
 
     /// The current state, once `row` with the state `after` is an extremity.
@@ -262,17 +337,30 @@ impl Room {
         resolve(&self.context, self.meta.version, states).await
     }
 
-    /// Stores an event that clients do not see.
+    /// Keeps an event that clients do not see. It is written with the next [`Room::commit`].
     async fn store_aside(
         &mut self,
         event: Event,
         row: Option<EventRow>,
         snapshot: Option<SnapshotRow>,
         outcome: Outcome,
-    ) -> Result<Taken> {
-        self.stage_aside(Arc::new(event), row, snapshot, outcome)
+    ) -> Result<Arc<KnownEvent>> {
+        let event = Arc::new(event);
+        let row = self
+            .stage_aside(event.clone(), row, snapshot, outcome)
             .await?;
-        Ok(Taken::Stored(outcome, self.commit().await))
+        let known = Arc::new(KnownEvent {
+            row,
+            json_bytes: event.to_json().len(),
+            event,
+            outcome,
+            snapshot,
+            replaces: None,
+            redacted_by: None,
+            txn: None,
+        });
+        self.remember(&known);
+        Ok(known)
     }
 
     pub(super) async fn stage_aside(
@@ -281,7 +369,7 @@ impl Room {
         row: Option<EventRow>,
         snapshot: Option<SnapshotRow>,
         outcome: Outcome,
-    ) -> Result<()> {
+    ) -> Result<EventRow> {
         let promoted = row.is_some();
         let row = row.unwrap_or_else(|| self.context.store.ids().next_event());
         let state_key = match event.state_key() {
@@ -308,7 +396,7 @@ impl Room {
             promoted,
             outgoing: false,
         }));
-        Ok(())
+        Ok(row)
     }
 
     /// Stores events that permit others or are part of a state. What its own auth events refuse is stored as rejected;
@@ -363,33 +451,15 @@ impl Room {
         &self,
         events: &[Event],
     ) -> Result<HashMap<OwnedEventId, (Arc<Event>, bool)>> {
-        let mut ids: Vec<OwnedEventId> = events
-            .iter()
-            .flat_map(|event| {
-                event
-                    .auth_events()
-                    .iter()
-                    .cloned()
-                    .chain([event.id().to_owned()])
-            })
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let borrowed: Vec<_> = ids.iter().map(AsRef::as_ref).collect();
-        let stored = events::by_ids(self.context.store.reader(), &borrowed).await?;
-        let rows: Vec<EventRow> = stored.iter().map(|stored| stored.id).collect();
-        let known = self
-            .context
-            .events
-            .get_many(&self.context.metas, &rows)
-            .await?;
-        let pair = |known: Arc<KnownEvent>| {
-            (
-                known.event.id().to_owned(),
-                (known.event.clone(), known.outcome == Outcome::Rejected),
-            )
-        };
-        Ok(known.into_iter().map(pair).collect())
+        let ids = events.iter().flat_map(|event| {
+            let auth = event.auth_events().iter().map(AsRef::as_ref);
+            auth.chain([event.id()])
+        });
+        let ids: Vec<&EventId> = ids.collect();
+        let known = self.find(&ids).await?.into_iter();
+        let pair =
+            |known: Arc<KnownEvent>| (known.event.clone(), known.outcome == Outcome::Rejected);
+        Ok(known.map(|(id, known)| (id, pair(known))).collect())
     }
 
     /// The state that consists of those of these events that are stored and not rejected.
@@ -403,6 +473,40 @@ impl Room {
             .collect())
     }
 
+    /// The state after an event whose place in the room is not known: that of these events, and of itself. `None`: it is
+    /// not stored, or the state is not one of this room.
+    pub(crate) async fn fetched_state(
+        &self,
+        before: &BTreeSet<OwnedEventId>,
+        event_id: &EventId,
+    ) -> Result<Option<StateMap>> {
+        let mut state = self.state_of(before).await?;
+        let found = self.find(&[event_id]).await?;
+        let Some(known) = found.get(event_id) else {
+            return Ok(None);
+        };
+        if let Some(state_key) = known
+            .event
+            .state_key()
+            .filter(|_| known.outcome != Outcome::Rejected)
+        {
+            let pair = (known.event.event_type(), state_key);
+            let key = self.context.store.state_keys().resolve(&[pair]).await?.rows[0];
+            state.insert(key, known.row);
+        }
+        let create = [("m.room.create", "")];
+        let create = self.context.store.state_keys().find(&create).await?[0];
+        let is_ours = create.is_some_and(|key| state.get(&key) == self.state.get(&key));
+        Ok(Some(state).filter(|_| is_ours))
+    }
+
+    /// Those of these events that have a place in the room.
+    pub(crate) async fn placed(&self, ids: &[&EventId]) -> Result<BTreeSet<OwnedEventId>> {
+        let found = self.find(ids).await?.into_iter();
+        let placed = found.filter(|(_, known)| is_placed(known));
+        Ok(placed.map(|(id, _)| id).collect())
+    }
+
     /// The ids of the forward extremities.
     pub(crate) fn extremity_ids(&self) -> Vec<OwnedEventId> {
         self.extremities
@@ -411,39 +515,15 @@ impl Room {
             .collect()
     }
 
-    /// The stored forms of these events; or those that are not stored.
-    async fn stored(
-        &self,
-        ids: &[OwnedEventId],
-    ) -> Result<std::result::Result<Vec<StoredEvent>, Vec<OwnedEventId>>> {
-        let borrowed: Vec<_> = ids.iter().map(AsRef::as_ref).collect();
-        let found = events::by_ids(self.context.store.reader(), &borrowed).await?;
-        let missing: Vec<OwnedEventId> = ids
-            .iter()
-            .filter(|id| !found.iter().any(|stored| stored.event_id == id.as_str()))
-            .cloned()
-            .collect();
-        Ok(if missing.is_empty() {
-            Ok(found)
-        } else {
-            Err(missing)
-        })
-    }
-
-    /// Whether an event's own auth events are the right ones and allow it.
+    /// Whether an event's own auth events, which are at hand, are the right ones and allow it.
     async fn permitted_by(
         &self,
         event: &Event,
-        auth: &[StoredEvent],
+        at_hand: &ById,
     ) -> Result<std::result::Result<(), Denied>> {
-        let rows: Vec<EventRow> = auth.iter().map(|stored| stored.id).collect();
-        let known = self
-            .context
-            .events
-            .get_many(&self.context.metas, &rows)
-            .await?;
-        let pairs: Vec<(Arc<Event>, bool)> = known
-            .into_iter()
+        let auth = event.auth_events().iter();
+        let pairs: Vec<(Arc<Event>, bool)> = auth
+            .filter_map(|id| at_hand.get(id))
             .map(|known| (known.event.clone(), known.outcome == Outcome::Rejected))
             .collect();
         let create = self.implied_create(&HashMap::new()).await?;
@@ -540,10 +620,11 @@ impl Room {
     /// The state that results from an event of the room.
     pub(crate) async fn state_after(&self, known: &KnownEvent) -> Result<StateMap> {
         let before = self.context.states.get(known.snapshot).await?;
+        // What was soft-failed takes part in the state of what builds on it; what was rejected does not.
         let Some(state_key) = known
             .event
             .state_key()
-            .filter(|_| known.outcome == Outcome::Accepted)
+            .filter(|_| known.outcome != Outcome::Rejected)
         else {
             return Ok(before);
         };
@@ -692,4 +773,16 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// All events that an event names for the rules, and itself.
+fn named(event: &Event) -> impl Iterator<Item = &EventId> {
+    let others = event.prev_events().iter().chain(event.auth_events());
+    others.map(AsRef::as_ref).chain([event.id()])
+}
+
+/// Whether the state before an event is known. Only before the create event there is none.
+fn is_placed(known: &KnownEvent) -> bool {
+    known.snapshot.is_some()
+        || (known.outcome == Outcome::Accepted && known.event.is("m.room.create", ""))
 }

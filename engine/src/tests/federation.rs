@@ -11,7 +11,7 @@ use storage::testing::open_each;
 
 use super::{
     fixture::{House, Person, bodies, target},
-    wire::{Meddler, Wire},
+    wire::{Meddler, Script, Wire},
 };
 use crate::{Engine, Error, Preset, account::NewAccount};
 
@@ -19,7 +19,8 @@ pub(super) struct Pair {
     pub(super) here: House,
     pub(super) there: House,
     pub(super) meddler: Meddler,
-    servers: Arc<Mutex<HashMap<OwnedServerName, Engine>>>,
+    pub(super) servers: Arc<Mutex<HashMap<OwnedServerName, Engine>>>,
+    pub(super) script: Arc<Script>,
 }
 
 /// Two servers that reach each other, on each database.
@@ -33,27 +34,16 @@ pub(super) async fn pairs() -> Vec<Pair> {
         .map(|(here, there)| {
             let here = House::named(here, owned_server_name!("here"));
             let there = House::named(there, owned_server_name!("there"));
-            let servers = Arc::default();
-            let meddler = Meddler::default();
-            for house in [&here, &there] {
-                let own = house.engine.server_name().to_owned();
-                let wire = Wire {
-                    own: own.clone(),
-                    servers: Arc::clone(&servers),
-                    meddler: Arc::clone(&meddler),
-                };
-                wire.servers
-                    .lock()
-                    .unwrap()
-                    .insert(own, house.engine.clone());
-                house.engine.connect(Arc::new(wire));
-            }
-            Pair {
+            let pair = Pair {
                 here,
                 there,
-                meddler,
-                servers,
-            }
+                meddler: Meddler::default(),
+                servers: Arc::default(),
+                script: Arc::default(),
+            };
+            pair.connect(&pair.here);
+            pair.connect(&pair.there);
+            pair
         })
         .collect()
 }
@@ -73,7 +63,23 @@ impl Pair {
         }
     }
 
-    /// Brings events from one server to the other, as its outbound queue would.
+    /// Lets a server reach the others, and them it; what it has to do in the background is done.
+    pub(super) fn connect(&self, house: &House) {
+        let own = name(house);
+        let wire = Wire {
+            own: own.clone(),
+            servers: Arc::clone(&self.servers),
+            script: Arc::clone(&self.script),
+            meddler: Arc::clone(&self.meddler),
+        };
+        let mut servers = self.servers.lock().unwrap();
+        servers.insert(own, house.engine.clone());
+        house.engine.connect(Arc::new(wire));
+        let inbound = house.engine.inbound();
+        tokio::spawn(async move { inbound.take_staged().await });
+    }
+
+    /// Brings events from one server to the other, as its outbound queue would; returns when all is taken in.
     pub(super) async fn deliver(&self, from: &House, to: &House, ids: &[OwnedEventId]) {
         let mut pdus = Vec::new();
         for id in ids {
@@ -82,6 +88,7 @@ impl Pair {
         for (id, result) in to.engine.inbound().pdus(&name(from), pdus).await {
             assert_eq!(result, Ok(()), "{id}");
         }
+        settled(to).await;
     }
 
     pub(super) async fn joined_room(&self, version: &str) -> (OwnedRoomId, Person, Person) {
@@ -96,6 +103,12 @@ impl Pair {
         assert!(joined.is_ok(), "{version}: {joined:?}");
         (room, alice, bob)
     }
+}
+
+/// Returns when nothing waits any more for what it builds on.
+pub(super) async fn settled(house: &House) {
+    let mut waiting = house.engine.inbound().waiting();
+    waiting.wait_for(|waiting| *waiting == 0).await.unwrap();
 }
 
 /// The current state: type and key to event id.

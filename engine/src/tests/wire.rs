@@ -25,6 +25,51 @@ pub(super) struct Wire {
     pub(super) own: OwnedServerName,
     pub(super) servers: Arc<Mutex<HashMap<OwnedServerName, Engine>>>,
     pub(super) meddler: Meddler,
+    pub(super) script: Arc<Script>,
+}
+
+/// What was asked, and what is answered instead of the truth.
+#[derive(Default)]
+pub(super) struct Script {
+    pub(super) calls: Mutex<Vec<Call>>,
+    lie: Mutex<Option<Liar>>,
+}
+
+/// Decides what is answered; `None`: the truth.
+type Liar = Box<dyn Fn(&Call) -> Option<Lie> + Send>;
+
+/// A question that one server asks another about events.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) to: OwnedServerName,
+    pub(super) operation: &'static str,
+    pub(super) event: Option<OwnedEventId>,
+}
+
+/// What is answered instead of the truth.
+pub(super) enum Lie {
+    /// Nothing.
+    Silence,
+    /// 404.
+    Refusal,
+    /// These.
+    Events(Vec<Object>),
+}
+
+impl Script {
+    /// From now on `lie` decides what is answered.
+    pub(super) fn play(&self, lie: impl Fn(&Call) -> Option<Lie> + Send + 'static) {
+        *self.lie.lock().unwrap() = Some(Box::new(lie));
+    }
+
+    /// How often an operation was asked for.
+    pub(super) fn count(&self, operation: &str) -> usize {
+        let calls = self.calls.lock().unwrap();
+        calls
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
+    }
 }
 
 /// Who sits on the wire and may change what servers answer that are asked for history.
@@ -34,6 +79,30 @@ pub(super) type Meddler = Arc<Mutex<Option<Meddle>>>;
 pub(super) type Meddle = Box<dyn FnMut(Vec<Object>) -> Vec<Object> + Send>;
 
 impl Wire {
+    /// The lie that is told instead, if one is.
+    fn lie(
+        &self,
+        server: &ServerName,
+        operation: &'static str,
+        event: Option<&EventId>,
+    ) -> Option<Result<Vec<Object>, PeerError>> {
+        let call = Call {
+            to: server.to_owned(),
+            operation,
+            event: event.map(ToOwned::to_owned),
+        };
+        self.script.calls.lock().unwrap().push(call.clone());
+        let lie = self.script.lie.lock().unwrap();
+        match lie.as_ref()?(&call)? {
+            Lie::Silence => Some(Err(PeerError::Unreachable(server.to_owned()))),
+            Lie::Refusal => {
+                let error = Error::NotFound(crate::Subject::Event);
+                Some(Err(refusal(server, &error)))
+            }
+            Lie::Events(events) => Some(Ok(events)),
+        }
+    }
+
     fn to(&self, server: &ServerName) -> Result<Engine, PeerError> {
         let servers = self
             .servers
@@ -179,6 +248,9 @@ impl Peers for Wire {
 
     fn event<'a>(&'a self, server: &'a ServerName, event_id: &'a EventId) -> Answer<'a, Object> {
         Box::pin(async move {
+            if let Some(lie) = self.lie(server, "event", Some(event_id)) {
+                return lie.map(|mut events| events.remove(0));
+            }
             let event = self.to(server)?.inbound().event(&self.own, event_id).await;
             event.map_err(|error| refusal(server, &error))
         })
@@ -191,6 +263,9 @@ impl Peers for Wire {
         event_id: &'a EventId,
     ) -> Answer<'a, Vec<Object>> {
         Box::pin(async move {
+            if let Some(lie) = self.lie(server, "event_auth", Some(event_id)) {
+                return lie;
+            }
             let chain = self
                 .to(server)?
                 .inbound()
@@ -207,6 +282,9 @@ impl Peers for Wire {
         event_id: &'a EventId,
     ) -> Answer<'a, (Vec<OwnedEventId>, Vec<OwnedEventId>)> {
         Box::pin(async move {
+            if let Some(lie) = self.lie(server, "state_ids", Some(event_id)) {
+                return lie.map(|_| (Vec::new(), Vec::new()));
+            }
             let ids = self
                 .to(server)?
                 .inbound()
@@ -223,6 +301,9 @@ impl Peers for Wire {
         event_id: &'a EventId,
     ) -> Answer<'a, (Vec<Object>, Vec<Object>)> {
         Box::pin(async move {
+            if let Some(lie) = self.lie(server, "state", Some(event_id)) {
+                return lie.map(|state| (state, Vec::new()));
+            }
             let state = self
                 .to(server)?
                 .inbound()
@@ -266,6 +347,9 @@ impl Peers for Wire {
         limit: u32,
     ) -> Answer<'a, Vec<Object>> {
         Box::pin(async move {
+            if let Some(lie) = self.lie(server, "missing_events", None) {
+                return lie;
+            }
             let inbound = self.to(server)?.inbound();
             let events = inbound
                 .missing_events(&self.own, room, earliest, latest, limit as usize)

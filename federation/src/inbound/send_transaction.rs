@@ -33,7 +33,8 @@ impl Default for Answers {
     }
 }
 
-/// Takes in events and ephemeral news; they are on disk when this answers.
+/// Takes in events and ephemeral news. When this answers, the events are on disk: in their rooms, or staged until what they
+/// build on is there.
 pub(crate) async fn handle(
     engine: web::Data<Room>,
     answers: web::Data<Answers>,

@@ -34,6 +34,17 @@ pub(super) fn start(
         }
     });
 
+    let inbound = engine.inbound();
+    supervisor.spawn("federation inbound", move |mut stop| {
+        let inbound = inbound.clone();
+        async move {
+            tokio::select! {
+                () = inbound.take_staged() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let outbound = federation.outbound();
     supervisor.spawn("federation outbound", move |mut stop| {
         let outbound = Arc::clone(&outbound);

@@ -1,0 +1,251 @@
+//! Which events wait for what they build on: a table in memory over the one on disk.
+//!
+//! An event is staged before its transaction is answered, so that a crash does not lose it, and worked on afterwards
+//! (`staged.rs`): the events of a room one after the other, rooms side by side.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ruma::{OwnedEventId, OwnedServerName, ServerName};
+use storage::RoomRow;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+/// How many events of one room may wait: all of them are in memory while the room is worked on.
+const ROOM_EVENTS_MAX: usize = 500;
+/// How many events from one server may wait: nobody fills the table for all others.
+const ORIGIN_EVENTS_MAX: usize = 2_000;
+/// How many events may wait in all: on disk at most 64 KiB each, as a rule 1 KiB.
+const EVENTS_MAX: usize = 20_000;
+/// The pause before a room is tried again where nobody could be reached; doubled each time.
+const RETRY_MIN: Duration = Duration::from_secs(10);
+/// The longest such pause.
+const RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// See the module.
+pub(crate) struct Staging {
+    table: Mutex<Table>,
+    /// Somebody should look for work.
+    pub(super) changed: Notify,
+    waiting: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct Table {
+    rooms: BTreeMap<RoomRow, Queue>,
+    origins: HashMap<OwnedServerName, usize>,
+    events: usize,
+}
+
+/// What waits in one room.
+#[derive(Default)]
+struct Queue {
+    events: HashMap<OwnedEventId, OwnedServerName>,
+    /// From when on it is to be worked on; `None`: nothing is to be done.
+    due: Option<Instant>,
+    busy: bool,
+    /// How often in a row it was left for later.
+    delays: u32,
+}
+
+impl Default for Staging {
+    fn default() -> Self {
+        Self {
+            table: Mutex::default(),
+            changed: Notify::new(),
+            waiting: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Staging {
+    /// How many events wait, now and whenever that changes.
+    pub(crate) fn waiting(&self) -> watch::Receiver<usize> {
+        self.waiting.subscribe()
+    }
+
+    /// Notes that an event waits. `false`: it may not, since too many do. One that waits already is noted once.
+    pub(super) fn add(&self, room: RoomRow, origin: &ServerName, event_id: OwnedEventId) -> bool {
+        let mut table = self.table();
+        let of_origin = table.origins.get(origin).copied().unwrap_or_default();
+        let full = table.events >= EVENTS_MAX || of_origin >= ORIGIN_EVENTS_MAX;
+        let queue = table.rooms.entry(room).or_default();
+        if queue.events.contains_key(&event_id) {
+            return true;
+        }
+        if full || queue.events.len() >= ROOM_EVENTS_MAX {
+            return false;
+        }
+        queue.events.insert(event_id, origin.to_owned());
+        *table.origins.entry(origin.to_owned()).or_default() += 1;
+        table.events += 1;
+        self.count(&table);
+        true
+    }
+
+    /// Notes that events wait no more.
+    pub(super) fn remove<'a>(
+        &self,
+        room: RoomRow,
+        event_ids: impl IntoIterator<Item = &'a OwnedEventId>,
+    ) {
+        let mut table = self.table();
+        for id in event_ids {
+            let queue = table.rooms.get_mut(&room);
+            let Some(origin) = queue.and_then(|queue| queue.events.remove(id)) else {
+                continue;
+            };
+            if let Some(count) = table.origins.get_mut(&origin) {
+                *count -= 1;
+                if *count == 0 {
+                    table.origins.remove(&origin);
+                }
+            }
+            table.events -= 1;
+        }
+        self.count(&table);
+    }
+
+    /// Has a room worked on.
+    pub(super) fn wake(&self, room: RoomRow) {
+        let mut table = self.table();
+        table.rooms.entry(room).or_default().due = Some(Instant::now());
+        drop(table);
+        self.changed.notify_one();
+    }
+
+    /// A room to be worked on now; nobody else gets it until the turn is dropped.
+    pub(super) fn next(self: &Arc<Self>) -> Option<Turn> {
+        let mut table = self.table();
+        let now = Instant::now();
+        let mut ready = table.rooms.iter_mut();
+        let (room, queue) =
+            ready.find(|(_, queue)| !queue.busy && queue.due.is_some_and(|due| due <= now))?;
+        queue.busy = true;
+        queue.due = None;
+        Some(Turn {
+            staging: Arc::clone(self),
+            room: *room,
+            later: true,
+        })
+    }
+
+    /// When the next room is to be worked on, if none is now.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let table = self.table();
+        let idle = table.rooms.values().filter(|queue| !queue.busy);
+        idle.filter_map(|queue| queue.due).min()
+    }
+
+    fn end(&self, room: RoomRow, later: bool) {
+        let mut table = self.table();
+        if let Some(queue) = table.rooms.get_mut(&room) {
+            queue.busy = false;
+            if later {
+                let pause = RETRY_MIN * 2_u32.saturating_pow(queue.delays.min(16));
+                queue.delays = queue.delays.saturating_add(1);
+                let due = Instant::now() + pause.min(RETRY_MAX);
+                queue.due = Some(queue.due.map_or(due, |earlier| earlier.min(due)));
+            } else {
+                queue.delays = 0;
+            }
+            if queue.events.is_empty() && queue.due.is_none() {
+                table.rooms.remove(&room);
+            }
+        }
+        drop(table);
+        self.changed.notify_one();
+    }
+
+    fn count(&self, table: &Table) {
+        #[expect(clippy::cast_precision_loss, reason = "it is far below 2^52")]
+        metrics::gauge!("rookery_federation_staged_events").set(table.events as f64);
+        self.waiting.send_replace(table.events);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to work on a room. When it ends, even by a panic, the room is free again.
+pub(super) struct Turn {
+    staging: Arc<Staging>,
+    pub(super) room: RoomRow,
+    later: bool,
+}
+
+impl Turn {
+    /// All was done that could be. Without this the room is tried again after a pause.
+    pub(super) fn finish(mut self) {
+        self.later = false;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.staging.end(self.room, self.later);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::server_name;
+
+    use super::*;
+
+    fn id(n: usize) -> OwnedEventId {
+        format!("$event{n}").try_into().unwrap()
+    }
+
+    #[test]
+    fn a_room_an_origin_and_all_together_have_limits() {
+        let staging = Staging::default();
+        let (mallory, alice) = (server_name!("mallory"), server_name!("alice"));
+        let admitted = |room: i64, origin: &ServerName, from: usize| {
+            let ids = (from..from + ROOM_EVENTS_MAX + 10).map(id);
+            let admitted = ids.filter(|id| staging.add(RoomRow(room), origin, id.clone()));
+            admitted.count()
+        };
+        assert_eq!(admitted(1, mallory, 0), ROOM_EVENTS_MAX);
+        assert_eq!(
+            admitted(1, mallory, 0),
+            ROOM_EVENTS_MAX,
+            "those wait already"
+        );
+        let rooms = (2..10).map(|room| admitted(room, mallory, 0));
+        assert_eq!(rooms.sum::<usize>(), ORIGIN_EVENTS_MAX - ROOM_EVENTS_MAX);
+        assert_eq!(admitted(20, alice, 0), ROOM_EVENTS_MAX, "others go on");
+        let first: Vec<_> = (0..10).map(id).collect();
+        staging.remove(RoomRow(1), &first);
+        staging.remove(RoomRow(1), &first);
+        assert_eq!(
+            *staging.waiting().borrow(),
+            ORIGIN_EVENTS_MAX + ROOM_EVENTS_MAX - 10
+        );
+        assert!(staging.add(RoomRow(1), mallory, id(1_000_000)));
+    }
+
+    #[test]
+    fn a_room_is_worked_on_once_at_a_time_and_again_after_a_pause() {
+        let staging = Arc::new(Staging::default());
+        staging.add(RoomRow(1), server_name!("there"), id(1));
+        assert!(staging.next().is_none(), "nothing is due yet");
+        staging.wake(RoomRow(1));
+        let turn = staging.next().unwrap();
+        staging.wake(RoomRow(1));
+        assert!(staging.next().is_none(), "it is busy");
+        drop(turn);
+        drop(staging.next().unwrap());
+        assert!(staging.next().is_none(), "left for later");
+        assert!(staging.next_due().is_some());
+        staging.wake(RoomRow(1));
+        staging.next().unwrap().finish();
+        assert_eq!(staging.next_due(), None);
+    }
+}
