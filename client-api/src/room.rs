@@ -8,6 +8,7 @@ pub(crate) mod create_room;
 pub(crate) mod create_typing_event;
 pub(crate) mod forget_room;
 pub(crate) mod get_context;
+pub(crate) mod get_event_by_timestamp;
 pub(crate) mod get_hierarchy;
 pub(crate) mod get_member_events;
 pub(crate) mod get_message_events;

@@ -74,6 +74,7 @@ fn reading(router: &mut Router) {
     router.endpoint(room::get_room_event::handle);
     router.endpoint(room::get_message_events::handle);
     router.endpoint(room::get_context::handle);
+    router.endpoint(room::get_event_by_timestamp::handle);
     router.endpoint(room::aliases::handle);
     router.endpoint(room::get_hierarchy::handle);
     router.endpoint(room::get_summary::handle);

@@ -153,6 +153,22 @@ impl Events {
         self.cache.get(&row)
     }
 
+    /// The same for events that need no place in a timeline, in no other order.
+    pub(crate) async fn known(
+        &self,
+        metas: &RoomMetas,
+        stored: Vec<events::StoredEvent>,
+    ) -> Result<Vec<Arc<KnownEvent>>> {
+        let mut known = Vec::with_capacity(stored.len());
+        for event in stored {
+            known.push(match self.cache.get(&event.id) {
+                Some(known) => known,
+                None => self.remember(metas, event).await?,
+            });
+        }
+        Ok(known)
+    }
+
     /// Remembers an event, or its new form after a redaction.
     pub(crate) fn put(&self, known: Arc<KnownEvent>) {
         self.cache.insert(known.row, known);

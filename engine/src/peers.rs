@@ -8,6 +8,8 @@ use ruma::{
 };
 use spec::{json::Object, sign::PublishedKey};
 
+use crate::Direction;
+
 use crate::directory::{PublicRooms, PublicRoomsAsk};
 
 /// Why another server gave no usable answer.
@@ -166,6 +168,15 @@ pub trait Peers: Send + Sync + 'static {
         from: &'a [OwnedEventId],
         limit: u32,
     ) -> Answer<'a, Vec<Object>>;
+
+    /// The event nearest to `ts`, in ms, in one direction, and its own time.
+    fn event_near<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        ts: i64,
+        direction: Direction,
+    ) -> Answer<'a, (OwnedEventId, i64)>;
 
     /// Events between `earliest` and `latest`, at most `limit`.
     fn missing_events<'a>(

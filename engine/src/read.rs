@@ -5,6 +5,7 @@ mod context;
 mod event;
 mod members;
 mod messages;
+mod near;
 mod state;
 pub(crate) mod view;
 

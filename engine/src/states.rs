@@ -3,6 +3,8 @@
 //! Snapshots never change, so that a cache of them is never wrong. The maps share structure: the states of one room
 //! before and after a change differ by one path.
 
+use std::collections::{BTreeSet, HashMap};
+
 use imbl::OrdMap;
 use quick_cache::{Weighter, sync::Cache};
 use storage::{EventRow, SnapshotRow, StateKeyRow, Store, snapshots};
@@ -52,6 +54,28 @@ impl States {
             .collect();
         self.cache.insert(row, state.clone());
         Ok(state)
+    }
+
+    /// For each of these snapshots, the events that hold `keys` in it, in the order of the keys. One query for 256
+    /// snapshots that are not in memory; the states themselves are not built.
+    pub(crate) async fn lookup(
+        &self,
+        snapshots: impl IntoIterator<Item = SnapshotRow>,
+        keys: &[StateKeyRow],
+    ) -> Result<HashMap<SnapshotRow, Vec<Option<EventRow>>>> {
+        let mut found = HashMap::new();
+        let mut missing = BTreeSet::new();
+        for row in snapshots {
+            if let Some(state) = self.cache.get(&row) {
+                let events = keys.iter().map(|key| state.get(key).copied());
+                found.insert(row, events.collect());
+            } else {
+                missing.insert(row);
+            }
+        }
+        let missing: Vec<SnapshotRow> = missing.into_iter().collect();
+        found.extend(snapshots::lookup(self.store.reader(), &missing, keys).await?);
+        Ok(found)
     }
 
     /// Remembers a state that was just made, so that nobody reads it from the database.

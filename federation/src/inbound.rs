@@ -19,13 +19,16 @@ pub(crate) mod send_membership;
 pub(crate) mod send_transaction;
 pub(crate) mod state;
 pub(crate) mod state_ids;
+pub(crate) mod timestamp_to_event;
+mod turns;
 
 use actix_web::HttpResponse;
 use engine::inbound::Inbound;
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
 use spec::json::{Object, Value, encode, encode_object};
 use tokio::runtime::Handle;
 
+use self::turns::Turns;
 use crate::ApiError;
 use crate::x_matrix::Signed;
 
@@ -34,6 +37,7 @@ use crate::x_matrix::Signed;
 pub(crate) struct Room {
     inbound: Inbound,
     runtime: Handle,
+    turns: Turns,
 }
 
 impl Room {
@@ -42,6 +46,7 @@ impl Room {
         Self {
             inbound,
             runtime: Handle::current(),
+            turns: Turns::default(),
         }
     }
 
@@ -58,6 +63,25 @@ impl Room {
         // The panic hook has logged it with its place.
         let answer = work.await.map_err(|_| ApiError::failure())?;
         Ok(answer?)
+    }
+}
+
+impl Room {
+    /// The same for what reads a lot: each server has few of these at once, and few that wait.
+    ///
+    /// # Errors
+    /// As [`Room::ask`]; 429 if too many of that server wait already.
+    pub(crate) async fn read<T, F>(
+        &self,
+        origin: OwnedServerName,
+        ask: impl FnOnce(Inbound) -> F,
+    ) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        F: Future<Output = engine::Result<T>> + Send + 'static,
+    {
+        let _turn = self.turns.take(origin).await?;
+        self.ask(ask).await
     }
 }
 

@@ -5,7 +5,7 @@ mod directory;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use engine::{
-    PublicRooms, PublicRoomsAsk,
+    Direction, PublicRooms, PublicRoomsAsk,
     peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template},
 };
 use futures_util::future::BoxFuture;
@@ -327,6 +327,28 @@ impl Peers for Network {
             let uri = uri.query("limit", limit.to_string());
             let mut answer = self.ask(server, Ask::get(uri)).await?;
             objects(server, &mut answer, "pdus")
+        })
+    }
+
+    fn event_near<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        ts: i64,
+        direction: Direction,
+    ) -> Answer<'a, (OwnedEventId, i64)> {
+        Box::pin(async move {
+            let dir = match direction {
+                Direction::Backward => "b",
+                Direction::Forward => "f",
+            };
+            let uri = v1("timestamp_to_event").segment(room);
+            let uri = uri.query("ts", ts.to_string()).query("dir", dir);
+            let answer = self.ask(server, Ask::get(uri)).await?;
+            let id = answer.get("event_id").and_then(Value::as_str);
+            let id = id.and_then(event_id);
+            let at = answer.get("origin_server_ts").and_then(Value::as_i64);
+            id.zip(at).ok_or_else(|| invalid(server, "event_id"))
         })
     }
 

@@ -78,6 +78,11 @@ fn all() -> Vec<Line> {
             web::get().to(inbound::backfill::handle),
         ),
         (
+            Method::GET,
+            "/_matrix/federation/v1/timestamp_to_event/{roomId}",
+            web::get().to(inbound::timestamp_to_event::handle),
+        ),
+        (
             Method::POST,
             "/_matrix/federation/v1/get_missing_events/{roomId}",
             web::post().to(inbound::get_missing_events::handle),

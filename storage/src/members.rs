@@ -88,6 +88,21 @@ pub async fn servers(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<Str
     Ok(servers.into_tuple().all(db).await?)
 }
 
+/// The IDs of all users of `server` who ever were anything in `room`. One query, on the index (server, membership, room):
+/// its cost grows with the rooms of the server's users.
+pub async fn of_server(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    server: &ServerName,
+) -> Result<Vec<String>> {
+    let users = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::Server.eq(server.as_str()))
+        .filter(membership::Column::Room.eq(room));
+    Ok(users.into_tuple().all(db).await?)
+}
+
 /// The servers with users who are joined to `room`, and how many, in no order. One query, on the primary key: its cost
 /// grows with the members of the room.
 pub async fn servers_counted(

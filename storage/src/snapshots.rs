@@ -5,7 +5,7 @@
 //! not hold, and becomes a full list where that reaches the bottom. So a state of N keys is read
 //! from at most log2(N) + 1 rows, and M changes take up some M x log2(N) entries, never M x N.
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{cmp::Ordering, collections::HashMap, sync::Arc};
 
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement};
 
@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     id::{EventRow, RoomRow, SnapshotRow, StateKeyRow},
     packed::{pack_changes, unpack_changes},
+    padded::padded,
     write::NewSnapshot,
 };
 
@@ -27,6 +28,16 @@ const LISTS: &str = "\
         SELECT s.id, s.room, s.parent, s.chain, s.entries FROM snapshots s \
         JOIN lists ON s.id = lists.parent AND s.chain < lists.chain \
     ) SELECT id, room, parent, chain, entries FROM lists ORDER BY chain";
+
+/// Some snapshots and all those below them, each once.
+const LISTS_OF_MANY: &str = "\
+    WITH RECURSIVE lists (id, parent, chain) AS ( \
+        SELECT id, parent, chain FROM snapshots WHERE id IN (?) \
+        UNION \
+        SELECT s.id, s.parent, s.chain FROM snapshots s \
+        JOIN lists ON s.id = lists.parent AND s.chain < lists.chain \
+    ) SELECT s.id, s.room, s.parent, s.chain, s.entries FROM snapshots s \
+    JOIN lists ON s.id = lists.id";
 
 /// A snapshot and the lists that it is made of: what is needed to build the next one on top.
 ///
@@ -175,4 +186,53 @@ pub async fn load(
     snapshot: SnapshotRow,
 ) -> Result<Vec<(StateKeyRow, EventRow)>> {
     lineage(db, snapshot).await?.entries()
+}
+
+/// For each of these snapshots, the events that hold `keys` in it, in the order of the keys. One query for 256 snapshots:
+/// lists that they have in common are read once.
+///
+/// # Errors
+/// [`Error::Corrupt`]: one is not stored, or not as a whole.
+pub async fn lookup(
+    db: &impl ConnectionTrait,
+    snapshots: &[SnapshotRow],
+    keys: &[StateKeyRow],
+) -> Result<HashMap<SnapshotRow, Vec<Option<EventRow>>>> {
+    let mut lists = HashMap::new();
+    let backend = db.get_database_backend();
+    for chunk in padded(snapshots) {
+        let places: Vec<String> = (1..=chunk.len()).map(|n| format!("${n}")).collect();
+        let sql = LISTS_OF_MANY.replace('?', &places.join(", "));
+        let values = chunk.into_iter().map(Into::into);
+        let statement = Statement::from_sql_and_values(backend, sql, values);
+        for row in &db.query_all_raw(statement).await? {
+            let model = snapshot::Model::from_query_result(row, "")?;
+            let changes = unpack_changes(&model.entries)?;
+            lists.insert(model.id, (model.parent, changes));
+        }
+    }
+    let find = |snapshot: SnapshotRow, key: StateKeyRow| -> Result<Option<EventRow>> {
+        let mut at = Some(snapshot);
+        // A chain of parents has no circle as long as each list is looked at once.
+        for _ in 0..=lists.len() {
+            let Some(row) = at else {
+                return Ok(None);
+            };
+            let (parent, changes) = lists.get(&row).ok_or_else(|| {
+                Error::Corrupt(format!("state snapshot {row} is not there as a whole"))
+            })?;
+            if let Ok(index) = changes.binary_search_by_key(&key, |(key, _)| *key) {
+                return Ok(changes[index].1);
+            }
+            at = *parent;
+        }
+        Ok(None)
+    };
+    snapshots
+        .iter()
+        .map(|snapshot| {
+            let events = keys.iter().map(|key| find(*snapshot, *key));
+            Ok((*snapshot, events.collect::<Result<_>>()?))
+        })
+        .collect()
 }

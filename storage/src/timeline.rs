@@ -193,39 +193,51 @@ pub async fn last_gaps(
     at: Spot,
     limit: usize,
 ) -> Result<Vec<Gap>> {
-    let open = event::Entity::find()
-        .select_only()
-        .columns([
-            event::Column::Id,
-            event::Column::Position,
-            event::Column::Anchor,
-            event::Column::Rank,
-        ])
-        .filter(event::Column::Room.eq(room))
-        .filter(event::Column::Gap.eq(true))
-        .filter(event::Column::Position.is_not_null())
-        .limit(GAPS_MAX)
-        .into_tuple::<(EventRow, Position, Option<Position>, Option<i64>)>();
-    let mut gaps: Vec<Gap> = open
-        .all(db)
-        .await?
-        .into_iter()
-        .map(|(event, position, anchor, rank)| Gap {
-            event,
-            spot: Spot {
-                anchor: anchor.unwrap_or(position),
-                rank: rank.unwrap_or(Spot::NEWS),
-                position,
-            },
-        })
-        .filter(|gap| gap.spot.just_before() <= at)
-        .collect();
+    let mut gaps = gaps(db, room, GapsWanted::All).await?;
+    gaps.retain(|gap| gap.spot.just_before() <= at);
     gaps.sort_by_key(|gap| std::cmp::Reverse(gap.spot));
     if let Some(last) = gaps.first().copied() {
         gaps.retain(|gap| gap.spot.anchor == last.spot.anchor);
     }
     gaps.truncate(limit);
     Ok(gaps)
+}
+
+/// The first gap of `room` whose event was sent after `ts`, in ms: what was sent about then may be missing there. One
+/// query, on the index (room) of gaps.
+pub async fn gap_after(db: &impl ConnectionTrait, room: RoomRow, ts: i64) -> Result<Option<Gap>> {
+    let gaps = gaps(db, room, GapsWanted::SentAfter(ts)).await?;
+    Ok(gaps.into_iter().min_by_key(|gap| gap.spot))
+}
+
+enum GapsWanted {
+    All,
+    SentAfter(i64),
+}
+
+async fn gaps(db: &impl ConnectionTrait, room: RoomRow, wanted: GapsWanted) -> Result<Vec<Gap>> {
+    use event::Column::{Anchor, Id, OriginServerTs, Position as At, Rank};
+    let mut open = event::Entity::find()
+        .select_only()
+        .columns([Id, At, Anchor, Rank])
+        .filter(event::Column::Room.eq(room))
+        .filter(event::Column::Gap.eq(true))
+        .filter(At.is_not_null());
+    if let GapsWanted::SentAfter(ts) = wanted {
+        open = open.filter(OriginServerTs.gt(ts));
+    }
+    let open = open
+        .limit(GAPS_MAX)
+        .into_tuple::<(EventRow, Position, Option<Position>, Option<i64>)>();
+    let gap = |(event, position, anchor, rank): (_, Position, Option<_>, Option<_>)| Gap {
+        event,
+        spot: Spot {
+            anchor: anchor.unwrap_or(position),
+            rank: rank.unwrap_or(Spot::NEWS),
+            position,
+        },
+    };
+    Ok(open.all(db).await?.into_iter().map(gap).collect())
 }
 
 /// How many gaps of one room are looked at.

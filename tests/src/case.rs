@@ -376,6 +376,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         // Events
         "sendMessage" => Ask::by(Alice).body(text),
         "redactEvent" => Ask::by(Alice).body(json!({"reason": "a case"})),
+        "getEventByTimestamp" => Ask::by(Bob).query("ts", "0").query("dir", "f"),
         "getOneRoomEvent" | "getEventContext" | "getRoomState" | "getMembersByRoom" | "getJoinedMembersByRoom" => Ask::by(Bob),
         "getRoomEvents" => Ask::by(Bob).query("dir", "b").query("limit", "5"),
         "getRoomStateWithKey" => Ask::by(Bob).with("eventType", "m.room.create"),

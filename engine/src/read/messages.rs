@@ -10,7 +10,7 @@ use ruma::{
 };
 use storage::{
     EventRow, Limit, Position,
-    timeline::{self, Gap, Spot},
+    timeline::{self, Gap, Nearest, Spot},
 };
 
 use super::view::{Seen, View};
@@ -38,6 +38,16 @@ pub enum Direction {
     Backward,
     /// To what is newer.
     Forward,
+}
+
+impl Direction {
+    /// Which of the events around a time is meant.
+    pub(crate) fn nearest(self) -> Nearest {
+        match self {
+            Self::Backward => Nearest::AtOrBefore,
+            Self::Forward => Nearest::AtOrAfter,
+        }
+    }
 }
 
 /// Which part of the timeline to read.

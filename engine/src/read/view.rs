@@ -8,6 +8,7 @@ use std::{
 use ruma::serde::Raw;
 use spec::{
     auth::Membership,
+    event::Event,
     json::Object,
     visibility::{self, HistoryVisibility, Moment},
 };
@@ -19,7 +20,6 @@ use crate::{
     events::{KnownEvent, Placed},
     render::{self, Shape, Unsigned},
     rooms::RoomHandle,
-    states::StateMap,
 };
 
 /// A reader of a room. It remembers what it has learned of the states that it met, most events share one.
@@ -29,7 +29,7 @@ pub(crate) struct View<'a> {
     access: Access,
     visibility_key: Option<StateKeyRow>,
     member_key: Option<StateKeyRow>,
-    met: HashMap<Option<SnapshotRow>, Moment>,
+    met: HashMap<SnapshotRow, Moment>,
 }
 
 /// An event that the reader may see.
@@ -61,15 +61,16 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Those of `events` that the reader may see, in the same order.
+    /// Those of `events` that the reader may see, in the same order. Two queries at most, however many states they have.
     pub(crate) async fn filter(&mut self, events: Vec<Placed>) -> Result<Vec<Seen>> {
+        self.meet(&events).await?;
         let hidden = self.hidden(&events).await?;
         let mut seen = Vec::with_capacity(events.len());
         for placed in events {
             if hidden.contains(&placed.row) {
                 continue;
             }
-            if let Some(membership) = self.sees(&placed).await? {
+            if let Some(membership) = self.sees(&placed) {
                 seen.push(Seen { placed, membership });
             }
         }
@@ -91,9 +92,54 @@ impl<'a> View<'a> {
         Ok(redactions::pending_among(db, &redactions).await?)
     }
 
+    /// Learns visibility and membership in the states before `events`.
+    async fn meet(&mut self, events: &[Placed]) -> Result<()> {
+        let context = &self.room.context;
+        let new: BTreeSet<SnapshotRow> = events
+            .iter()
+            .filter_map(|placed| placed.snapshot)
+            .filter(|snapshot| !self.met.contains_key(snapshot))
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<StateKeyRow> = [self.visibility_key, self.member_key]
+            .into_iter()
+            .flatten()
+            .collect();
+        let found = context.states.lookup(new, &keys).await?;
+        let rows: BTreeSet<EventRow> = found.values().flatten().flatten().copied().collect();
+        let rows: Vec<EventRow> = rows.into_iter().collect();
+        let known = context.events.get_many(&context.metas, &rows).await?;
+        let known: HashMap<EventRow, &Arc<Event>> = known
+            .iter()
+            .map(|known| (known.row, &known.event))
+            .collect();
+        for (snapshot, rows) in found {
+            let of = |wanted: Option<StateKeyRow>| {
+                let index = keys.iter().position(|key| Some(*key) == wanted)?;
+                let event = known.get(&rows.get(index).copied().flatten()?)?;
+                Some(event.as_ref())
+            };
+            let standing = Moment {
+                visibility: HistoryVisibility::of(of(self.visibility_key)),
+                membership: Membership::of(of(self.member_key)),
+                joined_later: false,
+            };
+            self.met.insert(snapshot, standing);
+        }
+        Ok(())
+    }
+
     /// The reader's membership at an event that they may see; `None` when they may not.
-    async fn sees(&mut self, placed: &Placed) -> Result<Option<Membership>> {
-        let before = self.standing(placed).await?;
+    fn sees(&self, placed: &Placed) -> Option<Membership> {
+        let nothing = Moment {
+            visibility: HistoryVisibility::of(None),
+            membership: Membership::of(None),
+            joined_later: false,
+        };
+        let met = placed.snapshot.and_then(|snapshot| self.met.get(&snapshot));
+        let before = met.copied().unwrap_or(nothing);
         let joined_later = match self.access {
             Access::Joined => true,
             Access::Departed { position, .. } => placed.spot.anchor <= position,
@@ -110,43 +156,7 @@ impl<'a> View<'a> {
         } else {
             before.membership
         };
-        Ok((own || visibility::may_see(&placed.event, user, moment)).then_some(after))
-    }
-
-    /// Visibility and membership before an event.
-    async fn standing(&mut self, known: &KnownEvent) -> Result<Moment> {
-        if let Some(standing) = self.met.get(&known.snapshot) {
-            return Ok(*standing);
-        }
-        let state = self.room.context.states.get(known.snapshot).await?;
-        let visibility = self.content(&state, self.visibility_key).await?;
-        let member = self.content(&state, self.member_key).await?;
-        let standing = Moment {
-            visibility: HistoryVisibility::of(
-                visibility.as_ref().map(|known| known.event.as_ref()),
-            ),
-            membership: Membership::of(member.as_ref().map(|known| known.event.as_ref())),
-            joined_later: false,
-        };
-        self.met.insert(known.snapshot, standing);
-        Ok(standing)
-    }
-
-    async fn content(
-        &self,
-        state: &StateMap,
-        key: Option<StateKeyRow>,
-    ) -> Result<Option<Arc<KnownEvent>>> {
-        let Some(row) = key.and_then(|key| state.get(&key)) else {
-            return Ok(None);
-        };
-        Ok(Some(
-            self.room
-                .context
-                .events
-                .get(&self.room.context.metas, *row)
-                .await?,
-        ))
+        (own || visibility::may_see(&placed.event, user, moment)).then_some(after)
     }
 
     /// The event in the form for this reader.

@@ -5,6 +5,7 @@
 //! and in one write. Only what the gap's events build upon is taken: nobody can put anything else into the past.
 
 mod fetch;
+mod near;
 mod servers;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -95,6 +96,7 @@ impl RoomHandle {
             missing.push(Missing {
                 gap: *gap,
                 parents: self.missing_before(&known).await?,
+                leads_up: true,
             });
             children.push(known);
         }

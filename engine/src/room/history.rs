@@ -28,6 +28,8 @@ use crate::{
 pub(crate) struct Missing {
     pub(crate) gap: Gap,
     pub(crate) parents: BTreeSet<OwnedEventId>,
+    /// Whether the batch leads up to the gap. Otherwise it is an island somewhere in it.
+    pub(crate) leads_up: bool,
 }
 
 /// A state, and what is needed to store the next one.
@@ -347,9 +349,14 @@ impl Room {
                 });
             }
         }
-        for Missing { gap, parents } in missing {
+        for Missing {
+            gap,
+            parents,
+            leads_up,
+        } in missing
+        {
             let parents: Vec<OwnedEventId> = parents.iter().cloned().collect();
-            if !lacks(&parents, &refused, &is_there) {
+            if *leads_up && !lacks(&parents, &refused, &is_there) {
                 self.also(Plain::Gap {
                     event: gap.event,
                     open: false,

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use ruma::{OwnedEventId, OwnedRoomId, api::client::filter::RoomEventFilter};
-use spec::{json::Object, object};
+use spec::{
+    json::{Object, Value},
+    object,
+};
 
 use super::{
     federation::{name, pairs},
@@ -11,7 +14,8 @@ use super::{
     wire::Meddle,
 };
 use crate::{
-    ContextAsk, Direction, MessagesAsk, MessagesPage, Preset, SetState, events::KnownEvent,
+    Clock as _, ContextAsk, Direction, Error, MessagesAsk, MessagesPage, Preset, SetState,
+    events::KnownEvent,
 };
 
 fn ids(page: &MessagesPage) -> Vec<OwnedEventId> {
@@ -248,7 +252,7 @@ fn lies(other: Vec<Object>) -> Vec<(&'static str, Meddle)> {
             "garbage",
             Box::new(|events| {
                 let mut events: Vec<Object> = events.into_iter().take(3).collect();
-                events[0].insert("type".to_owned(), spec::json::Value::Null);
+                events[0].insert("type".to_owned(), Value::Null);
                 events[1].remove("signatures");
                 events[2] = object! { "depth" => "deep" };
                 events
@@ -314,5 +318,118 @@ async fn history_in_disorder_is_put_in_order() {
             scrolled(&bob, &room, Direction::Backward).await,
             scrolled(&alice, &room, Direction::Backward).await
         );
+    }
+}
+
+/// The bodies of messages among events of other servers.
+fn texts(events: &[Object]) -> Vec<Option<&str>> {
+    let body =
+        |event: &&Object| event.get("type").and_then(Value::as_str) == Some("m.room.message");
+    events
+        .iter()
+        .filter(body)
+        .map(|event| event.get("content")?.get("body")?.as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn other_servers_read_back_from_an_event_within_limits_and_what_they_may_see() {
+    for pair in pairs().await {
+        let (alice, bob) = (pair.here.person("alice"), pair.there.person("bob"));
+        let room = alice.creates("11", Preset::Public).await;
+        says_many(&alice, &room, 30).await;
+        set_visibility(&alice, &room, "joined").await;
+        let hidden = says_many(&alice, &room, 5).await;
+        joins(&bob, &alice, &room).await;
+        let shown = says_many(&alice, &room, 2).await;
+        let (inbound, there) = (alice.engine.inbound(), name(&pair.there));
+        let back = async |from: &OwnedEventId, limit| {
+            let from = [from.clone(), "$unknown".try_into().unwrap()];
+            inbound.backfill(&there, &room, &from, limit).await.unwrap()
+        };
+        let all = back(&shown[1], 1_000).await;
+        assert_eq!(
+            all.len(),
+            scrolled(&alice, &room, Direction::Backward).await.len()
+        );
+        let seen = texts(&all);
+        assert_eq!(seen[..2], [Some("1"), Some("0")]);
+        assert_eq!(seen[2..7], [None; 5], "sent before anybody was there");
+        assert_eq!(seen[7], Some("29"));
+        assert_eq!(back(&shown[1], 3).await.len(), 3);
+        assert_eq!(
+            texts(&back(&hidden[0], 1).await),
+            [None],
+            "with what was asked for"
+        );
+
+        let missing = async |limit, min_depth| {
+            let (earliest, latest) = (&hidden[..1], &shown[1..]);
+            let found = inbound.missing_events(&there, &room, earliest, latest, limit, min_depth);
+            found.await.unwrap()
+        };
+        let found = missing(100, 0).await;
+        assert_eq!(texts(&found), [None, None, None, None, Some("0")]);
+        assert_eq!(missing(2, 0).await.len(), 2, "those next to what is there");
+        let depth = |event: &Object| event["depth"].as_i64().unwrap();
+        let deep = depth(&found[4]);
+        assert!(
+            missing(100, deep)
+                .await
+                .iter()
+                .all(|event| depth(event) >= deep)
+        );
+        let wide = inbound.missing_events(&there, &room, &[], &shown[1..], 100, 0);
+        assert_eq!(wide.await.unwrap().len(), 20);
+
+        let stranger = ruma::owned_server_name!("stranger");
+        let refused = inbound.event(&stranger, &shown[0]).await;
+        assert!(matches!(refused, Err(Error::Forbidden(_))));
+        let unknown = inbound
+            .event(&there, &OwnedEventId::try_from("$x").unwrap())
+            .await;
+        assert!(matches!(unknown, Err(Error::NotFound(_))));
+        let refused = inbound.backfill(&stranger, &room, &shown, 1).await;
+        assert!(matches!(refused, Err(Error::Forbidden(_))));
+        let other = alice.creates("10", Preset::Public).await;
+        joins(&bob, &alice, &other).await;
+        let elsewhere = inbound.state_ids(&there, &other, &shown[0]).await;
+        assert!(matches!(elsewhere, Err(Error::NotFound(_))));
+    }
+}
+
+#[tokio::test]
+async fn the_event_of_a_time_is_found_on_either_server() {
+    for pair in pairs().await {
+        let (alice, bob) = (pair.here.person("alice"), pair.there.person("bob"));
+        let room = alice.creates("11", Preset::Public).await;
+        let mut said = Vec::new();
+        for n in 0..150 {
+            pair.here.clock.advance(1_000);
+            said.push(alice.says(&room, &n.to_string()).await.unwrap());
+        }
+        pair.here.clock.advance(1_000);
+        pair.there.clock.advance(151_000);
+        joins(&bob, &alice, &room).await;
+        let start = pair.here.clock.now_ms() - 151_000;
+        for person in [&alice, &bob] {
+            let handle = person.room(&room).await;
+            let near = async |ts, direction| {
+                let near = handle.event_near(&person.requester, start + ts, direction);
+                near.await.ok().map(|(id, at)| (id, at - start))
+            };
+            for n in [20_usize, 90] {
+                let ts = i64::try_from(n + 1).unwrap() * 1_000;
+                let exact = Some((said[n].clone(), ts));
+                assert_eq!(near(ts, Direction::Forward).await, exact);
+                assert_eq!(near(ts - 1, Direction::Forward).await, exact);
+                assert_eq!(near(ts + 1, Direction::Backward).await, exact);
+            }
+            assert_eq!(near(1_000_000, Direction::Forward).await, None);
+            assert_eq!(near(-1_000_000, Direction::Backward).await, None);
+        }
+        // The islands do not disturb the order.
+        let back = scrolled(&bob, &room, Direction::Backward).await;
+        assert_eq!(back, scrolled(&alice, &room, Direction::Backward).await);
     }
 }

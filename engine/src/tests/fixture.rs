@@ -1,6 +1,9 @@
 //! An engine of its own for each test, on each database, and people who use it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use ruma::{
     OwnedEventId, OwnedRoomId, UserId, api::client::sync::sync_events::v3::Response,
@@ -14,18 +17,25 @@ use crate::{
     Target, chance::Chance,
 };
 
-/// A clock that stands still.
+/// A clock that stands still unless it is turned.
 #[derive(Debug)]
-pub(super) struct HandClock;
+pub(super) struct HandClock(AtomicI64);
+
+impl HandClock {
+    pub(super) fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
 
 impl Clock for HandClock {
     fn now_ms(&self) -> i64 {
-        1_700_000_000_000
+        self.0.load(Ordering::SeqCst)
     }
 }
 
 pub(super) struct House {
     pub(super) engine: Engine,
+    pub(super) clock: Arc<HandClock>,
 }
 
 /// An engine on each database that there is.
@@ -40,12 +50,18 @@ impl House {
     }
 
     pub(super) fn named(store: storage::Store, name: ruma::OwnedServerName) -> Self {
-        let clock = Arc::new(HandClock);
+        let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
         let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);
         let chance = Arc::new(Chance::from_system());
-        let engine = Engine::start(store, Settings::new(name), clock, chance, Arc::new(key))
-            .expect("the settings are possible");
-        Self { engine }
+        let engine = Engine::start(
+            store,
+            Settings::new(name),
+            clock.clone(),
+            chance,
+            Arc::new(key),
+        )
+        .expect("the settings are possible");
+        Self { engine, clock }
     }
 
     /// Somebody with a device. They need no account for rooms.

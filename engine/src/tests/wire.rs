@@ -15,7 +15,7 @@ use spec::{
 };
 
 use crate::{
-    Engine, Error, PublicRooms, PublicRoomsAsk,
+    Direction, Engine, Error, PublicRooms, PublicRoomsAsk,
     peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template},
 };
 
@@ -338,6 +338,20 @@ impl Peers for Wire {
         })
     }
 
+    fn event_near<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        ts: i64,
+        direction: Direction,
+    ) -> Answer<'a, (OwnedEventId, i64)> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let near = inbound.event_near(&self.own, room, ts, direction).await;
+            near.map_err(|error| refusal(server, &error))
+        })
+    }
+
     fn missing_events<'a>(
         &'a self,
         server: &'a ServerName,
@@ -352,7 +366,7 @@ impl Peers for Wire {
             }
             let inbound = self.to(server)?.inbound();
             let events = inbound
-                .missing_events(&self.own, room, earliest, latest, limit as usize)
+                .missing_events(&self.own, room, earliest, latest, limit as usize, 0)
                 .await;
             events.map_err(|error| refusal(server, &error))
         })

@@ -32,7 +32,9 @@ pub(crate) async fn handle(
     let limit = params.integer("limit")?.unwrap_or(LIMIT);
     let limit = usize::try_from(limit).map_err(|_| ApiError::invalid_param("limit is negative"))?;
     let found = engine
-        .ask(|inbound| async move { inbound.backfill(&origin, &room, &from, limit).await })
+        .read(origin.clone(), |inbound| async move {
+            inbound.backfill(&origin, &room, &from, limit).await
+        })
         .await?;
     Ok(answer(&object! {
         "origin" => shared.server_name().as_str(),

@@ -15,7 +15,9 @@ pub(crate) async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let id = event_id(&path)?;
     let event = engine
-        .ask(|inbound| async move { inbound.event(&origin, &id).await })
+        .read(origin.clone(), |inbound| async move {
+            inbound.event(&origin, &id).await
+        })
         .await?;
     Ok(answer(&object! {
         "origin" => shared.server_name().as_str(),

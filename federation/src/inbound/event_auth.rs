@@ -15,7 +15,9 @@ pub(crate) async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let (room, id) = (room_id(&path.0)?, event_id(&path.1)?);
     let chain = engine
-        .ask(|inbound| async move { inbound.event_auth(&origin, &room, &id).await })
+        .read(origin.clone(), |inbound| async move {
+            inbound.event_auth(&origin, &room, &id).await
+        })
         .await?;
     Ok(answer(&object! { "auth_chain" => events(chain) }))
 }

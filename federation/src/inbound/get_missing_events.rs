@@ -2,7 +2,7 @@
 //! events".
 
 use actix_web::{HttpResponse, web};
-use spec::{json::Value, object};
+use spec::object;
 
 use super::{Room, answer, body, event_ids, events, room_id};
 use crate::{ApiError, x_matrix::Signed};
@@ -35,13 +35,12 @@ pub(crate) async fn handle(
     let min_depth = integer("min_depth", 0)?;
     let limit = usize::try_from(integer("limit", LIMIT)?)
         .map_err(|_| ApiError::invalid_param("limit is negative"))?;
-    let mut found = engine
-        .ask(|inbound| async move {
+    let found = engine
+        .read(origin.clone(), |inbound| async move {
             inbound
-                .missing_events(&origin, &room, &earliest, &latest, limit)
+                .missing_events(&origin, &room, &earliest, &latest, limit, min_depth)
                 .await
         })
         .await?;
-    found.retain(|event| event.get("depth").and_then(Value::as_i64) >= Some(min_depth));
     Ok(answer(&object! { "events" => events(found) }))
 }

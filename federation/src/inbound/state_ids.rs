@@ -16,7 +16,9 @@ pub(crate) async fn handle(
     let room = room_id(&path)?;
     let id = event_id(params.required("event_id")?)?;
     let (state, chain) = engine
-        .ask(|inbound| async move { inbound.state_ids(&origin, &room, &id).await })
+        .read(origin.clone(), |inbound| async move {
+            inbound.state_ids(&origin, &room, &id).await
+        })
         .await?;
     Ok(answer(
         &object! { "pdu_ids" => texts(state), "auth_chain_ids" => texts(chain) },

@@ -7,7 +7,7 @@ use proptest::{prelude::*, strategy::ValueTree};
 use super::fixture::on_each;
 use crate::{
     EventRow, Plain, RoomRow, SnapshotRow, StateKeyRow, Write,
-    snapshots::{Change, Lineage, lineage, load},
+    snapshots::{Change, Lineage, lineage, load, lookup},
     write::NewSnapshot,
 };
 
@@ -74,7 +74,13 @@ async fn states_survive_storing() {
                 change(&mut state, step);
                 expected.push((row, pairs(&state)));
             }
+            let rows: Vec<_> = expected.iter().map(|(row, _)| *row).collect();
+            let keys: Vec<_> = (0..41).map(StateKeyRow).collect();
+            let found = lookup(store.reader(), &rows, &keys).await.unwrap();
             for (row, state) in expected {
+                let held = keys.iter().zip(&found[&row]);
+                let held = held.filter_map(|(key, event)| Some((*key, (*event)?)));
+                assert_eq!(held.collect::<Vec<_>>(), state);
                 assert_eq!(load(store.reader(), row).await.unwrap(), state);
             }
             // What was loaded can be built upon like what was made.
@@ -84,6 +90,9 @@ async fn states_survive_storing() {
             assert_eq!(build(stored), build(lists));
         }
         let missing = load(store.reader(), SnapshotRow(1_000_000)).await;
+        assert!(matches!(missing, Err(crate::Error::Corrupt(_))));
+        let missing = [SnapshotRow(1_000_000)];
+        let missing = lookup(store.reader(), &missing, &[StateKeyRow(1)]).await;
         assert!(matches!(missing, Err(crate::Error::Corrupt(_))));
     })
     .await;

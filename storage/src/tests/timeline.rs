@@ -90,6 +90,9 @@ async fn gaps_are_found_from_the_last_on_and_closed() {
         let beyond = found(spot.just_before().just_before(), 9).await;
         assert_eq!(beyond, [rows[5], rows[3]]);
         assert_eq!(found(Spot::news(Position(1)), 9).await, []);
+        let first = timeline::gap_after(db, room.row, 0).await.unwrap();
+        assert_eq!(first.map(|gap| gap.event), Some(rows[1]));
+        assert_eq!(timeline::gap_after(db, room.row, 1).await.unwrap(), None);
         store
             .write(Write::plain(vec![gap(7, false), gap(3, false)]))
             .await

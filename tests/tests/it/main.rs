@@ -8,6 +8,7 @@ mod elsewhere;
 mod errors;
 mod federation;
 mod federation_edus;
+mod federation_history;
 mod federation_keys;
 mod federation_peer;
 mod filters;
