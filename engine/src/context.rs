@@ -17,6 +17,7 @@ use crate::{
     events::Events,
     notifier::Notifier,
     peers::Peers,
+    presence::Presence,
     remote::{
         asked::{Asked, Lately},
         backfill::Backfills,
@@ -43,6 +44,7 @@ pub(crate) struct Context {
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) ephemeral: Arc<Ephemeral>,
     pub(crate) typing: Typing,
+    pub(crate) presence: Arc<Presence>,
     pub(crate) audiences: Audiences,
     pub(crate) backfills: Backfills,
     /// What other servers have answered lately.

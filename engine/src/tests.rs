@@ -6,5 +6,6 @@ mod federation;
 mod fixture;
 mod history;
 mod outgoing;
+mod presence;
 mod redactions;
 mod wire;

@@ -18,6 +18,7 @@ mod messages;
 mod openid;
 mod operation;
 mod outage;
+mod presence;
 mod profile;
 mod push;
 mod receipts;
