@@ -18,6 +18,7 @@ mod filter;
 mod interactive;
 mod limits;
 mod main_runtime;
+mod presence;
 mod profile;
 mod push;
 mod reply;

@@ -9,7 +9,7 @@ use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
 use crate::{
     account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
-    filter, limits::Class, profile, push, room, router::Router, session, socket, sync,
+    filter, limits::Class, presence, profile, push, room, router::Router, session, socket, sync,
 };
 
 /// The whole table.
@@ -92,6 +92,8 @@ fn aliases(router: &mut Router) {
 
 fn waiting(router: &mut Router) {
     router.endpoint(sync::handle);
+    router.endpoint(presence::get_presence::handle);
+    router.limited(Some(Class::Requests), presence::set_presence::handle);
     let paths = [
         "/_matrix/client/unstable/org.rookery.ws/stream",
         "/_matrix/client/ws/r0",

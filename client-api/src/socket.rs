@@ -41,6 +41,7 @@ pub(crate) async fn handle(
         timeout: Duration::ZERO,
         full_state: false,
         use_state_after: query.use_state_after,
+        presence: sync::presence(&query.set_presence)?,
     };
     let first = sync::look(&shared, &engine, &requester, ask.clone()).await?;
     let (response, session, stream) =

@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use actix_web::web;
-use engine::{Engine, Requester, SyncAsk};
-use ruma::{
-    api::{
-        OutgoingResponseExt as _,
-        client::{
-            filter::FilterDefinition,
-            sync::sync_events::v3::{Filter, Request, Response, State},
-        },
+use engine::{Engine, PresenceState, Requester, SyncAsk};
+use ruma::api::{
+    OutgoingResponseExt as _,
+    client::{
+        filter::FilterDefinition,
+        sync::sync_events::v3::{Filter, Request, Response, State},
     },
-    presence::PresenceState,
 };
 use serde_json::{Value, json};
 
@@ -26,14 +23,7 @@ pub(crate) async fn handle(
         requester, body, ..
     }: Authed<Request>,
 ) -> Result<Written, ApiError> {
-    if !matches!(
-        body.set_presence,
-        PresenceState::Offline | PresenceState::Online | PresenceState::Unavailable
-    ) {
-        return Err(ApiError::invalid_param(
-            "\"set_presence\" is \"online\", \"unavailable\" or \"offline\"",
-        ));
-    }
+    let presence = presence(&body.set_presence)?;
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
     let ask = SyncAsk {
         since: body.since,
@@ -41,6 +31,7 @@ pub(crate) async fn handle(
         timeout: body.timeout.unwrap_or_default().min(timeout_max),
         full_state: body.full_state,
         use_state_after: body.use_state_after,
+        presence,
     };
     let at_once = SyncAsk {
         timeout: Duration::ZERO,
@@ -52,6 +43,16 @@ pub(crate) async fn handle(
         () = shared.sockets.stopping() => look(&shared, &engine, &requester, at_once).await?,
     };
     Ok(Written(news.json))
+}
+
+/// What a client says that its user is while it syncs.
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM`: nothing that a client may say here.
+pub(crate) fn presence(said: &ruma::presence::PresenceState) -> Result<PresenceState, ApiError> {
+    PresenceState::parse(said.as_str()).ok_or_else(|| {
+        ApiError::invalid_param("\"set_presence\" is \"online\", \"unavailable\" or \"offline\"")
+    })
 }
 
 /// What a look for news found.

@@ -18,6 +18,7 @@ use crate::{
     inbound::staging::Staging,
     notifier::Notifier,
     peers::Peers,
+    presence::Presence,
     remote::{
         asked::{Asked, Lately},
         backfill::Backfills,
@@ -44,6 +45,7 @@ pub(crate) struct Context {
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) ephemeral: Arc<Ephemeral>,
     pub(crate) typing: Typing,
+    pub(crate) presence: Arc<Presence>,
     pub(crate) audiences: Audiences,
     pub(crate) backfills: Backfills,
     /// What other servers have answered lately.

@@ -30,6 +30,7 @@ use crate::{
     inbound::Inbound,
     notifier::Notifier,
     peers::Peers,
+    presence::{Presence, PresenceSettings},
     remote::{
         asked::{Asked, Lately},
         backfill::Backfills,
@@ -54,6 +55,8 @@ pub struct Settings {
     pub default_room_version: RoomVersionId,
     /// What the operator decides about accounts.
     pub accounts: account::Settings,
+    /// What the operator decides about presence.
+    pub presence: PresenceSettings,
     /// The keys with which this server once signed, by id.
     pub former_keys: BTreeMap<String, PublishedKey>,
 }
@@ -65,6 +68,7 @@ impl Settings {
         Self {
             accounts: account::Settings::new(server_name.clone()),
             default_room_version: RoomVersionId::V12,
+            presence: PresenceSettings::default(),
             former_keys: BTreeMap::new(),
             server_name,
         }
@@ -80,8 +84,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`], which the caller
-    /// runs and supervises.
+    /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`] and
+    /// [`Engine::run_presence`], which the caller runs and supervises.
     ///
     /// # Panics
     /// Outside of a tokio runtime: the one that this is called on is where the rooms' workers run.
@@ -102,8 +106,20 @@ impl Engine {
             settings.accounts,
         )?;
         let notifier = Arc::new(Notifier::new(store.clone()));
-        store.subscribe(notifier.clone());
         let ephemeral = Arc::new(Ephemeral::starting_at(clock.now_ms()));
+        let presence = Arc::new(Presence::new(
+            settings.presence,
+            settings.server_name.clone(),
+            store.clone(),
+            clock.clone(),
+            ephemeral.clone(),
+            notifier.clone(),
+        ));
+        // First, so that whoever is woken by a join finds the rooms as they are.
+        if settings.presence.enabled {
+            store.subscribe(presence.clone());
+        }
+        store.subscribe(notifier.clone());
         let context = Arc::new(Context {
             server_name: settings.server_name,
             default_room_version: settings.default_room_version,
@@ -112,6 +128,7 @@ impl Engine {
             states: States::new(store.clone()),
             typing: Typing::new(clock.clone(), notifier.clone(), ephemeral.clone()),
             ephemeral,
+            presence,
             audiences: Audiences::default(),
             asked: Asked::default(),
             walks: Lately::new(),

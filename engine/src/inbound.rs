@@ -22,7 +22,7 @@ use crate::{
 /// What other servers may ask. Cheap to clone.
 #[derive(Clone)]
 pub struct Inbound {
-    rooms: Rooms,
+    pub(crate) rooms: Rooms,
 }
 
 impl Inbound {

@@ -20,6 +20,7 @@ mod filter;
 pub mod inbound;
 mod notifier;
 pub mod peers;
+mod presence;
 pub mod profile;
 mod read;
 mod receipts;
@@ -41,6 +42,7 @@ pub use self::{
     directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},
     error::{Error, Result, Subject},
+    presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
     },

@@ -8,7 +8,7 @@ mod hub;
 mod log;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,6 +21,17 @@ use crate::Result;
 
 /// The number of hubs that may stay without a waiter before idle ones are dropped.
 const IDLE_HUBS_MAX: usize = 10_000;
+
+/// How many users' clients are woken at once for presence.
+const PRESENCE_WAKES_MAX: usize = 1_000;
+
+/// Whose presence has changed, and who may see it.
+pub(crate) struct PresenceWake {
+    pub(crate) user: OwnedUserId,
+    /// Whether the user's own clients are woken too.
+    pub(crate) own_too: bool,
+    pub(crate) rooms: Arc<BTreeSet<RoomRow>>,
+}
 
 /// The recent log, and the users who follow it.
 pub(crate) struct Notifier {
@@ -58,7 +69,8 @@ impl Notifier {
     /// Follows what concerns `user`: their joined rooms are known, and no bell that rings from now on is missed.
     ///
     /// One query for the first of a user's followers, none for the next.
-    pub(crate) async fn follow(&self, user: &UserId) -> Result<Follower> {
+    /// `presence`: whether presence, too, is a reason to ring.
+    pub(crate) async fn follow(&self, user: &UserId, presence: bool) -> Result<Follower> {
         let follower = {
             let mut inner = self.inner();
             if inner.hubs.len() > IDLE_HUBS_MAX {
@@ -68,7 +80,7 @@ impl Notifier {
                 .hubs
                 .entry(user.to_owned())
                 .or_insert_with(|| Arc::new(Hub::new()));
-            Follower::new(hub.clone())
+            Follower::new(hub.clone(), presence)
         };
         let hub = &follower.hub;
         hub.loaded
@@ -109,6 +121,32 @@ impl Notifier {
         relevant: impl Fn(&Logged) -> bool,
     ) -> Option<Vec<(Position, Arc<Logged>)>> {
         self.inner().log.range(from, to, relevant)
+    }
+
+    /// Wakes those who wait, look for presence, and share a room with one of these users.
+    ///
+    /// At most [`PRESENCE_WAKES_MAX`]: who is left out learns of it with what wakes them next.
+    pub(crate) fn wake_for_presence(&self, wakes: &[PresenceWake]) {
+        let inner = self.inner();
+        let mut woken: HashSet<*const Hub> = HashSet::new();
+        for wake in wakes {
+            let own = inner.hubs.get(&wake.user);
+            if let Some(own) = own.filter(|_| wake.own_too)
+                && woken.insert(Arc::as_ptr(own))
+            {
+                own.wake_for_presence();
+            }
+            let rooms = wake.rooms.iter().filter_map(|room| inner.by_room.get(room));
+            for hub in rooms.flatten() {
+                let is_own = own.is_some_and(|own| Arc::ptr_eq(own, hub));
+                if !is_own && hub.looks_for_presence() && woken.insert(Arc::as_ptr(hub)) {
+                    hub.wake_for_presence();
+                }
+                if woken.len() >= PRESENCE_WAKES_MAX {
+                    return;
+                }
+            }
+        }
     }
 
     /// Wakes all who wait and have `room` among their joined rooms.

@@ -49,6 +49,7 @@ impl RoomHandle {
         thread: ReceiptThread,
     ) -> Result<()> {
         self.require_joined(by).await?;
+        self.context.presence.active(&by.user_id);
         let write = match kind {
             FULLY_READ if thread != ReceiptThread::Unthreaded => {
                 return Err(Error::InvalidParam(
@@ -217,6 +218,7 @@ impl RoomHandle {
                 .start(self.meta.row, &by.user_id, timeout),
             None => self.context.typing.stop(self.meta.row, &by.user_id),
         }
+        self.context.presence.active(&by.user_id);
         Ok(())
     }
 }

@@ -14,3 +14,10 @@ pub struct Requester {
     /// Whether the account is a guest.
     pub guest: bool,
 }
+
+impl Requester {
+    /// The name of the device, empty without one.
+    pub(crate) fn device(&self) -> &str {
+        self.device_id.as_ref().map_or("", |device| device.as_str())
+    }
+}

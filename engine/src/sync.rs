@@ -11,6 +11,7 @@ pub(crate) mod filter;
 mod invited;
 mod joined;
 mod left;
+mod presence;
 mod summary;
 pub(crate) mod token;
 
@@ -36,7 +37,7 @@ use self::{
     changes::{Changes, OwnMembership},
     token::SyncToken,
 };
-use crate::{Requester, Result, notifier::Glance, rooms::Rooms};
+use crate::{PresenceState, Requester, Result, notifier::Glance, rooms::Rooms};
 
 /// The longest time that a sync waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
@@ -58,6 +59,8 @@ pub struct SyncAsk {
     pub use_state_after: bool,
     /// How long to wait for news; at most two minutes.
     pub timeout: Duration,
+    /// What the user is while the client syncs; [`PresenceState::Offline`] leaves it as it is.
+    pub presence: PresenceState,
 }
 
 /// What all parts of one response are built from.
@@ -68,6 +71,8 @@ struct Build<'a> {
     /// Where the client is; `None` for an initial sync.
     from: Option<SyncToken>,
     to: SyncToken,
+    /// The change of presence that this sync has made.
+    own_presence: Option<i64>,
 }
 
 /// Answers what changed since the token, waiting for it if need be. Dropping the future ends the wait.
@@ -81,7 +86,12 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
         .map(str::parse::<SyncToken>)
         .transpose()?;
     let deadline = Instant::now() + ask.timeout.min(TIMEOUT_MAX);
-    let mut follower = rooms.context.notifier.follow(&by.user_id).await?;
+    let presence = &rooms.context.presence;
+    let looks = presence.settings.enabled && presence::is_wanted(&ask.filter.presence);
+    let mut follower = rooms.context.notifier.follow(&by.user_id, looks).await?;
+    // Until this returns, the user is there.
+    let syncing = presence.begin(&by.user_id, by.device(), ask.presence);
+    let own_presence = syncing.as_ref().and_then(|syncing| syncing.change);
     loop {
         // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
         let ephemeral = rooms.context.ephemeral.last();
@@ -101,6 +111,7 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             ask,
             from,
             to,
+            own_presence,
         };
         let response = match from {
             Some(from) => build.incremental(from, &joined).await?,
@@ -165,6 +176,7 @@ impl Build<'_> {
             .await?;
         }
         response.account_data.events = self.global_account_data(None).await?;
+        response.presence.events = self.all_presence(joined).await?;
         Ok(response)
     }
 
@@ -195,6 +207,9 @@ impl Build<'_> {
                 changes.rooms.entry(*row).or_default();
             }
         }
+        response.presence.events = self
+            .changed_presence(from.ephemeral, joined, &changes, self.own_presence)
+            .await?;
         for (row, change) in changes.rooms {
             if !joined.contains(&row) {
                 continue;

@@ -6,6 +6,7 @@ mod federation;
 mod fixture;
 mod history;
 mod outgoing;
+mod presence;
 mod receive;
 mod redactions;
 mod wire;

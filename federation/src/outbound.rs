@@ -17,6 +17,7 @@ mod keep;
 mod measure;
 mod news;
 mod pdu;
+mod presence;
 mod queue;
 mod typing;
 
@@ -40,8 +41,8 @@ use tokio::{
 use tracing::{error, warn};
 
 use self::{
-    destination::Destination, dispatch::Trouble, keep::Kept, news::News, queue::Queue,
-    typing::Typing,
+    destination::Destination, dispatch::Trouble, keep::Kept, news::News, presence::Presence,
+    queue::Queue, typing::Typing,
 };
 use crate::{Clock, Servers, client::Client};
 
@@ -141,7 +142,7 @@ impl Outbound {
             sleep(KEPT_EVERY).await;
         };
         let (mut kept_last, mut tries) = (Instant::now(), 0);
-        let mut typing = Typing::new();
+        let (mut typing, mut presence) = (Typing::new(), Presence::new());
         loop {
             let trouble = match tries {
                 ..TRIES_MAX => Trouble::Stops,
@@ -156,6 +157,9 @@ impl Outbound {
                 }
             }
             if let Err(cause) = typing.tell(inner, at).await {
+                complain(&cause);
+            }
+            if let Err(cause) = presence.tell(inner, at).await {
                 complain(&cause);
             }
             if kept_last.elapsed() >= KEPT_EVERY {

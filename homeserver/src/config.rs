@@ -12,6 +12,7 @@ mod limits;
 mod listeners;
 mod log;
 mod metrics;
+mod presence;
 mod problem;
 mod raw;
 mod registration;
@@ -31,6 +32,7 @@ pub(crate) use self::limits::{Limits, Rate};
 pub(crate) use self::listeners::{ClientListener, FederationListener};
 pub(crate) use self::log::{Log, LogFormat};
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::presence::Presence;
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::raw::Raw;
 pub(crate) use self::registration::{Registration, RegistrationMode};
@@ -51,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) registration: Registration,
     pub(crate) limits: Limits,
     pub(crate) federation: Federation,
+    pub(crate) presence: Presence,
     pub(crate) compatibility: Compatibility,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
@@ -84,6 +87,7 @@ impl Config {
             registration: Registration::read(&mut source),
             limits: Limits::read(&mut source),
             federation: Federation::read(&mut source),
+            presence: Presence::read(&mut source),
             compatibility: Compatibility::read(&mut source),
             log: Log::read(&mut source),
             metrics: Metrics::read(&mut source),
@@ -121,6 +125,7 @@ fn chapters() -> Vec<Chapter> {
         Registration::chapter(),
         Limits::chapter(),
         Federation::chapter(),
+        Presence::chapter(),
         Compatibility::chapter(),
         Log::chapter(),
         Metrics::chapter(),

@@ -209,6 +209,26 @@ pub async fn changed_of_user(
     Ok(changed.all(db).await?)
 }
 
+/// The rooms that these users are joined to, each with the user, in no order. 256 users a query, on the index
+/// (user_id, membership).
+pub async fn joined_of_users(
+    db: &impl ConnectionTrait,
+    users: &[&UserId],
+) -> Result<Vec<(String, RoomRow)>> {
+    let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+    let mut found = Vec::new();
+    for chunk in padded(&users) {
+        let these = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::UserId)
+            .column(membership::Column::Room)
+            .filter(membership::Column::UserId.is_in(chunk))
+            .filter(membership::Column::Membership.eq(Membership::Join));
+        found.extend(these.into_tuple::<(String, RoomRow)>().all(db).await?);
+    }
+    Ok(found)
+}
+
 /// All rooms that `a` and `b` are both joined to, by room. One query, on the index
 /// (user_id, membership).
 pub async fn shared_rooms(

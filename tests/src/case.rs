@@ -394,6 +394,9 @@ pub fn good(operation: &str) -> Option<Ask> {
         "queryPublicRooms" => Ask::by(Alice).body(json!({"filter": {"generic_search_term": "{random}"}})),
         "getRoomVisibilityOnDirectory" => Ask::by(Nobody),
         "setRoomVisibilityOnDirectory" => Ask::by(Alice).body(json!({"visibility": "private"})),
+        // Presence
+        "getPresence" => Ask::by(Alice),
+        "setPresence" => Ask::by(Alice).body(json!({"presence": "online", "status_msg": "here"})),
         // Typing and receipts
         "setTyping" => Ask::by(Alice).body(json!({"typing": true, "timeout": 1000})),
         "postReceipt" => Ask::by(Bob).body(json!({})),

@@ -9,7 +9,7 @@ use actix_web::{
     web,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ruma::api::client::sync::sync_events::v3::Filter;
+use ruma::{api::client::sync::sync_events::v3::Filter, presence::PresenceState};
 use serde::Deserialize;
 
 use crate::{error::ApiError, extract};
@@ -28,6 +28,8 @@ pub(super) struct Query {
     pub(super) filter: Option<Filter>,
     #[serde(default)]
     pub(super) use_state_after: bool,
+    #[serde(default)]
+    pub(super) set_presence: PresenceState,
     #[serde(default)]
     pub(super) conn_id: String,
 }

@@ -31,6 +31,7 @@ impl Inbound {
             let taken = match kind {
                 "m.typing" => self.typing(origin, content).await,
                 "m.receipt" => self.receipts(origin, content).await,
+                "m.presence" => self.presence(origin, content).await,
                 _ => Ok(()),
             };
             if let Err(error) = taken {

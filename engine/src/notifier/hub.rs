@@ -11,6 +11,8 @@ use tokio::sync::{OnceCell, watch};
 /// The rooms of one user and the bell that wakes their clients.
 pub(super) struct Hub {
     bell: watch::Sender<()>,
+    /// Rung for presence, for those who look for it.
+    presence: watch::Sender<()>,
     rooms: Mutex<Rooms>,
     pub(super) loaded: OnceCell<()>,
 }
@@ -26,18 +28,30 @@ struct Rooms {
 pub(crate) struct Follower {
     pub(super) hub: Arc<Hub>,
     bell: watch::Receiver<()>,
+    presence: Option<watch::Receiver<()>>,
 }
 
 impl Follower {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, presence: bool) -> Self {
         let bell = hub.bell.subscribe();
-        Self { hub, bell }
+        let presence = presence.then(|| hub.presence.subscribe());
+        Self {
+            hub,
+            bell,
+            presence,
+        }
     }
 
     /// Returns at the next ring, or at once if there was one since the last call.
     pub(crate) async fn rung(&mut self) {
-        // It fails only without a sender, and the hub holds that.
-        let _ = self.bell.changed().await;
+        // They fail only without a sender, and the hub holds that.
+        let _ = match &mut self.presence {
+            Some(presence) => tokio::select! {
+                rung = self.bell.changed() => rung,
+                rung = presence.changed() => rung,
+            },
+            None => self.bell.changed().await,
+        };
     }
 }
 
@@ -49,6 +63,7 @@ impl Hub {
         };
         Self {
             bell: watch::Sender::new(()),
+            presence: watch::Sender::new(()),
             rooms: Mutex::new(rooms),
             loaded: OnceCell::new(),
         }
@@ -56,6 +71,15 @@ impl Hub {
 
     pub(super) fn wake(&self) {
         self.bell.send_replace(());
+    }
+
+    pub(super) fn wake_for_presence(&self) {
+        self.presence.send_replace(());
+    }
+
+    /// Whether somebody waits who wants to know of presence.
+    pub(super) fn looks_for_presence(&self) -> bool {
+        self.presence.receiver_count() > 0
     }
 
     /// Whether anyone follows it.

@@ -66,6 +66,7 @@ impl RoomHandle {
         }
         let draft = self.draft(by, ask.event_type, None, ask.content);
         self.context.typing.stop(self.meta.row, &by.user_id);
+        self.context.presence.active(&by.user_id);
         self.run(move |room| Box::pin(async move { room.send(draft, txn).await }))
             .await?
             .on_disk()

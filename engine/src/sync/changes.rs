@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ruma::{OwnedUserId, UserId};
 use storage::{
     EventRow, Limit, Logged, Position, RoomRow, account_data, events,
     members::{self, Membership},
@@ -15,7 +16,11 @@ use super::{
     ephemeral::{PRIVATE, Receipt},
     token::SyncToken,
 };
-use crate::{Result, events::Placed, rooms::RoomHandle};
+use crate::{
+    Result,
+    events::{KnownEvent, Placed},
+    rooms::RoomHandle,
+};
 
 /// How many events of one room are read from the store before the timeline is called limited. More than any client
 /// asks for.
@@ -64,6 +69,8 @@ pub(super) struct RoomChange {
     pub(super) truncated: bool,
     /// Whether the user came in since `from`, so that the client knows nothing of the room.
     pub(super) entered: bool,
+    /// Others who came in since `from`.
+    pub(super) joiners: Vec<OwnedUserId>,
     pub(super) receipts: Vec<Receipt>,
     pub(super) account_data: Vec<Datum>,
     pub(super) typing: bool,
@@ -141,6 +148,9 @@ impl Changes {
                         };
                         memberships.insert(new.room, own);
                     }
+                    if let Some(joiner) = joiner(build, &known).await? {
+                        change.joiners.push(joiner);
+                    }
                     if known.outcome == Outcome::Accepted {
                         change.events.push(Placed::news(position, known));
                     }
@@ -193,7 +203,12 @@ impl Changes {
             let stored = events::page_back(db, row, from, before, Limit::new(STORED_MAX)).await?;
             let mut placed = context.events.place(&context.metas, stored).await?;
             placed.reverse();
+            let mut joiners = Vec::new();
+            for placed in &placed {
+                joiners.extend(joiner(build, &placed.known).await?);
+            }
             let change = changes.rooms.entry(row).or_default();
+            change.joiners = joiners;
             change.truncated = placed.len() as u64 == STORED_MAX;
             change.events = placed;
         }
@@ -228,6 +243,28 @@ impl Changes {
         }
         Ok(changes)
     }
+}
+
+/// Another user who comes in by an event: a join of somebody who was not joined before.
+async fn joiner(build: &Build<'_>, known: &KnownEvent) -> Result<Option<OwnedUserId>> {
+    let joins = |known: &KnownEvent| {
+        let membership = known.event.content().get("membership");
+        membership.and_then(|value| value.as_str()) == Some("join")
+    };
+    if known.event.event_type() != "m.room.member" || !joins(known) {
+        return Ok(None);
+    }
+    let context = &build.rooms.context;
+    if let Some(row) = known.replaces
+        && joins(&*context.events.get(&context.metas, row).await?)
+    {
+        return Ok(None);
+    }
+    let user = known
+        .event
+        .state_key()
+        .and_then(|user| UserId::parse(user).ok());
+    Ok(user.filter(|user| *user != build.by.user_id))
 }
 
 /// Whether the user was joined at a position.

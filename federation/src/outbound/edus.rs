@@ -46,7 +46,6 @@ impl Edus {
         put(&mut self.typing, (room, user), typing);
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "presence comes next"))]
     /// `update`: an entry of `push`, server-server API, "Presence".
     pub(super) fn presence(&mut self, user: String, update: Object) {
         put(&mut self.presence, user, update);

@@ -1,12 +1,16 @@
 //! What was committed last, in memory, for the dispatcher: it need not read what it could be told.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ruma::OwnedServerName;
-use storage::{Listener, Logged, Position, write::NewReceipt};
+use ruma::{OwnedServerName, OwnedUserId};
+use storage::{
+    Listener, Logged, Position, RoomRow,
+    members::Membership,
+    write::{NewReceipt, Outcome},
+};
 use tokio::sync::Notify;
 
 /// How many entries wait at most. Beyond, the dispatcher reads them from the store.
@@ -17,6 +21,8 @@ pub(super) struct News {
     own: OwnedServerName,
     pub(super) wake: Notify,
     recent: Mutex<Recent>,
+    /// Who came into which room, for presence; some may be lost.
+    joins: Mutex<BTreeSet<(RoomRow, OwnedUserId)>>,
 }
 
 /// All that concerns other servers after `start` up to `last`.
@@ -45,6 +51,7 @@ impl News {
                 last: position,
                 entries: VecDeque::new(),
             }),
+            joins: Mutex::default(),
         }
     }
 
@@ -68,6 +75,24 @@ impl News {
             Logged::Event(new) => new.outgoing,
             Logged::Receipt(new) => is_outgoing(new, &self.own),
             Logged::AccountData(_) => false,
+        }
+    }
+
+    /// Takes out who came into which room.
+    pub(super) fn take_joins(&self) -> BTreeSet<(RoomRow, OwnedUserId)> {
+        std::mem::take(&mut *self.joins.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note_join(&self, change: &Logged) {
+        if let Logged::Event(new) = change
+            && let Some(member) = &new.membership
+            && member.membership == Membership::Join
+            && new.outcome == Outcome::Accepted
+        {
+            let mut joins = self.joins.lock().unwrap_or_else(PoisonError::into_inner);
+            if joins.len() < ENTRIES_MAX {
+                joins.insert((new.room, member.user_id.clone()));
+            }
         }
     }
 
@@ -95,6 +120,7 @@ impl Listener for News {
         let before = recent.entries.len();
         for (position, change) in changes {
             recent.last = *position;
+            self.note_join(change);
             if self.concerns_others(change) {
                 recent.entries.push_back((*position, Arc::clone(change)));
             }

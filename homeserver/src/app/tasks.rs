@@ -45,6 +45,17 @@ pub(super) fn start(
         }
     });
 
+    let for_presence = engine.clone();
+    supervisor.spawn("presence", move |mut stop| {
+        let engine = for_presence.clone();
+        async move {
+            tokio::select! {
+                () = engine.run_presence() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let outbound = federation.outbound();
     supervisor.spawn("federation outbound", move |mut stop| {
         let outbound = Arc::clone(&outbound);

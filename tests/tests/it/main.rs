@@ -19,6 +19,7 @@ mod messages;
 mod openid;
 mod operation;
 mod outage;
+mod presence;
 mod profile;
 mod push;
 mod receipts;

@@ -1,0 +1,26 @@
+//! `PUT /_matrix/client/v3/presence/{userId}/status`: client-server API, "Presence".
+
+use actix_web::web;
+use engine::{Engine, PresenceState};
+use ruma::api::client::presence::set_presence::v3::{Request, Response};
+
+use crate::{error::ApiError, extract::Authed, reply::Reply};
+
+/// Says what the user is.
+pub(crate) async fn handle(
+    engine: web::Data<Engine>,
+    Authed {
+        requester, body, ..
+    }: Authed<Request>,
+) -> Result<Reply<Response>, ApiError> {
+    if body.user_id != requester.user_id {
+        return Err(ApiError::forbidden(
+            "You can only say what you are yourself",
+        ));
+    }
+    let state = PresenceState::parse(body.presence.as_str()).ok_or_else(|| {
+        ApiError::invalid_param("\"presence\" is \"online\", \"unavailable\" or \"offline\"")
+    })?;
+    engine.set_presence(&requester, state, body.status_msg)?;
+    Ok(Reply(Response::new()))
+}

@@ -1,0 +1,329 @@
+//! Who is there: client-server API, "Presence". In memory only, and cheap.
+//!
+//! A change takes a number from [`Ephemeral`], and rides on the next sync of all who share a room with the user. Waiting
+//! clients are woken for it at most once a second, only if they look for presence, and only so many at once: who is not
+//! woken learns of it with whatever wakes them next. While nobody is there, nothing runs.
+
+mod api;
+mod person;
+mod table;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ruma::{OwnedServerName, OwnedUserId, UserId};
+use spec::json::Object;
+use storage::{Listener, Logged, Position, RoomRow, Store, members};
+use tokio::sync::Notify;
+
+pub(crate) use self::person::Shown;
+pub use self::{api::PresenceStatus, person::PresenceState};
+use self::{
+    person::Update,
+    table::{Change, Table},
+};
+use crate::{
+    Clock, Result,
+    ephemeral::Ephemeral,
+    notifier::{Notifier, PresenceWake},
+};
+
+/// How long changes are gathered before waiting clients are woken for them.
+const GATHER: Duration = Duration::from_secs(1);
+
+/// For how many users' changes clients are woken at once; the others come with the next round.
+const USERS_TOGETHER: usize = 200;
+
+/// What the operator decides about presence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresenceSettings {
+    /// Whether there is any.
+    pub enabled: bool,
+    /// Whether other servers are told of our users'.
+    pub to_other_servers: bool,
+    /// Whether that of other servers' users is taken in.
+    pub from_other_servers: bool,
+}
+
+impl Default for PresenceSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            to_other_servers: true,
+            from_other_servers: true,
+        }
+    }
+}
+
+/// The rooms of a user.
+pub(crate) type RoomSet = Arc<BTreeSet<RoomRow>>;
+
+/// A user's presence, as other servers hear of it.
+#[derive(Clone, Debug)]
+pub struct PresenceNews {
+    /// Whose.
+    pub user_id: OwnedUserId,
+    /// An entry of `push`: server-server API, "Presence".
+    pub update: Object,
+    /// The rooms that the user is in.
+    pub rooms: Arc<BTreeSet<RoomRow>>,
+}
+
+/// The presence of all users who were there lately.
+pub(crate) struct Presence {
+    pub(crate) settings: PresenceSettings,
+    own: OwnedServerName,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    ephemeral: Arc<Ephemeral>,
+    notifier: Arc<Notifier>,
+    table: Mutex<Table>,
+    /// There is something to tell, or to wait for.
+    work: Notify,
+}
+
+/// A sync that runs: as long as it does, its device is there.
+pub(crate) struct Syncing {
+    presence: Arc<Presence>,
+    user: OwnedUserId,
+    device: String,
+    /// The number of the change that it made.
+    pub(crate) change: Option<i64>,
+}
+
+impl Drop for Syncing {
+    fn drop(&mut self) {
+        let now_ms = self.presence.clock.now_ms();
+        self.presence.change(&self.user, |person| {
+            person.sync_ended(&self.device, now_ms);
+            Update::Quiet
+        });
+    }
+}
+
+impl Presence {
+    pub(crate) fn new(
+        settings: PresenceSettings,
+        own: OwnedServerName,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        ephemeral: Arc<Ephemeral>,
+        notifier: Arc<Notifier>,
+    ) -> Self {
+        Self {
+            settings,
+            own,
+            store,
+            clock,
+            ephemeral,
+            notifier,
+            table: Mutex::default(),
+            work: Notify::new(),
+        }
+    }
+
+    /// A device begins to sync, and says what it is. `None`: presence is off, or the device does not want to be seen.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        user: &UserId,
+        device: &str,
+        state: PresenceState,
+    ) -> Option<Syncing> {
+        if !self.settings.enabled || state == PresenceState::Offline {
+            return None;
+        }
+        let now_ms = self.clock.now_ms();
+        let change = self.change(user, |person| {
+            person.sync_began(device, state, now_ms);
+            Update::OfOthers
+        });
+        Some(Syncing {
+            presence: Arc::clone(self),
+            user: user.to_owned(),
+            device: device.to_owned(),
+            change,
+        })
+    }
+
+    /// The user did something.
+    pub(crate) fn active(&self, user: &UserId) {
+        if !self.settings.enabled {
+            return;
+        }
+        let now_ms = self.clock.now_ms();
+        let mut table = self.table();
+        if table.knows(user) {
+            let change = table.change(
+                user,
+                now_ms,
+                || self.ephemeral.next(),
+                |person| {
+                    person.active(now_ms);
+                    Update::OfOthers
+                },
+            );
+            drop(table);
+            self.announce(user, change);
+        }
+    }
+
+    /// Sets what a device is, and the user's message.
+    pub(crate) fn set(
+        &self,
+        user: &UserId,
+        device: &str,
+        state: PresenceState,
+        status_msg: Option<String>,
+    ) {
+        if self.settings.enabled {
+            let now_ms = self.clock.now_ms();
+            self.change(user, |person| {
+                person.set(device, state, status_msg, now_ms);
+                Update::OfAll
+            });
+        }
+    }
+
+    /// Changes what is known of a user; returns the number of the change, if others see one.
+    fn change(
+        &self,
+        user: &UserId,
+        change: impl FnOnce(&mut person::Person) -> Update,
+    ) -> Option<i64> {
+        let now_ms = self.clock.now_ms();
+        let change = self
+            .table()
+            .change(user, now_ms, || self.ephemeral.next(), change);
+        let number = change.as_ref().map(|change| change.number);
+        self.announce(user, change);
+        number
+    }
+
+    fn announce(&self, user: &UserId, change: Option<Change>) {
+        if change.is_some() && user.server_name() == self.own {
+            self.ephemeral.changed.notify_one();
+        }
+        self.work.notify_one();
+    }
+
+    /// What others see of a user now; `None` if nothing is known.
+    pub(crate) fn shown(&self, user: &UserId) -> Option<Shown> {
+        self.table().shown(user)
+    }
+
+    /// The users whose presence has changed after `since`.
+    pub(crate) fn changed_since(&self, since: i64) -> Vec<(OwnedUserId, i64)> {
+        self.table().changed_since(since)
+    }
+
+    /// All who are not offline.
+    pub(crate) fn present(&self) -> Vec<OwnedUserId> {
+        self.table().present()
+    }
+
+    /// The rooms of these users. One query for those that are not in memory.
+    pub(crate) async fn rooms_of(
+        &self,
+        users: &[OwnedUserId],
+    ) -> Result<BTreeMap<OwnedUserId, RoomSet>> {
+        let (mut known, missing) = {
+            let table = self.table();
+            let (mut known, mut missing) = (BTreeMap::new(), Vec::new());
+            for user in users {
+                match table.rooms(user) {
+                    Ok(rooms) => drop(known.insert(user.clone(), rooms)),
+                    Err(generation) => missing.push((user.clone(), generation)),
+                }
+            }
+            (known, missing)
+        };
+        if missing.is_empty() {
+            return Ok(known);
+        }
+        let ids: Vec<&UserId> = missing.iter().map(|(user, _)| &**user).collect();
+        let mut read: BTreeMap<String, BTreeSet<RoomRow>> = BTreeMap::new();
+        for (user, room) in members::joined_of_users(self.store.reader(), &ids).await? {
+            read.entry(user).or_default().insert(room);
+        }
+        let mut table = self.table();
+        for (user, generation) in missing {
+            let rooms = Arc::new(read.remove(user.as_str()).unwrap_or_default());
+            table.set_rooms(&user, generation, &rooms);
+            known.insert(user, rooms);
+        }
+        Ok(known)
+    }
+
+    /// Wakes those who wait, and notices who is gone. Never returns.
+    pub(crate) async fn run(&self) {
+        let mut due_ms: Option<i64> = None;
+        loop {
+            let wait_ms = due_ms.map(|due| due.saturating_sub(self.clock.now_ms()).max(0));
+            match wait_ms {
+                Some(wait_ms) => {
+                    let wait = Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0));
+                    // Called or not: whoever calls has changed what is due.
+                    let _ = tokio::time::timeout(wait, self.work.notified()).await;
+                }
+                None => self.work.notified().await,
+            }
+            tokio::time::sleep(GATHER).await;
+            due_ms = self.pass().await;
+        }
+    }
+
+    /// One round; returns when the next is due at the latest.
+    pub(crate) async fn pass(&self) -> Option<i64> {
+        let now_ms = self.clock.now_ms();
+        let (due_ms, lapsed) = self.table().lapse(now_ms, || self.ephemeral.next());
+        if lapsed {
+            self.ephemeral.changed.notify_one();
+        }
+        let untold = self.table().take_untold(USERS_TOGETHER);
+        if untold.is_empty() {
+            return due_ms;
+        }
+        let users: Vec<OwnedUserId> = untold.iter().map(|(user, _)| user.clone()).collect();
+        match self.rooms_of(&users).await {
+            Ok(rooms) => {
+                let wakes: Vec<PresenceWake> = untold
+                    .into_iter()
+                    .filter_map(|(user, own_too)| {
+                        let rooms = Arc::clone(rooms.get(&user)?);
+                        Some(PresenceWake {
+                            user,
+                            own_too,
+                            rooms,
+                        })
+                    })
+                    .collect();
+                self.notifier.wake_for_presence(&wakes);
+            }
+            // They learn of it later.
+            Err(error) => tracing::warn!(%error, "clients are not woken for presence"),
+        }
+        if self.table().has_untold() {
+            self.work.notify_one();
+        }
+        due_ms
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Presence {
+    fn committed(&self, changes: &[(Position, Arc<Logged>)]) {
+        for (_, change) in changes {
+            if let Logged::Event(new) = &**change
+                && let Some(member) = &new.membership
+            {
+                self.table().forget_rooms(&member.user_id);
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! All users who were there lately, and what changed when. Pure but for the lock around it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use ruma::{OwnedUserId, UserId};
+
+use super::{
+    RoomSet,
+    person::{Person, PresenceState, Shown, Update},
+};
+
+/// How many users are remembered; some 500 bytes each. Beyond, those go first who left longest ago; if all are there, no
+/// new ones are taken in.
+const USERS_MAX: usize = 20_000;
+
+/// What is known of all users.
+#[derive(Default)]
+pub(super) struct Table {
+    users: HashMap<OwnedUserId, Entry>,
+    /// The last change of each user, by its number.
+    changes: BTreeMap<i64, OwnedUserId>,
+    /// For whom clients have to be woken, and whether their own too.
+    untold: BTreeMap<OwnedUserId, bool>,
+}
+
+#[derive(Default)]
+struct Entry {
+    person: Person,
+    shown: Shown,
+    changed: i64,
+    /// `None` before they are read, and when they have changed.
+    rooms: Option<RoomSet>,
+    /// Grows with each change of the rooms.
+    generation: u64,
+}
+
+/// A change that others see.
+pub(super) struct Change {
+    pub(super) number: i64,
+}
+
+impl Table {
+    pub(super) fn knows(&self, user: &UserId) -> bool {
+        self.users.contains_key(user)
+    }
+
+    /// Changes a user; returns the change, if others see one.
+    pub(super) fn change(
+        &mut self,
+        user: &UserId,
+        now_ms: i64,
+        number: impl FnOnce() -> i64,
+        change: impl FnOnce(&mut Person) -> Update,
+    ) -> Option<Change> {
+        if !self.users.contains_key(user) && !self.make_room() {
+            return None;
+        }
+        let entry = self.users.entry(user.to_owned()).or_default();
+        let update = change(&mut entry.person);
+        self.settle(user, now_ms, number, update)
+    }
+
+    /// Compares what others see of a user with what they saw.
+    fn settle(
+        &mut self,
+        user: &UserId,
+        now_ms: i64,
+        number: impl FnOnce() -> i64,
+        update: Update,
+    ) -> Option<Change> {
+        let entry = self.users.get_mut(user)?;
+        let shown = entry.person.shown(now_ms);
+        let is_state =
+            shown.state != entry.shown.state || shown.status_msg != entry.shown.status_msg;
+        let is_change = is_state || shown.currently_active != entry.shown.currently_active;
+        entry.shown = shown;
+        if !is_change {
+            return None;
+        }
+        let number = number();
+        self.changes.remove(&entry.changed);
+        entry.changed = number;
+        self.changes.insert(number, user.to_owned());
+        if is_state && update > Update::Quiet {
+            let own_too = self.untold.entry(user.to_owned()).or_default();
+            *own_too |= update == Update::OfAll;
+        }
+        Some(Change { number })
+    }
+
+    /// Whether one more user has a place.
+    fn make_room(&mut self) -> bool {
+        if self.users.len() < USERS_MAX {
+            return true;
+        }
+        let is_gone = |user: &OwnedUserId| {
+            let entry = self.users.get(user);
+            entry.is_none_or(|entry| entry.shown.state == PresenceState::Offline)
+        };
+        let oldest = self.changes.iter().find(|(_, user)| is_gone(user));
+        let Some((number, user)) = oldest.map(|(number, user)| (*number, user.clone())) else {
+            return false;
+        };
+        self.changes.remove(&number);
+        self.untold.remove(&user);
+        self.users.remove(&user);
+        true
+    }
+
+    /// Notices what has changed by itself. Returns when something does next, and whether something did.
+    pub(super) fn lapse(
+        &mut self,
+        now_ms: i64,
+        mut number: impl FnMut() -> i64,
+    ) -> (Option<i64>, bool) {
+        let there = self.present();
+        let (mut due_ms, mut lapsed) = (None, false);
+        for user in there {
+            if let Some(entry) = self.users.get_mut(&user) {
+                entry.person.lapse(now_ms);
+            }
+            lapsed |= self
+                .settle(&user, now_ms, &mut number, Update::OfOthers)
+                .is_some();
+            let due = self
+                .users
+                .get(&user)
+                .and_then(|entry| entry.person.due_ms(now_ms));
+            due_ms = due_ms.into_iter().chain(due).min();
+        }
+        (due_ms, lapsed)
+    }
+
+    pub(super) fn shown(&self, user: &UserId) -> Option<Shown> {
+        self.users.get(user).map(|entry| entry.shown.clone())
+    }
+
+    pub(super) fn changed_since(&self, since: i64) -> Vec<(OwnedUserId, i64)> {
+        let changes = self.changes.range(since.saturating_add(1)..);
+        changes
+            .map(|(number, user)| (user.clone(), *number))
+            .collect()
+    }
+
+    /// All who are not offline.
+    pub(super) fn present(&self) -> Vec<OwnedUserId> {
+        let there = self.users.iter();
+        let there = there.filter(|(_, entry)| entry.shown.state != PresenceState::Offline);
+        there.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// The rooms of a user; or the number under which they may be set once they are read.
+    pub(super) fn rooms(&self, user: &UserId) -> Result<RoomSet, u64> {
+        match self.users.get(user) {
+            Some(entry) => entry.rooms.clone().ok_or(entry.generation),
+            None => Err(0),
+        }
+    }
+
+    /// Keeps rooms that were read, unless they have changed meanwhile.
+    pub(super) fn set_rooms(&mut self, user: &UserId, generation: u64, rooms: &RoomSet) {
+        if let Some(entry) = self.users.get_mut(user)
+            && entry.generation == generation
+        {
+            entry.rooms = Some(Arc::clone(rooms));
+        }
+    }
+
+    /// The rooms of a user have changed.
+    pub(super) fn forget_rooms(&mut self, user: &UserId) {
+        if let Some(entry) = self.users.get_mut(user) {
+            entry.rooms = None;
+            entry.generation += 1;
+        }
+    }
+
+    /// Takes out at most `max` of those for whom clients have to be woken.
+    pub(super) fn take_untold(&mut self, max: usize) -> Vec<(OwnedUserId, bool)> {
+        let mut taken = Vec::new();
+        while taken.len() < max
+            && let Some(next) = self.untold.pop_first()
+        {
+            taken.push(next);
+        }
+        taken
+    }
+
+    pub(super) fn has_untold(&self) -> bool {
+        !self.untold.is_empty()
+    }
+}

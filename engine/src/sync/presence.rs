@@ -1,0 +1,110 @@
+//! Who is there: `presence`.
+
+use std::collections::BTreeSet;
+
+use ruma::{OwnedUserId, api::client::filter::Filter, events::presence::PresenceEvent, serde::Raw};
+use spec::{json::encode_object, object};
+use storage::RoomRow;
+
+use super::{Build, changes::Changes, filter};
+use crate::{Error, Result, presence::PresenceStatus};
+
+/// The type of all these events.
+const TYPE: &str = "m.presence";
+
+/// Whether a client looks for presence at all: only then it is woken for it.
+pub(super) fn is_wanted(filter: &Filter) -> bool {
+    let is_empty = filter.limit.is_some_and(|limit| u64::from(limit) == 0);
+    !is_empty && filter::allows_type(filter.types.as_deref(), &filter.not_types, TYPE)
+}
+
+impl Build<'_> {
+    /// Of a first sync: all who are there and share a room with the user.
+    pub(super) async fn all_presence(
+        &self,
+        joined: &imbl::HashSet<RoomRow>,
+    ) -> Result<Vec<Raw<PresenceEvent>>> {
+        let presence = &self.rooms.context.presence;
+        let users = presence.present().into_iter().collect();
+        self.presence_events(users, joined).await
+    }
+
+    /// Of a later sync: those whose presence has changed, and those who are there and whom the user meets anew, because one
+    /// of them joined a room. `own`: the change that this sync has made by itself, which is no news.
+    pub(super) async fn changed_presence(
+        &self,
+        since: i64,
+        joined: &imbl::HashSet<RoomRow>,
+        changes: &Changes,
+        own: Option<i64>,
+    ) -> Result<Vec<Raw<PresenceEvent>>> {
+        let presence = &self.rooms.context.presence;
+        let changed = presence.changed_since(since).into_iter();
+        let mut users: BTreeSet<OwnedUserId> = changed
+            .filter(|(user, number)| Some(*number) != own || *user != self.by.user_id)
+            .map(|(user, _)| user)
+            .collect();
+        let is_there = |user: &OwnedUserId| {
+            presence
+                .shown(user)
+                .is_some_and(|shown| shown.state != crate::presence::PresenceState::Offline)
+        };
+        for change in changes.rooms.values() {
+            for user in &change.joiners {
+                if is_there(user) {
+                    users.insert(user.clone());
+                }
+            }
+        }
+        let entered: imbl::HashSet<RoomRow> = changes
+            .rooms
+            .iter()
+            .filter(|(_, change)| change.entered)
+            .map(|(room, _)| *room)
+            .collect();
+        if !entered.is_empty() {
+            let there = presence.present().into_iter().collect();
+            users.extend(presence.sharing(&self.by.user_id, there, &entered).await?);
+            users.remove(&self.by.user_id);
+        }
+        self.presence_events(users, joined).await
+    }
+
+    async fn presence_events(
+        &self,
+        users: BTreeSet<OwnedUserId>,
+        joined: &imbl::HashSet<RoomRow>,
+    ) -> Result<Vec<Raw<PresenceEvent>>> {
+        let wanted = &self.ask.filter.presence;
+        if users.is_empty() || !is_wanted(wanted) {
+            return Ok(Vec::new());
+        }
+        let context = &self.rooms.context;
+        let users = context
+            .presence
+            .sharing(&self.by.user_id, users, joined)
+            .await?;
+        let by_sender = |user: &OwnedUserId| {
+            !wanted.not_senders.contains(user)
+                && wanted
+                    .senders
+                    .as_ref()
+                    .is_none_or(|senders| senders.contains(user))
+        };
+        let now_ms = context.clock.now_ms();
+        let mut events = Vec::new();
+        for user in users.into_iter().filter(by_sender) {
+            if let Some(shown) = context.presence.shown(&user) {
+                let content = PresenceStatus::new(shown, now_ms).content();
+                let event =
+                    object! { "type" => TYPE, "sender" => user.as_str(), "content" => content };
+                let json = serde_json::from_str::<Box<serde_json::value::RawValue>>(
+                    &encode_object(&event),
+                );
+                let json = json.map_err(|error| Error::Internal(format!("presence: {error}")))?;
+                events.push(Raw::from_json(json));
+            }
+        }
+        Ok(events)
+    }
+}

@@ -1,0 +1,149 @@
+//! Who is there.
+
+use serde_json::{Value, json};
+use tests::{
+    TestServer, User, eventually::eventually, federation::Neighbourhood, path::v3, sync::Sync,
+};
+
+/// What a sync says of somebody.
+fn of(sync: &Sync, user: &User) -> Option<Value> {
+    let events = sync.0["presence"]["events"].as_array()?;
+    let event = events
+        .iter()
+        .rev()
+        .find(|event| event["sender"] == user.id)?;
+    Some(event["content"].clone())
+}
+
+fn status(user: &User) -> String {
+    v3(&["presence", &user.id, "status"])
+}
+
+async fn sets(user: &User, content: &Value) {
+    user.put(status(user), content).await.ok();
+}
+
+#[tokio::test]
+async fn those_who_share_a_room_see_each_other_and_a_waiting_client_is_told() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let [alice, bob, eve] = server.users(["alice", "bob", "eve"]).await;
+    let _room = alice.creates_room().with([&bob]).await;
+    let first = alice.syncs().await;
+    assert_eq!(of(&first, &alice).expect("one's own")["presence"], "online");
+    let watched = bob.clone();
+    let busy = json!({"presence": "unavailable", "status_msg": "in the garden"});
+    let waiting = alice
+        .watches(&first.next_batch(), move |sync| {
+            of(sync, &watched).filter(|content| content["presence"] == "unavailable")
+        })
+        .await;
+    sets(&bob, &busy).await;
+    let (content, since) = waiting.await.expect("a sync");
+    assert_eq!(content["status_msg"], "in the garden");
+
+    let seen = alice.get(status(&bob)).await.ok();
+    assert_eq!(seen["presence"], "unavailable", "{seen}");
+    eve.get(status(&bob)).await.refused(403, "M_FORBIDDEN");
+    assert!(of(&eve.syncs().await, &bob).is_none());
+
+    // Nothing new, nothing told.
+    let again = alice.syncs().since(&since).await;
+    assert!(of(&again, &bob).is_none(), "{:?}", again.0);
+    sets(&bob, &json!({"presence": "online"})).await;
+    let later = alice.syncs().since(&since).await;
+    let content = of(&later, &bob).expect("the change");
+    assert_eq!(content["presence"], "online");
+    assert!(content.get("status_msg").is_none(), "{content}");
+}
+
+#[tokio::test]
+async fn whoever_joins_sees_who_is_there_and_is_seen_once() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().public().await;
+    let [of_alice, of_bob] = [alice.syncs().await, bob.syncs().await];
+    assert!(of(&of_bob, &alice).is_none(), "they share no room yet");
+    bob.joins(&room).await.ok();
+    let of_bob = bob.syncs().since(&of_bob.next_batch()).await;
+    assert_eq!(
+        of(&of_bob, &alice).expect("who is there")["presence"],
+        "online"
+    );
+    let of_alice = alice.syncs().since(&of_alice.next_batch()).await;
+    assert_eq!(of(&of_alice, &bob).expect("who came")["presence"], "online");
+    alice.says(&room, "welcome").await;
+    let of_bob = bob.syncs().since(&of_bob.next_batch()).await;
+    assert!(of(&of_bob, &alice).is_none(), "{:?}", of_bob.0);
+}
+
+#[tokio::test]
+async fn a_client_may_hide_its_user_and_look_away() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let _room = alice.creates_room().with([&bob]).await;
+    bob.syncs().query("set_presence", "offline").await;
+    let seen = alice.get(status(&bob)).await.ok();
+    assert_eq!(seen["presence"], "offline", "{seen}");
+    bob.syncs().query("set_presence", "unavailable").await;
+    let seen = alice.get(status(&bob)).await.ok();
+    assert_eq!(seen["presence"], "unavailable", "{seen}");
+    let filter = json!({"presence": {"not_types": ["*"]}}).to_string();
+    let sync = alice.syncs().query("filter", filter).await;
+    assert!(of(&sync, &bob).is_none(), "{:?}", sync.0);
+}
+
+#[tokio::test]
+async fn one_says_only_of_oneself_what_one_is() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let online = json!({"presence": "online"});
+    let answer = alice.put(status(&bob), &online).await;
+    answer.refused(403, "M_FORBIDDEN");
+    for wrong in [
+        json!({"presence": "asleep"}),
+        json!({"presence": "online", "status_msg": "x".repeat(3_000)}),
+    ] {
+        let answer = alice.put(status(&alice), &wrong).await;
+        answer.refused(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
+async fn presence_crosses_over_to_those_who_share_a_room() {
+    let machine = Neighbourhood::new();
+    let (Some(here), Some(there)) = (machine.server().await, machine.server().await) else {
+        return;
+    };
+    let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    alice.syncs().await;
+    let room = alice.creates_room().public().await;
+    let joining = bob.post(v3(&["join", &room.id]), &json!({}));
+    joining.query("via", alice.server_name()).await.ok();
+    // Alice was there before: Bob's server is told when he comes.
+    eventually("the presence of who was there before", async || {
+        let seen = bob.get(status(&alice)).await.ok();
+        (seen["presence"] != "offline").then_some(())
+    })
+    .await;
+    sets(
+        &bob,
+        &json!({"presence": "unavailable", "status_msg": "far away"}),
+    )
+    .await;
+    let seen = eventually("the presence of another server", async || {
+        let seen = alice.get(status(&bob)).await.ok();
+        (seen["status_msg"] == "far away").then_some(seen)
+    })
+    .await;
+    assert_eq!(seen["presence"], "unavailable", "{seen}");
+    let sync = alice.syncs().await;
+    assert_eq!(of(&sync, &bob).expect("in sync")["status_msg"], "far away");
+}
