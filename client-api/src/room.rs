@@ -12,6 +12,7 @@ pub(crate) mod get_event_by_timestamp;
 pub(crate) mod get_hierarchy;
 pub(crate) mod get_member_events;
 pub(crate) mod get_message_events;
+pub(crate) mod get_mutual_rooms;
 pub(crate) mod get_room_event;
 pub(crate) mod get_state_event_for_key;
 pub(crate) mod get_state_events;

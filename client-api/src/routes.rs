@@ -64,6 +64,7 @@ fn membership(router: &mut Router) {
     router.endpoint(room::ban_user::handle);
     router.endpoint(room::unban_user::handle);
     router.endpoint(room::joined_rooms::handle);
+    router.endpoint(room::get_mutual_rooms::handle);
 }
 
 fn reading(router: &mut Router) {

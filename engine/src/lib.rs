@@ -18,6 +18,7 @@ mod error;
 mod events;
 mod filter;
 pub mod inbound;
+mod mutual;
 mod notifier;
 pub mod peers;
 mod presence;
@@ -42,6 +43,7 @@ pub use self::{
     directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},
     error::{Error, Result, Subject},
+    mutual::MutualRooms,
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod chat;
+mod directory;
 mod federation;
 mod fixture;
 mod history;

@@ -381,6 +381,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getRoomEvents" => Ask::by(Bob).query("dir", "b").query("limit", "5"),
         "getRoomStateWithKey" => Ask::by(Bob).with("eventType", "m.room.create"),
         "setRoomStateWithKey" => Ask::by(Alice).with("eventType", "m.room.topic").body(json!({"topic": "{random}"})),
+        "getMutualRooms" => Ask::by(Alice).query("user_id", "{bob}"),
         "getSpaceHierarchy" => Ask::by(Bob),
         "getRoomSummary" => Ask::by(Alice),
         "requestOpenIdToken" => Ask::by(Alice).body(json!({})),

@@ -288,3 +288,34 @@ async fn members_at_an_earlier_time() {
         .collect();
     assert_eq!(ids, [json!(alice.id)]);
 }
+
+#[tokio::test]
+async fn two_users_see_which_rooms_they_share() {
+    let server = TestServer::start().await;
+    let [alice, bob, eve] = server.users(["alice", "bob", "eve"]).await;
+    let mut shared = Vec::new();
+    for _ in 0..2 {
+        shared.push(alice.creates_room().with([&bob]).await.id);
+    }
+    shared.sort_unstable();
+    alice.creates_room().with([&eve]).await;
+    let left = alice.creates_room().with([&bob]).await;
+    bob.leaves(&left).await.ok();
+    let with = |user: &str| {
+        let path = tests::path::v1(&["mutual_rooms"]);
+        alice.get(path).query("user_id", user)
+    };
+    let seen = with(&bob.id).await.ok();
+    assert_eq!(seen, json!({"joined": shared, "count": 2}));
+    let behind = with(&bob.id).query("from", &shared[0]).await.ok();
+    assert_eq!(behind, json!({"joined": [shared[1]], "count": 2}));
+    let nobody = with("@nobody:elsewhere.example").await.ok();
+    assert_eq!(nobody, json!({"joined": [], "count": 0}));
+    for wrong in [
+        with(&alice.id),
+        with("nobody"),
+        with(&bob.id).query("from", "no token"),
+    ] {
+        assert_eq!(wrong.await.status, 400);
+    }
+}
