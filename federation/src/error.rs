@@ -57,15 +57,6 @@ impl ApiError {
         )
     }
 
-    /// The server should wait for answers before it asks more.
-    pub(crate) fn too_many() -> Self {
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "M_LIMIT_EXCEEDED",
-            "Too many requests of this server are waiting",
-        )
-    }
-
     /// The endpoint exists, the thing does not.
     pub(crate) fn not_found(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "M_NOT_FOUND", sentence)

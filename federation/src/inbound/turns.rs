@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ruma::OwnedServerName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +14,9 @@ const AT_ONCE: usize = 3;
 
 /// How many more may wait; a server that sends more than that does not wait for answers.
 const WAITING_MAX: usize = 50;
+
+/// After what time a server that has too many reads waiting should come back.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// Whose turn it is. Cheap to clone; all clones count together.
 #[derive(Clone, Default)]
@@ -50,7 +54,7 @@ impl Turns {
             turns: 0,
         });
         if lane.turns == AT_ONCE + WAITING_MAX {
-            return Err(ApiError::too_many());
+            return Err(ApiError::too_many(BUSY));
         }
         lane.turns += 1;
         let turn = Turn {
