@@ -8,4 +8,5 @@ mod history;
 mod outgoing;
 mod receive;
 mod redactions;
+mod rescind;
 mod wire;
