@@ -6,6 +6,7 @@ mod invite;
 mod membership;
 mod read;
 mod receive;
+mod withdraw;
 
 use ruma::{OwnedServerName, RoomId, ServerName};
 use spec::{acl::ServerAcl, json::Object};

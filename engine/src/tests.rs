@@ -2,9 +2,11 @@
 
 mod backfill;
 mod chat;
+mod extremities;
 mod federation;
 mod fixture;
 mod history;
 mod outgoing;
 mod redactions;
+mod removal;
 mod wire;

@@ -43,12 +43,15 @@ impl Inbound {
         room: OwnedRoomId,
         pdus: Vec<Object>,
     ) -> Vec<(OwnedEventId, std::result::Result<(), String>)> {
-        let room = match self.resident_room(origin, &room).await {
+        let room_id = room;
+        let room = match self.resident_room(origin, &room_id).await {
             Ok(room) => room,
             Err(error) => {
                 // Of a room that is not known the version is not either, and so not the ids of events.
-                tracing::debug!(%room, %origin, %error, "events of a room are refused");
-                return Vec::new();
+                tracing::debug!(room = %room_id, %origin, %error, "events of a room are refused");
+                let withdrawn = self.withdraw_invites(origin, &room_id, pdus).await;
+                let withdrawn = withdrawn.unwrap_or_default().into_iter();
+                return withdrawn.map(|id| (id, Ok(()))).collect();
             }
         };
         let mut results = Vec::with_capacity(pdus.len());

@@ -18,6 +18,7 @@ use crate::{
     Requester, Result,
     events::{KnownEvent, Placed},
     render::{self, Shape, Unsigned},
+    room::extremities,
     rooms::RoomHandle,
     states::StateMap,
 };
@@ -66,7 +67,7 @@ impl<'a> View<'a> {
         let hidden = self.hidden(&events).await?;
         let mut seen = Vec::with_capacity(events.len());
         for placed in events {
-            if hidden.contains(&placed.row) {
+            if hidden.contains(&placed.row) || placed.event.event_type() == extremities::DUMMY {
                 continue;
             }
             if let Some(membership) = self.sees(&placed).await? {

@@ -24,9 +24,6 @@ use storage::{
 use super::{Extremity, Pending, Room, resolve::resolve};
 use crate::{Error, Result, events::KnownEvent, states::StateMap};
 
-/// The most forward extremities that a room keeps. Beyond, the next event of this server merges the oldest.
-const EXTREMITIES_MAX: usize = 20;
-
 /// How many events may be announced as to be brought to others and not have come in. They come at once, unless the rules
 /// refuse them.
 const RELAYED_MAX: usize = 64;
@@ -165,8 +162,7 @@ impl Room {
         }
     }
 
-    /// Puts an accepted event into the room: extremities, current state, memberships. `gap`: some of its parents are not in
-    /// the timeline.
+    /// Puts an accepted event into the room, and writes it.
     async fn accept(
         &mut self,
         event: Event,
@@ -176,6 +172,22 @@ impl Room {
         outgoing: bool,
         gap: bool,
     ) -> Result<Taken> {
+        self.place_event(event, row, before, snapshot, outgoing, gap)
+            .await?;
+        Ok(Taken::Stored(Outcome::Accepted, self.commit().await))
+    }
+
+    /// Puts an accepted event into the room: extremities, current state, memberships. `gap`: some of its parents are not in
+    /// the timeline. It is written with the next [`Room::commit`].
+    pub(super) async fn place_event(
+        &mut self,
+        event: Event,
+        row: Option<EventRow>,
+        before: StateMap,
+        snapshot: Option<SnapshotRow>,
+        outgoing: bool,
+        gap: bool,
+    ) -> Result<EventRow> {
         let promoted = row.is_some();
         let row = row.unwrap_or_else(|| self.context.store.ids().next_event());
         if gap {
@@ -215,9 +227,6 @@ impl Room {
             .retain(|extremity| !prev.contains(&extremity.parent.id));
         let parent = Parent::of(self.meta.version, &event);
         self.extremities.push(Extremity { row, parent });
-        if self.extremities.len() > EXTREMITIES_MAX {
-            self.extremities.remove(0);
-        }
         let old = self.state.clone();
         self.state = self.current_after(row, after).await?;
         let hints: Vec<SnapshotRow> = snapshot.into_iter().chain(self.lineage.row()).collect();
@@ -242,8 +251,7 @@ impl Room {
             outgoing,
         }));
         self.resettle_members(&old, row, index).await?;
-        let pending = self.commit().await;
-        Ok(Taken::Stored(Outcome::Accepted, pending))
+        Ok(row)
     }
 
     /// The current state, once `row` with the state `after` is an extremity.
@@ -553,7 +561,7 @@ impl Room {
     }
 
     /// A snapshot of `state`: one of `hints` that is the same, or a new one upon the nearest.
-    async fn snapshot_of(
+    pub(super) async fn snapshot_of(
         &mut self,
         state: &StateMap,
         hints: &[SnapshotRow],
