@@ -28,6 +28,7 @@ use crate::{
 };
 
 pub(crate) mod create;
+pub(crate) mod extremities;
 pub(crate) mod history;
 pub(crate) mod membership;
 pub(crate) mod profile;
@@ -55,6 +56,8 @@ pub(crate) struct Room {
     batch: Write,
     recent_sends: RecentSends,
     waiting: Waiting,
+    /// With more extremities than this they are to be brought together.
+    merge_above: usize,
     /// Events that other servers have handed to this one so that it brings them to all, until they are taken in.
     relayed: BTreeSet<OwnedEventId>,
     /// Of what the stored summary of the room is made.
@@ -127,6 +130,7 @@ impl Room {
             batch: Write::default(),
             recent_sends: RecentSends::default(),
             waiting: Waiting::default(),
+            merge_above: extremities::EXTREMITIES_MAX,
             relayed: BTreeSet::new(),
             shown: summary::Shown::default(),
             recent_events: RecentEvents::default(),
@@ -215,6 +219,9 @@ impl Room {
         draft: Draft,
         txn: Option<Txn>,
     ) -> Result<Arc<KnownEvent>> {
+        if self.extremities.len() > extremities::PARENTS_MAX {
+            return self.append_upon_some(draft, txn).await;
+        }
         let (deciding, auth_parents) = self.auth_for(&draft).await?;
         let parents = self.parents();
         let now = self.context.clock.now_ms();
@@ -309,11 +316,7 @@ impl Room {
 
     /// Hands what was built to the writer, as one atomic write.
     pub(crate) async fn commit(&mut self) -> Pending {
-        let settled = match self.settle_redactions().await {
-            Ok(()) => self.summarise().await,
-            error => error,
-        };
-        if let Err(error) = settled {
+        if let Err(error) = self.complete().await {
             self.settle(true);
             return Pending(Box::pin(future::ready(Err(error))));
         }
@@ -329,6 +332,13 @@ impl Room {
             snapshot: self.lineage.row(),
         }));
         self.pending(write)
+    }
+
+    /// Adds to the batch what follows from it.
+    async fn complete(&mut self) -> Result<()> {
+        self.merge_extremities().await?;
+        self.settle_redactions().await?;
+        self.summarise().await
     }
 
     fn pending(&self, write: Write) -> Pending {

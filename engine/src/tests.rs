@@ -3,6 +3,7 @@
 mod backfill;
 mod chat;
 mod directory;
+mod extremities;
 mod federation;
 mod fixture;
 mod history;
@@ -10,5 +11,6 @@ mod outgoing;
 mod presence;
 mod receive;
 mod redactions;
+mod removal;
 mod rescind;
 mod wire;

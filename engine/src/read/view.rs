@@ -19,6 +19,7 @@ use crate::{
     Requester, Result,
     events::{KnownEvent, Placed},
     render::{self, Shape, Unsigned},
+    room::extremities,
     rooms::RoomHandle,
 };
 
@@ -67,7 +68,7 @@ impl<'a> View<'a> {
         let hidden = self.hidden(&events).await?;
         let mut seen = Vec::with_capacity(events.len());
         for placed in events {
-            if hidden.contains(&placed.row) {
+            if hidden.contains(&placed.row) || placed.event.event_type() == extremities::DUMMY {
                 continue;
             }
             if let Some(membership) = self.sees(&placed) {

@@ -23,9 +23,6 @@ use storage::{
 use super::{Extremity, Pending, Room, resolve::resolve};
 use crate::{Result, events::KnownEvent, states::StateMap};
 
-/// The most forward extremities that a room keeps. Beyond, the next event of this server merges the oldest.
-const EXTREMITIES_MAX: usize = 20;
-
 /// How many events may be announced as to be brought to others and not have come in. They come at once, unless the rules
 /// refuse them.
 const RELAYED_MAX: usize = 64;
@@ -236,7 +233,7 @@ impl Room {
 
     /// Puts an accepted event into the room: extremities, current state, memberships. It is written with the next
     /// [`Room::commit`]. `gap`: some of its parents are not in the timeline.
-    async fn accept(
+    pub(super) async fn accept(
         &mut self,
         event: Event,
         row: Option<EventRow>,
@@ -284,9 +281,6 @@ impl Room {
             .retain(|extremity| !prev.contains(&extremity.parent.id));
         let parent = Parent::of(self.meta.version, &event);
         self.extremities.push(Extremity { row, parent });
-        if self.extremities.len() > EXTREMITIES_MAX {
-            self.extremities.remove(0);
-        }
         let old = self.state.clone();
         self.state = self.current_after(row, after).await?;
         let hints: Vec<SnapshotRow> = snapshot.into_iter().chain(self.lineage.row()).collect();
@@ -634,7 +628,7 @@ impl Room {
     }
 
     /// A snapshot of `state`: one of `hints` that is the same, or a new one upon the nearest.
-    async fn snapshot_of(
+    pub(super) async fn snapshot_of(
         &mut self,
         state: &StateMap,
         hints: &[SnapshotRow],

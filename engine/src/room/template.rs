@@ -45,11 +45,10 @@ impl Room {
         Ok(template)
     }
 
+    /// What an event upon the head follows.
     pub(super) fn parents(&self) -> Vec<Parent> {
-        self.extremities
-            .iter()
-            .map(|extremity| extremity.parent.clone())
-            .collect()
+        let best = self.best_parents().into_iter();
+        best.map(|(_, parent)| parent).collect()
     }
 
     /// The current state events that decide about a draft, and how the event names them.

@@ -17,14 +17,14 @@ use crate::{Error, Redact, SyncAsk};
 const VERSIONS: [&str; 4] = ["1", "2", "3", "11"];
 
 /// An event by `person` upon the head of their server's room, which that does not keep.
-async fn drafts(person: &Person, room: &OwnedRoomId, draft: Draft) -> Event {
+pub(super) async fn drafts(person: &Person, room: &OwnedRoomId, draft: Draft) -> Event {
     let room = person.room(room).await;
     room.run(move |room| Box::pin(async move { room.propose(draft).await }))
         .await
         .unwrap()
 }
 
-fn message(person: &Person, room: &OwnedRoomId, body: &str) -> Draft {
+pub(super) fn message(person: &Person, room: &OwnedRoomId, body: &str) -> Draft {
     Draft {
         room_id: Some(room.clone()),
         sender: person.requester.user_id.clone(),
@@ -58,7 +58,7 @@ async fn redacts(
 }
 
 /// Brings events to a server as they are.
-async fn brings(from: &House, to: &House, events: &[&Event]) {
+pub(super) async fn brings(from: &House, to: &House, events: &[&Event]) {
     for event in events {
         let pdus = vec![event.with_unsigned(None).object().clone()];
         drop(to.engine.inbound().pdus(&name(from), pdus).await);
@@ -90,7 +90,7 @@ async fn seen(person: &Person, room: &OwnedRoomId, id: &EventId) -> Option<Value
     }
 }
 
-fn timeline(response: &Response, room: &OwnedRoomId) -> Vec<Value> {
+pub(super) fn timeline(response: &Response, room: &OwnedRoomId) -> Vec<Value> {
     let joined = response.rooms.join.get(room);
     let events = joined.map(|joined| joined.timeline.events.as_slice());
     events
@@ -100,7 +100,7 @@ fn timeline(response: &Response, room: &OwnedRoomId) -> Vec<Value> {
         .collect()
 }
 
-fn ids(events: &[Value]) -> Vec<&str> {
+pub(super) fn ids(events: &[Value]) -> Vec<&str> {
     events
         .iter()
         .filter_map(|event| event["event_id"].as_str())
