@@ -6,7 +6,7 @@ use ruma::OwnedEventId;
 use spec::{
     event::Event,
     resolve::{self, Entry, ResolveError, Source},
-    room_version::RoomVersion,
+    room_version::{RoomVersion, StateResolution},
 };
 use storage::{EventRow, StateKeyRow, events, write::Outcome};
 
@@ -43,7 +43,16 @@ pub(super) async fn resolve(
         loaded = source;
         match outcome {
             Ok(resolved) => return Ok(resolved.into_iter().collect()),
-            Err(ResolveError::Missing(rows)) => loaded.load(context, &rows).await?,
+            Err(ResolveError::Missing(rows)) => {
+                let mut rows = loaded.load(context, &rows).await?;
+                // The chains are needed whole: read on here, rather than begin anew for each generation.
+                while version.state_resolution != StateResolution::V1 && !rows.is_empty() {
+                    if loaded.entries.len() > resolve::MAX_EVENTS {
+                        return Err(Error::Internal("state resolution: too large".to_owned()));
+                    }
+                    rows = loaded.load(context, &rows).await?;
+                }
+            }
             Err(error) => return Err(Error::Internal(format!("state resolution: {error}"))),
         }
     }
@@ -81,8 +90,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Reads events, and finds the rows of their auth events.
-    async fn load(&mut self, context: &Context, rows: &[EventRow]) -> Result<()> {
+    /// Reads events, and finds the rows of their auth events; returns those that are not read.
+    async fn load(&mut self, context: &Context, rows: &[EventRow]) -> Result<Vec<EventRow>> {
         let known = context.events.get_many(&context.metas, rows).await?;
         let mut ids: Vec<OwnedEventId> = known
             .iter()
@@ -121,7 +130,9 @@ impl Loaded {
             };
             self.entries.insert(known.row, loaded);
         }
-        Ok(())
+        let mut next: Vec<EventRow> = by_id.into_values().collect();
+        next.retain(|row| !self.entries.contains_key(row));
+        Ok(next)
     }
 }
 

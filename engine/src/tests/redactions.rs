@@ -8,7 +8,7 @@ use spec::{
 };
 
 use super::{
-    federation::{name, pairs},
+    federation::{name, pairs, settled},
     fixture::{House, Person},
 };
 use crate::{Error, Redact, SyncAsk};
@@ -62,6 +62,7 @@ async fn brings(from: &House, to: &House, events: &[&Event]) {
     for event in events {
         let pdus = vec![event.with_unsigned(None).object().clone()];
         drop(to.engine.inbound().pdus(&name(from), pdus).await);
+        settled(to).await;
     }
 }
 
