@@ -6,6 +6,7 @@ mod invite;
 mod membership;
 mod read;
 mod receive;
+mod rescind;
 mod staged;
 pub(crate) mod staging;
 

@@ -10,4 +10,5 @@ mod outgoing;
 mod presence;
 mod receive;
 mod redactions;
+mod rescind;
 mod wire;

@@ -40,10 +40,13 @@ impl Inbound {
         &self,
         answer_within: Duration,
         origin: &ServerName,
-        pdus: Vec<Object>,
+        mut pdus: Vec<Object>,
     ) -> Results {
         let started = Instant::now();
         let mut results = Results::new();
+        for rescinding in self.rescind(origin, &mut pdus).await {
+            results.insert(rescinding, Ok(()));
+        }
         let (rooms, events) = self.sort(origin, pdus, &mut results).await;
         let mut runs: BTreeMap<OwnedRoomId, Vec<Event>> = BTreeMap::new();
         for (id, verified) in verify(&self.rooms.context, events).await {

@@ -84,7 +84,12 @@ impl RoomHandle {
                 leave
             }
         };
-        let key = by.user_id.as_str();
+        self.keep_leave(&by.user_id, leave).await
+    }
+
+    /// Keeps a leave of a room that this server is not in, beside the room: the user hears of it.
+    pub(crate) async fn keep_leave(&self, user: &UserId, leave: Event) -> Result<()> {
+        let key = user.as_str();
         let resolved = self
             .context
             .store
@@ -92,9 +97,9 @@ impl RoomHandle {
             .resolve(&[("m.room.member", key)])
             .await?;
         let membership = NewMembership {
-            user_id: by.user_id.clone(),
+            user_id: user.to_owned(),
             membership: Membership::Leave,
-            sender: by.user_id.clone(),
+            sender: leave.sender().to_owned(),
             displayname: None,
             avatar_url: None,
         };
