@@ -19,7 +19,7 @@ run: ## Build what is missing and start a server on http://localhost:8008, with 
 	@exec $(TARGET)/homeserver serve --server-name localhost --data-dir data \
 		--listen 127.0.0.1:8008 --open-registration
 
-test: ## Check formatting and lints, then run every test, on both databases and with real clients.
+test: ## Check formatting and lints, then run every test, on both databases, with real clients and with Synapse.
 	@scripts/need build test
 	@scripts/test
 
@@ -34,4 +34,4 @@ fmt: ## Format the code.
 
 clean: ## Remove what was built and installed here; ./data stays.
 	@cargo clean --quiet
-	@rm -rf tests/clients/js/node_modules tests/clients/python/.venv
+	@rm -rf tests/clients/js/node_modules tests/clients/python/.venv tests/synapse/.venv

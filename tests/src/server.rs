@@ -89,10 +89,7 @@ impl TestServer {
     /// A server with open registration and without rate limits.
     pub async fn start() -> Self {
         match std::env::var("TEST_SERVER_URL") {
-            Ok(url) => Self {
-                connection: Connection::new(url.trim_end_matches('/').to_owned(), false),
-                own: None,
-            },
+            Ok(url) => Self::at(&url),
             Err(_) => Self::launch(Settings::open().await).await,
         }
     }
@@ -108,6 +105,15 @@ impl TestServer {
         match std::env::var_os("TEST_SERVER_URL") {
             Some(_) => None,
             None => Some(Self::launch(settings).await),
+        }
+    }
+
+    /// Somebody else's server, which runs here already: of another make.
+    #[must_use]
+    pub fn at(url: &str) -> Self {
+        Self {
+            connection: Connection::new(url.trim_end_matches('/').to_owned(), false),
+            own: None,
         }
     }
 
