@@ -5,6 +5,7 @@ mod chat;
 mod directory;
 mod federation;
 mod fixture;
+mod handshake;
 mod history;
 mod outgoing;
 mod presence;

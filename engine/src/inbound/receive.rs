@@ -44,6 +44,7 @@ impl Inbound {
     ) -> Results {
         let started = Instant::now();
         let mut results = Results::new();
+        self.rescind_in(origin, &pdus).await;
         let (rooms, events) = self.sort(origin, pdus, &mut results).await;
         let mut runs: BTreeMap<OwnedRoomId, Vec<Event>> = BTreeMap::new();
         for (id, verified) in verify(&self.rooms.context, events).await {
@@ -68,6 +69,30 @@ impl Inbound {
         }
         metrics::histogram!("rookery_federation_pdus_seconds").record(started.elapsed());
         results
+    }
+
+    /// Of the events of rooms that this server is not in, those count that end an invite or a knock of a local user.
+    async fn rescind_in(&self, origin: &ServerName, pdus: &[Object]) {
+        for pdu in pdus {
+            if pdu.get("type").and_then(Value::as_str) != Some("m.room.member") {
+                continue;
+            }
+            let room_id = pdu.get("room_id").and_then(Value::as_str);
+            let Some(Ok(room_id)) = room_id.map(RoomId::parse) else {
+                continue;
+            };
+            let Ok(room) = self.rooms.by_id(&room_id).await else {
+                continue;
+            };
+            if room.is_resident().await.unwrap_or(true) {
+                continue;
+            }
+            for event in room.checked(vec![pdu.clone()]).await {
+                if let Err(error) = self.rescind(origin, event).await {
+                    tracing::warn!(room = %room_id, %origin, %error, "an invite is not taken back");
+                }
+            }
+        }
     }
 
     /// Finds the rooms of events and reads the events by the versions of their rooms. Those of rooms in which `origin`
