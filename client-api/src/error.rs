@@ -280,6 +280,22 @@ impl From<Error> for ApiError {
                 "M_UNSUPPORTED_ROOM_VERSION",
                 format!("This server cannot create rooms of version \"{version}\""),
             ),
+            Error::IncompatibleRoomVersion(version) => Self::new(
+                bad_request,
+                "M_INCOMPATIBLE_ROOM_VERSION",
+                format!("The room has the version \"{version}\", which this server does not know"),
+            )
+            .with("room_version", version),
+            Error::UnableToAuthoriseJoin => Self::new(
+                bad_request,
+                "M_UNABLE_TO_AUTHORISE_JOIN",
+                "This server does not know the rooms whose members may join",
+            ),
+            Error::UnableToGrantJoin => Self::new(
+                bad_request,
+                "M_UNABLE_TO_GRANT_JOIN",
+                "Nobody of this server may let you in",
+            ),
             Error::InvalidRoomState(why) => Self::new(bad_request, "M_INVALID_ROOM_STATE", why),
             Error::BadAlias(why) => Self::new(bad_request, "M_BAD_ALIAS", why),
             Error::BadState(why) => Self::new(bad_request, "M_BAD_STATE", why),

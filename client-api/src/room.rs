@@ -23,6 +23,7 @@ pub(crate) mod join_room_by_id_or_alias;
 pub(crate) mod joined_members;
 pub(crate) mod joined_rooms;
 pub(crate) mod kick_user;
+pub(crate) mod knock_room;
 pub(crate) mod leave_room;
 pub(crate) mod redact_event;
 pub(crate) mod send_message_event;

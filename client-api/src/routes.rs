@@ -57,6 +57,7 @@ fn rooms(router: &mut Router) {
 fn membership(router: &mut Router) {
     router.endpoint(room::join_room_by_id::handle);
     router.endpoint(room::join_room_by_id_or_alias::handle);
+    router.endpoint(room::knock_room::handle);
     router.endpoint(room::invite_user::handle);
     router.endpoint(room::leave_room::handle);
     router.endpoint(room::forget_room::handle);

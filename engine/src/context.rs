@@ -20,6 +20,7 @@ use crate::{
     peers::Peers,
     presence::Presence,
     remote::{
+        Handshakes,
         asked::{Asked, Lately},
         backfill::Backfills,
     },
@@ -54,6 +55,7 @@ pub(crate) struct Context {
     pub(crate) walks: Lately<String, Arc<Walk>>,
     /// The events of other servers that wait for what they build on.
     pub(crate) staging: Arc<Staging>,
+    pub(crate) handshakes: Handshakes,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

@@ -32,6 +32,7 @@ use crate::{
     peers::Peers,
     presence::{Presence, PresenceSettings},
     remote::{
+        Handshakes,
         asked::{Asked, Lately},
         backfill::Backfills,
     },
@@ -135,6 +136,7 @@ impl Engine {
             staging: Arc::default(),
             peers: OnceLock::new(),
             backfills: Backfills::default(),
+            handshakes: Handshakes::default(),
             key,
             former_keys: settings.former_keys,
             notifier,
@@ -239,6 +241,20 @@ impl Engine {
         extra: Object,
     ) -> Result<()> {
         self.rooms.join(by, room, via, reason, extra).await
+    }
+
+    /// Knocks at a room: here where this server takes part in it, otherwise through one of the servers `via`.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`]: nobody knows the room. [`crate::Error::Denied`], [`crate::Error::Forbidden`].
+    pub async fn knock(
+        &self,
+        by: &Requester,
+        room: &RoomId,
+        via: Vec<OwnedServerName>,
+        reason: Option<String>,
+    ) -> Result<()> {
+        self.rooms.knock(by, room, via, reason).await
     }
 
     /// The rooms that the user is in, by the age of their rows.

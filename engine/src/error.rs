@@ -115,6 +115,15 @@ pub enum Error {
     /// The room version is not one that this server can create.
     #[error("unsupported room version {0}")]
     UnsupportedRoomVersion(String),
+    /// The room to be joined or knocked at has a version that this server does not know.
+    #[error("the room has the version {0}, which this server does not know")]
+    IncompatibleRoomVersion(String),
+    /// The room lets in the members of rooms of which this server cannot tell who is in them. Another may.
+    #[error("this server does not know the rooms whose members may join")]
+    UnableToAuthoriseJoin,
+    /// The user meets the room's conditions, but nobody of this server may let them in. Another may have somebody.
+    #[error("nobody of this server may let the user in")]
+    UnableToGrantJoin,
     /// The initial state of a new room is not allowed.
     #[error("invalid room state: {0}")]
     InvalidRoomState(String),

@@ -14,7 +14,7 @@ use ruma::{OwnedServerName, RoomId, ServerName};
 use spec::{acl::ServerAcl, json::Object};
 use storage::members;
 
-pub use self::membership::SentMembership;
+pub use self::membership::{SentMembership, Signed};
 use crate::{
     Error, Result, Subject,
     rooms::{RoomHandle, Rooms},

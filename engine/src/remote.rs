@@ -3,13 +3,17 @@
 //! The worker of a room never waits for another server. What is missing is found out in its mailbox, fetched here, and
 //! brought back to it.
 
+mod aside;
 pub(crate) mod asked;
 mod auth;
 pub(crate) mod backfill;
+mod candidates;
 mod check;
 mod gap;
+mod handshakes;
 mod invite;
 mod join;
+mod knock;
 mod leave;
 mod order;
 mod profile;
@@ -17,8 +21,10 @@ mod state;
 
 use self::join::{empty_template, fill};
 pub(crate) use self::{
+    aside::stripped_state,
     check::{check, verify},
     gap::Lack,
+    handshakes::Handshakes,
     join::refused,
     order::by_dependency,
 };

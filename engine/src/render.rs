@@ -68,6 +68,9 @@ struct StrippedEvent<'a> {
     state_key: &'a str,
     #[serde(rename = "type")]
     event_type: &'a str,
+    /// Of the create event only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    origin_server_ts: Option<i64>,
 }
 
 /// `event` for a client. `redacts` of a redaction stands both in the content and beside it, whatever the room version.
@@ -104,6 +107,9 @@ pub(crate) fn stripped<T>(event: &Event) -> Option<Raw<T>> {
         sender: event.sender(),
         state_key: event.state_key()?,
         event_type: event.event_type(),
+        origin_server_ts: event
+            .is("m.room.create", "")
+            .then(|| event.origin_server_ts()),
     }))
 }
 

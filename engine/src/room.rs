@@ -27,6 +27,7 @@ use crate::{
     states::StateMap,
 };
 
+pub(crate) mod admit;
 pub(crate) mod create;
 pub(crate) mod extremities;
 pub(crate) mod history;
@@ -354,7 +355,7 @@ impl Room {
 }
 
 /// What a member event makes of its user; `None` for other events.
-fn new_membership(event: &Event) -> Option<NewMembership> {
+pub(crate) fn new_membership(event: &Event) -> Option<NewMembership> {
     let user = event
         .state_key()
         .filter(|_| event.event_type() == "m.room.member")?;

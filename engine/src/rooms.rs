@@ -15,7 +15,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Error, Result, context::Context, room::Room, room_meta::RoomMeta};
+use crate::{
+    Error, Result, Subject, context::Context, peers::Peers, room::Room, room_meta::RoomMeta,
+};
 
 /// How many jobs may wait at one room; further callers wait for a place.
 const MAILBOX_MAX: usize = 256;
@@ -61,6 +63,24 @@ impl Rooms {
     pub(crate) async fn by_row(&self, row: RoomRow) -> Result<RoomHandle> {
         let meta = self.context.metas.by_row(row).await?;
         Ok(self.handle(meta))
+    }
+
+    /// The other servers.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: this server talks to none, so that it knows only its own rooms.
+    pub(crate) fn peers(&self) -> Result<&dyn Peers> {
+        let peers = self.context.peers.get();
+        let peers = peers.ok_or(Error::NotFound(Subject::Room))?;
+        Ok(peers.as_ref())
+    }
+
+    /// Starts work that is done to its end, whether or not anybody waits for it, where the workers run.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.runtime.spawn(work)
     }
 
     fn handle(&self, meta: Arc<RoomMeta>) -> RoomHandle {

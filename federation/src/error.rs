@@ -158,14 +158,26 @@ impl From<engine::Error> for ApiError {
             Engine::TooLarge(sentence) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", sentence)
             }
-            Engine::UnsupportedRoomVersion(version) => Self {
-                room_version: Some(version),
-                ..Self::new(
-                    StatusCode::BAD_REQUEST,
-                    "M_INCOMPATIBLE_ROOM_VERSION",
-                    "One of the two servers does not know the version of this room",
-                )
-            },
+            Engine::UnableToAuthoriseJoin => Self::new(
+                StatusCode::BAD_REQUEST,
+                "M_UNABLE_TO_AUTHORISE_JOIN",
+                "This server does not know the rooms whose members may join",
+            ),
+            Engine::UnableToGrantJoin => Self::new(
+                StatusCode::BAD_REQUEST,
+                "M_UNABLE_TO_GRANT_JOIN",
+                "Nobody of this server may let the user in",
+            ),
+            Engine::UnsupportedRoomVersion(version) | Engine::IncompatibleRoomVersion(version) => {
+                Self {
+                    room_version: Some(version),
+                    ..Self::new(
+                        StatusCode::BAD_REQUEST,
+                        "M_INCOMPATIBLE_ROOM_VERSION",
+                        "One of the two servers does not know the version of this room",
+                    )
+                }
+            }
             Engine::UnknownToken { .. } => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "M_UNKNOWN_TOKEN",

@@ -34,6 +34,16 @@ fn all() -> Vec<Line> {
         ),
         (
             Method::GET,
+            "/_matrix/federation/v1/make_knock/{roomId}/{userId}",
+            web::get().to(inbound::make_membership::knock),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v1/send_knock/{roomId}/{eventId}",
+            web::put().to(inbound::send_membership::knock),
+        ),
+        (
+            Method::GET,
             "/_matrix/federation/v1/make_leave/{roomId}/{userId}",
             web::get().to(inbound::make_membership::leave),
         ),

@@ -18,7 +18,7 @@ pub use self::{
     create::Create,
     denied::Denied,
     head::{Head, Members},
-    member::{JoinRule, Membership},
+    member::{JoinRule, Membership, allowed_rooms},
     power_levels::{Power, PowerLevels},
 };
 use crate::{

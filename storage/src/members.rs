@@ -75,6 +75,25 @@ pub async fn is_server_joined(
     Ok(found.into_tuple::<RoomRow>().one(db).await?.is_some())
 }
 
+/// The IDs of at most `limit` users of `server` who are joined to `room`, longest-standing first. One query, on the
+/// primary key: its cost grows with the members of the room.
+pub async fn joined_of_server(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    server: &ServerName,
+    limit: Limit,
+) -> Result<Vec<String>> {
+    let joined = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::Membership.eq(Membership::Join))
+        .filter(membership::Column::Server.eq(server.as_str()))
+        .order_by_asc(membership::Column::Position)
+        .limit(limit.get());
+    Ok(joined.into_tuple().all(db).await?)
+}
+
 /// The servers of all who are joined to `room`, by name. One query, on the primary key: its cost grows with the members of
 /// the room.
 pub async fn servers(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<String>> {
@@ -291,23 +310,4 @@ pub async fn of_server_in(
         found.extend(these.into_tuple::<(RoomRow, Membership)>().all(db).await?);
     }
     Ok(found)
-}
-
-/// The IDs of at most `limit` users of `server` who are joined to `room`, by ID. One query, on the primary key: its cost
-/// grows with the members of the room until there are enough.
-pub async fn joined_of_server(
-    db: &impl ConnectionTrait,
-    room: RoomRow,
-    server: &ServerName,
-    limit: Limit,
-) -> Result<Vec<String>> {
-    let joined = membership::Entity::find()
-        .select_only()
-        .column(membership::Column::UserId)
-        .filter(membership::Column::Room.eq(room))
-        .filter(membership::Column::Server.eq(server.as_str()))
-        .filter(membership::Column::Membership.eq(Membership::Join))
-        .order_by_asc(membership::Column::UserId)
-        .limit(limit.get());
-    Ok(joined.into_tuple().all(db).await?)
 }

@@ -138,6 +138,12 @@ impl World {
             .await
             .ok();
         // A room to be invited to, to leave, to be thrown out of; and one that is left already.
+        let lobby = alice.creates_room().await;
+        let knocks = json!({"join_rule": "knock"});
+        alice
+            .sets_state(&lobby, "m.room.join_rules", "", &knocks)
+            .await
+            .ok();
         let den = alice.creates_room().with([&bob]).await;
         alice.invites(&den, &eve).await.ok();
         let banned = json!({"user_id": format!("@banned:{}", alice.server_name())});
@@ -165,6 +171,7 @@ impl World {
             ("alias", alias.clone()),
             ("spare", spare),
             ("den", den.id),
+            ("lobby", lobby.id),
             ("left", left.id),
             ("server", alice.server_name().to_owned()),
             ("password", alice.password.clone()),
@@ -327,7 +334,7 @@ fn fill(text: &str, names: &Names) -> String {
 /// The order of the operations does not matter: what takes something away takes it from a newcomer.
 #[must_use]
 pub fn good(operation: &str) -> Option<Ask> {
-    use Who::{Alice, Bob, Newcomer, Nobody};
+    use Who::{Alice, Bob, Eve, Newcomer, Nobody};
     let text = json!({"msgtype": "m.text", "body": "hello"});
     let ask = match operation {
         // Public pages
@@ -367,6 +374,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         // Rooms and membership
         "createRoom" => Ask::by(Alice).body(json!({"preset": "private_chat", "name": "A room", "invite": ["{bob}"]})),
         "joinRoom" | "joinRoomById" => Ask::by(Bob).body(json!({})),
+        "knockRoom" => Ask::by(Eve).with("roomIdOrAlias", "{lobby}").body(json!({"reason": "a case"})),
         "inviteUser" => Ask::by(Alice).body(json!({"user_id": "@somebody-{random}:{server}"})),
         "leaveRoom" => Ask::by(Bob).with("roomId", "{den}").body(json!({})),
         "forgetRoom" => Ask::by(Bob).with("roomId", "{left}"),

@@ -113,6 +113,12 @@ impl Sync {
         self.section("invite", room)
     }
 
+    /// What it says of a room that the user knocks at.
+    #[must_use]
+    pub fn knocked(&self, room: &Room) -> Option<&Value> {
+        self.section("knock", room)
+    }
+
     /// One list of events of a joined or left room, such as `timeline` or `state`. Empty where it is missing.
     #[must_use]
     pub fn events(&self, room: &Room, list: &str) -> &[Value] {

@@ -1,20 +1,19 @@
 //! Invites of local users by other servers: server-server API, "Inviting to a room".
 
-use std::sync::Arc;
-
-use ruma::{EventId, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedUserId, RoomId, ServerName, UserId};
 use spec::{
     event::Event,
     json::{Object, Value},
-    room_version::RoomVersion,
+    object,
+    room_version::{RoomIds, RoomVersion},
 };
-use storage::{
-    Logged, Write,
-    write::{NewEvent, NewMembership, Outcome, Place},
-};
+use storage::{accounts, write::Outcome};
 
 use super::Inbound;
-use crate::{Error, Result, remote::check, rooms::RoomHandle};
+use crate::{
+    Error, Result, Subject,
+    remote::{check, stripped_state},
+};
 
 /// How many events of the room an invite may carry.
 const ROOM_STATE_MAX: usize = 100;
@@ -23,8 +22,10 @@ impl Inbound {
     /// Takes in an invite of a local user, and answers with it signed by this server too.
     ///
     /// # Errors
-    /// [`Error::UnsupportedRoomVersion`]. [`Error::InvalidParam`]: it is no invite of a local user by one of `origin`.
-    /// [`Error::Forbidden`]: its signatures are wrong. [`Error::NotFound`]: there is no such user.
+    /// [`Error::UnsupportedRoomVersion`]. [`Error::InvalidParam`], [`Error::BadJson`]: it is no invite of a local user by
+    /// one of `origin`, signed by that server, or the room's state with it is not what the room's version asks for.
+    /// [`Error::MissingParam`]: there is no such state. [`Error::Forbidden`]: the room is not for this server, or does
+    /// not let the invite in. [`Error::NotFound`]: there is no such user.
     pub async fn invite(
         &self,
         origin: &ServerName,
@@ -37,28 +38,37 @@ impl Inbound {
         let context = &self.rooms.context;
         let version = RoomVersion::get(room_version)
             .ok_or_else(|| Error::UnsupportedRoomVersion(room_version.to_owned()))?;
+        let event = Event::parse(version, invite.clone())
+            .map_err(|error| Error::BadJson(format!("This is no event of the room: {error}")))?;
+        let user = self.invited(origin, room, event_id, &event)?;
         let event = match check(context, version, vec![invite]).await.pop() {
             Some(Ok(event)) => event,
-            Some(Err(flaw)) => return Err(Error::Forbidden(flaw)),
-            None => return Err(Error::BadJson("There is no event".to_owned())),
+            Some(Err(flaw)) => return Err(Error::InvalidParam(flaw)),
+            None => return Err(Error::Internal("an invite was not checked".to_owned())),
         };
-        let user = self.invited(origin, room, event_id, &event)?;
-        if storage::accounts::find(context.store.reader(), &user)
-            .await?
-            .is_none()
-        {
-            return Err(Error::NotFound(crate::Subject::User));
+        let account = accounts::find(context.store.reader(), &user).await?;
+        if account.is_none_or(|account| account.deactivated) {
+            return Err(Error::NotFound(Subject::User));
         }
+        self.check_room_state(room, version, &room_state).await?;
         let signed = event.countersigned(version, &context.key);
         let handle = self
             .rooms
             .known_or_new(room, version, event.sender().to_owned())
             .await?;
-        if self.resident_room(origin, room).await.is_ok() {
+        if handle.is_resident().await? {
+            handle.check_acl(origin).await?;
             // This server is in the room: the invite takes its place there like any event.
-            handle.take(origin, signed.clone()).await?;
+            if handle.take(origin, signed.clone()).await? != Outcome::Accepted {
+                return Err(Error::Forbidden(
+                    "The rules of the room refuse the invite".to_owned(),
+                ));
+            }
         } else {
-            keep_aside(&handle, &signed, &user, room_state).await?;
+            // The user hears of it, with what the other server says of the room.
+            let unsigned = object! { "invite_room_state" => stripped_state(&room_state) };
+            let kept = signed.with_unsigned(Some(unsigned));
+            handle.keep_aside(kept).await?;
         }
         Ok(signed.with_unsigned(None).object().clone())
     }
@@ -70,7 +80,7 @@ impl Inbound {
         room: &RoomId,
         event_id: &EventId,
         event: &Event,
-    ) -> Result<ruma::OwnedUserId> {
+    ) -> Result<OwnedUserId> {
         let invalid = |why: &str| Error::InvalidParam(format!("This is no invite: {why}"));
         let is_invite = event.event_type() == "m.room.member"
             && event.content().get("membership").and_then(Value::as_str) == Some("invite");
@@ -84,75 +94,57 @@ impl Inbound {
         user.filter(|user| user.server_name() == self.rooms.context.server_name)
             .ok_or_else(|| invalid("the invited user is of another server"))
     }
-}
 
-/// Keeps an invite to a room that this server is not in: the user hears of it, with what the other server says of the
-/// room.
-async fn keep_aside(
-    room: &RoomHandle,
-    invite: &Event,
-    user: &UserId,
-    mut room_state: Vec<Object>,
-) -> Result<()> {
-    room_state.truncate(ROOM_STATE_MAX);
-    let stripped = room_state
-        .iter()
-        .map(|event| Value::Object(strip(event)))
-        .collect();
-    let unsigned = spec::object! { "invite_room_state" => Value::Array(stripped) };
-    let invite = Arc::new(invite.with_unsigned(Some(unsigned)));
-    let key = user.as_str();
-    let resolved = room
-        .context
-        .store
-        .state_keys()
-        .resolve(&[("m.room.member", key)])
-        .await?;
-    let text = |key: &str| {
-        invite
-            .content()
-            .get(key)
-            .and_then(|value| value.as_str().map(str::to_owned))
-    };
-    let membership = NewMembership {
-        user_id: user.to_owned(),
-        membership: storage::members::Membership::Invite,
-        sender: invite.sender().to_owned(),
-        displayname: text("displayname"),
-        avatar_url: text("avatar_url"),
-    };
-    let logged = Logged::Event(NewEvent {
-        row: room.context.store.ids().next_event(),
-        room: room.meta.row,
-        event: invite.clone(),
-        outcome: Outcome::Outlier,
-        state_key: Some(resolved.rows[0]),
-        snapshot: None,
-        current: None,
-        replaces: None,
-        // It has a position, so that the user hears of it, and no place in the timeline.
-        place: Place::New,
-        txn: None,
-        membership: Some(membership),
-        promoted: false,
-        outgoing: false,
-    });
-    let write = Write {
-        plain: resolved.inserts,
-        logged: vec![logged],
-        ..Write::default()
-    };
-    match room.context.store.write(write).await {
-        // The same invite again.
-        Err(storage::Error::Conflict(_)) => Ok(()),
-        written => Ok(written.map(drop)?),
+    /// Whether the state that comes with an invite is that of its room. Where the room's id is made of its create event
+    /// all of it must be events, signed; elsewhere older servers send less, and what is no event is shown as what it is
+    /// not: nobody's word but the inviting server's.
+    async fn check_room_state(
+        &self,
+        room: &RoomId,
+        version: &'static RoomVersion,
+        room_state: &[Object],
+    ) -> Result<()> {
+        if room_state.len() > ROOM_STATE_MAX {
+            return Err(Error::InvalidParam(format!(
+                "An invite carries at most {ROOM_STATE_MAX} events of its room"
+            )));
+        }
+        let is_create = |event: &&Object| {
+            event.get("type").and_then(Value::as_str) == Some("m.room.create")
+                && event.get("state_key").and_then(Value::as_str) == Some("")
+        };
+        let create = room_state.iter().find(is_create);
+        let federates =
+            create.and_then(|create| create.get("content")?.as_object()?.get("m.federate"));
+        if federates.and_then(Value::as_bool) == Some(false) {
+            return Err(Error::Forbidden(
+                "This room is for users of another server only".to_owned(),
+            ));
+        }
+        if version.room_ids != RoomIds::CreateEvent {
+            return Ok(());
+        }
+        if room_state.is_empty() {
+            return Err(Error::MissingParam(
+                "invite_room_state is missing".to_owned(),
+            ));
+        }
+        let invalid = |why: &str| Err(Error::InvalidParam(format!("invite_room_state: {why}")));
+        let mut has_create = false;
+        for checked in check(&self.rooms.context, version, room_state.to_vec()).await {
+            match checked {
+                Ok(event) if event.room_id() != room => {
+                    return invalid("an event is of another room");
+                }
+                Ok(event) if !event.is_state() => return invalid("an event is no state event"),
+                Ok(event) => has_create |= event.is("m.room.create", ""),
+                Err(flaw) => return invalid(&flaw),
+            }
+        }
+        if has_create {
+            Ok(())
+        } else {
+            invalid("there is no m.room.create event")
+        }
     }
-}
-
-/// What a client may know of an event of a room that it is not in, sent whole or stripped.
-fn strip(event: &Object) -> Object {
-    ["content", "sender", "state_key", "type"]
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), event.get(key)?.clone())))
-        .collect()
 }

@@ -1,28 +1,48 @@
 //! Joins, leaves and knocks of users of other servers: server-server API, "Joining rooms", "Leaving rooms", "Knocking".
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::{EventId, OwnedServerName, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, UserId};
 use spec::{
     event::{Draft, Event},
     json::{Object, Value},
 };
-use storage::write::Outcome;
 
 use super::{Inbound, objects};
-use crate::{Error, Result, peers::Template, remote::check, rooms::RoomHandle, states::StateMap};
+use crate::{
+    Error, Result, events::Placed, peers::Template, remote::check, rooms::RoomHandle,
+    states::StateMap,
+};
+
+/// How many members stand in for the name of a room without one.
+const HEROES_MAX: usize = 5;
 
 /// The room, as it is given to a server that sent a membership event.
 #[derive(Clone, Debug, Default)]
 pub struct SentMembership {
-    /// The event, as it was taken in.
+    /// The event, as it was taken in; with this server's signature where a user of it lets somebody in.
     pub event: Object,
-    /// For a join: the state before it.
+    /// For a join: the state before it. For a knock: what somebody outside may know.
     pub state: Vec<Object>,
-    /// For a join: all that permits the events of the state.
+    /// For a join: all that permits it and the events of the state, but for those of the state.
     pub auth_chain: Vec<Object>,
     /// For a join: the servers in the room.
     pub servers: Vec<OwnedServerName>,
+    /// Whether `state` lacks the member events that the other server does not need at first.
+    pub members_omitted: bool,
+}
+
+/// A membership event that another server has signed.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// `join`, `leave` or `knock`.
+    pub membership: &'static str,
+    /// The event's id, as the path has it.
+    pub event_id: OwnedEventId,
+    /// The event.
+    pub pdu: Object,
+    /// Whether the other server asks to leave out member events.
+    pub omit_members: bool,
 }
 
 impl Inbound {
@@ -30,6 +50,7 @@ impl Inbound {
     ///
     /// # Errors
     /// [`Error::NotFound`]: this server is not in the room. [`Error::Forbidden`], [`Error::Denied`]: they may not.
+    /// [`Error::UnableToAuthoriseJoin`], [`Error::UnableToGrantJoin`]: another server may let them in.
     /// [`Error::UnsupportedRoomVersion`]: `versions`, those that the other server knows, lack the room's.
     pub async fn make_membership(
         &self,
@@ -50,8 +71,19 @@ impl Inbound {
             return Err(Error::UnsupportedRoomVersion(version.id().to_owned()));
         }
         let draft = room.remote_member_draft(user, membership);
+        let joins = membership == "join";
         let event = room
-            .run(move |room| Box::pin(async move { room.draft_template(draft).await }))
+            .run(move |room| {
+                Box::pin(async move {
+                    let draft = if joins {
+                        room.check_federates()?;
+                        room.authorised(draft).await?
+                    } else {
+                        draft
+                    };
+                    room.draft_template(draft).await
+                })
+            })
             .await?;
         Ok(Template {
             room_version: Some(version.id().to_owned()),
@@ -62,60 +94,128 @@ impl Inbound {
     /// Takes in a membership event that a server has signed.
     ///
     /// # Errors
-    /// [`Error::InvalidParam`]: it is another event than `event_id` or of the wrong kind. [`Error::Forbidden`]: the rules
-    /// refuse it. [`Error::NotFound`]: this server is not in the room.
+    /// [`Error::BadJson`]: it is no event of the room's version. [`Error::InvalidParam`]: it is another event than
+    /// `event_id` or of the wrong kind. [`Error::Forbidden`]: its signatures are wrong, or the rules refuse it.
+    /// [`Error::NotFound`]: this server is not in the room. For a join also those of [`Inbound::make_membership`].
     pub async fn send_membership(
         &self,
         origin: &ServerName,
-        membership: &str,
         room: &RoomId,
-        event_id: &EventId,
-        pdu: Object,
+        signed: Signed,
     ) -> Result<SentMembership> {
         let room = self.resident_room(origin, room).await?;
-        let checked = check(&room.context, room.meta.version, vec![pdu])
-            .await
-            .pop();
-        let event = match checked {
-            Some(Ok(event)) => event,
-            Some(Err(flaw)) => return Err(Error::Forbidden(flaw)),
-            None => return Err(Error::BadJson("There is no event".to_owned())),
-        };
-        check_kind(&event, origin, membership, &room, event_id)?;
+        let omit_members = signed.omit_members;
+        let membership = signed.membership;
+        let event = room.sound_membership(origin, signed).await?;
         let object = objects([&event]).remove(0);
-        let id = event_id.to_owned();
+        let id = event.id().to_owned();
+        let relayed = id.clone();
         room.run(move |room| {
             Box::pin(async move {
-                room.relay(id);
+                room.relay(relayed);
                 Ok(())
             })
         })
         .await?;
-        match room.take(origin, event).await? {
-            Outcome::Accepted => {}
-            _ => {
-                return Err(Error::Forbidden(
-                    "The rules of the room refuse it".to_owned(),
-                ));
-            }
-        }
+        room.take(origin, event).await?;
+        // It may have been refused before: that counts, and not that it is known.
+        let placed = room
+            .placed(&id)
+            .await?
+            .ok_or_else(|| Error::Forbidden("The rules of the room refuse it".to_owned()))?;
         let sent = SentMembership {
             event: object,
             ..SentMembership::default()
         };
-        if membership != "join" {
-            return Ok(sent);
+        match membership {
+            "join" => room.join_answer(sent, &placed, omit_members).await,
+            "knock" => Ok(SentMembership {
+                state: room.preview_events(None).await?,
+                ..sent
+            }),
+            _ => Ok(sent),
         }
-        let placed = room.placed(event_id).await?;
-        let placed = placed.ok_or_else(|| Error::Internal(format!("{event_id} was accepted")))?;
-        let before = room.context.states.get(placed.snapshot).await?;
-        let (state, auth_chain) = room.state_and_chain(&before).await?;
+    }
+}
+
+impl RoomHandle {
+    /// A membership event as another server may send it; a join has this server's signature too, where one of its users
+    /// lets them in.
+    async fn sound_membership(&self, origin: &ServerName, signed: Signed) -> Result<Event> {
+        let version = self.meta.version;
+        let event = Event::parse(version, signed.pdu)
+            .map_err(|error| Error::BadJson(format!("This is no event of the room: {error}")))?;
+        check_kind(&event, origin, signed.membership, self, &signed.event_id)?;
+        let event = if signed.membership == "join" {
+            let vouched = event.clone();
+            let vouches = self
+                .run(move |room| Box::pin(async move { room.vouches_for(&vouched).await }))
+                .await?;
+            if vouches {
+                event.countersigned(version, &self.context.key)
+            } else {
+                event
+            }
+        } else {
+            event
+        };
+        let checked = check(&self.context, version, vec![event.object().clone()]).await;
+        match checked.into_iter().next() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(flaw)) => Err(Error::Forbidden(flaw)),
+            None => Err(Error::Internal("an event was not checked".to_owned())),
+        }
+    }
+
+    /// What a server needs to begin with a room that it has joined.
+    async fn join_answer(
+        &self,
+        sent: SentMembership,
+        placed: &Placed,
+        omit_members: bool,
+    ) -> Result<SentMembership> {
+        let before = self.context.states.get(placed.known.snapshot).await?;
+        let mut state = self.events_of(&before).await?;
+        if omit_members {
+            let shown = self.shown_members(&state).await?;
+            state.retain(|event| {
+                event.event_type() != "m.room.member"
+                    || event.state_key().is_some_and(|user| shown.contains(user))
+            });
+        }
+        let mut permitted = state.clone();
+        permitted.push(placed.known.event.clone());
+        let mut chain = self.auth_chain(&permitted).await?;
+        // What permits the join is part of the chain, unless it is part of the state that is sent.
+        chain.retain(|event| event.id() != placed.known.event.id());
         Ok(SentMembership {
             state: objects(state.iter().map(AsRef::as_ref)),
-            auth_chain: objects(auth_chain.iter().map(AsRef::as_ref)),
-            servers: room.servers().await?,
+            auth_chain: objects(chain.iter().map(AsRef::as_ref)),
+            servers: self.servers().await?,
+            members_omitted: omit_members,
             ..sent
         })
+    }
+
+    /// The members by whom a room without a name is called: client-server API, "Calculating the display name for a
+    /// room". Nobody, if it has a name.
+    async fn shown_members(&self, state: &[Arc<Event>]) -> Result<BTreeSet<String>> {
+        let named = |event: &Arc<Event>| {
+            let text = |key: &str| event.content().get(key).and_then(Value::as_str);
+            (event.is("m.room.name", "") && text("name").is_some_and(|name| !name.is_empty()))
+                || (event.is("m.room.canonical_alias", "") && text("alias").is_some())
+        };
+        if state.iter().any(named) {
+            return Ok(BTreeSet::new());
+        }
+        let joined = |event: &&Arc<Event>| {
+            let membership = event.content().get("membership").and_then(Value::as_str);
+            event.event_type() == "m.room.member" && matches!(membership, Some("join" | "invite"))
+        };
+        let mut members: Vec<&Arc<Event>> = state.iter().filter(joined).collect();
+        members.sort_by_key(|event| (event.depth(), event.id().to_owned()));
+        let users = members.into_iter().filter_map(|event| event.state_key());
+        Ok(users.take(HEROES_MAX).map(str::to_owned).collect())
     }
 }
 
@@ -166,14 +266,18 @@ impl RoomHandle {
         &self,
         state: &StateMap,
     ) -> Result<(Vec<Arc<Event>>, Vec<Arc<Event>>)> {
+        let state = self.events_of(state).await?;
+        let chain = self.auth_chain(&state).await?;
+        Ok((state, chain))
+    }
+
+    async fn events_of(&self, state: &StateMap) -> Result<Vec<Arc<Event>>> {
         let rows: Vec<_> = state.values().copied().collect();
         let known = self
             .context
             .events
             .get_many(&self.context.metas, &rows)
             .await?;
-        let state: Vec<Arc<Event>> = known.iter().map(|known| known.event.clone()).collect();
-        let chain = self.auth_chain(&state).await?;
-        Ok((state, chain))
+        Ok(known.iter().map(|known| known.event.clone()).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Invites of local users that their inviters take back: server-server API, "Inviting to a room". The room is one that this
+//! Invites of local users that their inviters take back, and knocks that are refused: server-server API, "Inviting to a room". The room is one that this
 //! server is not in, so what comes of it is no more than a note for the user.
 
 use ruma::{OwnedEventId, OwnedUserId, RoomId, ServerName, UserId};
@@ -6,7 +6,6 @@ use spec::{
     event::Event,
     json::{Object, Value},
 };
-use storage::members::{self, Membership};
 
 use super::Inbound;
 use crate::{Result, remote::check, rooms::RoomHandle};
@@ -54,25 +53,17 @@ impl Inbound {
 }
 
 impl RoomHandle {
-    /// Ends a local user's invite, if this event may; whether it did. The event is checked, and of a room that this server
-    /// is not in.
+    /// Ends a local user's invite or knock, if this event may; whether it did. The event is checked, and of a room that this
+    /// server is not in.
     ///
     /// Who has the right to kick is not known here: only those who invited are believed, and only where the event builds
     /// on the invite, so that an old one does not end a new invite. So does Synapse.
     async fn rescind(&self, user: &UserId, event: &Event) -> Result<bool> {
-        let member = members::one(self.context.store.reader(), self.meta.row, user).await?;
-        let Some(member) = member.filter(|member| member.membership == Membership::Invite) else {
-            return Ok(false);
-        };
-        let events = &self.context.events;
-        let invite = events.get(&self.context.metas, member.event).await?;
-        let invite = &invite.event;
-        let builds_on_it = event.auth_events().iter().any(|id| id == invite.id());
-        if invite.sender() != event.sender() || !builds_on_it {
-            return Ok(false);
+        let may = self.may_rescind(user, event).await?;
+        if may {
+            self.keep_aside(event.clone()).await?;
         }
-        self.keep_leave(user, event.clone()).await?;
-        Ok(true)
+        Ok(may)
     }
 }
 
@@ -80,7 +71,8 @@ impl RoomHandle {
 fn removed(pdu: &Object) -> Option<(&RoomId, OwnedUserId)> {
     let text = |key: &str| pdu.get(key).and_then(Value::as_str);
     let content = pdu.get("content").and_then(Value::as_object)?;
-    let leave = content.get("membership").and_then(Value::as_str) == Some("leave");
+    let membership = content.get("membership").and_then(Value::as_str);
+    let leave = matches!(membership, Some("leave" | "ban"));
     let user = text("state_key")?;
     let removes = leave && text("type") == Some("m.room.member") && text("sender") != Some(user);
     let room = <&RoomId>::try_from(text("room_id")?).ok()?;

@@ -1,30 +1,37 @@
 //! Inviting users of other servers: server-server API, "Inviting to a room".
 
-use ruma::{OwnedEventId, ServerName};
+use ruma::{OwnedEventId, UserId};
 use spec::{event::Draft, json::Object};
-use storage::EventRow;
+use storage::{EventRow, write::Outcome};
 
 use super::refused;
-use crate::{Error, Result, rooms::RoomHandle, sync::PREVIEW};
+use crate::{Error, Result, Subject, peers::PeerError, rooms::RoomHandle, sync::PREVIEW};
 
 impl RoomHandle {
     /// Sends an invite to the invited user's server to sign, and takes it in once that has.
     ///
     /// # Errors
-    /// [`Error::Denied`]: the rules refuse it. What the other server answered.
+    /// [`Error::Denied`]: the rules refuse it. [`Error::Forbidden`]: the room is not for the other server, or that server
+    /// does not want the invite. [`Error::Unreachable`]: it gives no usable answer.
     pub(crate) async fn invite_through(
         &self,
-        server: &ServerName,
+        target: &UserId,
         draft: Draft,
     ) -> Result<OwnedEventId> {
-        let peers = self.context.peers.get().cloned();
-        let peers = peers
-            .ok_or_else(|| Error::Refused("This server does not talk to others".to_owned()))?;
+        let server = target.server_name();
+        self.check_acl(server).await?;
+        let inviter = draft.sender.clone();
         let invite = self
-            .run(move |room| Box::pin(async move { room.propose(draft).await }))
+            .run(move |room| {
+                Box::pin(async move {
+                    room.check_federates()?;
+                    room.propose(draft).await
+                })
+            })
             .await?;
-        let room_state = self.preview_events().await?;
+        let room_state = self.preview_events(Some(&inviter)).await?;
         let version = self.meta.version.id();
+        let peers = self.peers()?;
         let signed = peers
             .invite(
                 server,
@@ -35,31 +42,36 @@ impl RoomHandle {
                 room_state,
             )
             .await
-            .map_err(refused)?;
+            .map_err(|error| match error {
+                PeerError::Refused { status: 404, .. } => Error::NotFound(Subject::User),
+                error => refused(error),
+            })?;
         let signed = self
             .checked(vec![signed])
             .await
             .into_iter()
             .find(|event| event.id() == invite.id());
         let signed = signed.ok_or_else(|| {
-            Error::Refused(format!(
+            Error::Unreachable(format!(
                 "{server} answered with something else than the invite"
             ))
         })?;
         let id = signed.id().to_owned();
         let own = self.context.server_name.clone();
         match self.take(&own, signed).await? {
-            storage::write::Outcome::Accepted => Ok(id),
+            Outcome::Accepted => Ok(id),
             _ => Err(Error::Forbidden(
                 "The rules of the room refuse it by now".to_owned(),
             )),
         }
     }
 
-    /// The events by which somebody outside may know the room, whole.
-    async fn preview_events(&self) -> Result<Vec<Object>> {
+    /// The events by which somebody outside may know the room, whole; with the member event of who invites them.
+    pub(crate) async fn preview_events(&self, inviter: Option<&UserId>) -> Result<Vec<Object>> {
         let state = self.current_state().await?;
-        let pairs: Vec<(&str, &str)> = PREVIEW.iter().map(|event_type| (*event_type, "")).collect();
+        let types = PREVIEW.iter().map(|event_type| (*event_type, ""));
+        let inviter = inviter.map(|user| ("m.room.member", user.as_str()));
+        let pairs: Vec<(&str, &str)> = types.chain(inviter).collect();
         let keys = self.context.store.state_keys().find(&pairs).await?;
         let rows: Vec<EventRow> = keys
             .into_iter()

@@ -2,116 +2,200 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::{EventId, OwnedEventId, OwnedServerName, RoomId, ServerName, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use spec::{
-    event::{Draft, Event, Parent},
+    event::{Draft, Event, MAX_PREV_EVENTS, Parent},
     json::{Object, Value},
     object,
     room_version::RoomVersion,
 };
-use storage::{Plain, Write, write::NewRoom};
+use storage::{
+    Plain, Write,
+    write::{NewRoom, Outcome},
+};
 
-use super::{by_dependency, check};
+use super::{by_dependency, candidates::Candidates, check};
 use crate::{
     Error, Requester, Result,
     context::Context,
     peers::{JoinedState, PeerError, Peers, Template},
-    room::profile::member_fields,
+    room::{admit::AUTHORISED_VIA, profile::member_fields},
     room_meta::RoomMeta,
-    rooms::Rooms,
+    rooms::{RoomHandle, Rooms},
 };
 
-/// How many servers are asked for one join.
-const SERVERS_MAX: usize = 10;
+/// A user on their way into a room.
+struct Entry {
+    by: Requester,
+    room: OwnedRoomId,
+    reason: Option<String>,
+    extra: Object,
+}
+
+/// Whether this server could decide a join.
+enum Joined {
+    /// It has.
+    Here(Result<()>),
+    /// It is not in the room, or cannot tell whether the user may join (`refusal`).
+    Not {
+        known: Option<RoomHandle>,
+        refusal: Option<Error>,
+    },
+}
 
 impl Rooms {
-    /// Joins a room, by itself or through another server.
+    /// Joins a room, by itself or through another server; returns when the room is usable here.
     ///
     /// # Errors
-    /// [`Error::NotFound`]: nobody knows the room. What the rules, or the last server asked, say.
+    /// [`Error::NotFound`]: nobody knows the room. [`Error::Denied`], [`Error::Forbidden`]: the rules of the room.
+    /// [`Error::UnableToAuthoriseJoin`], [`Error::UnableToGrantJoin`]: nor can another server let the user in.
+    /// [`Error::IncompatibleRoomVersion`]. [`Error::Unreachable`]: no other server gave a usable answer.
     pub(crate) async fn join(
         &self,
         by: &Requester,
         room: &RoomId,
-        mut via: Vec<OwnedServerName>,
+        via: Vec<OwnedServerName>,
         reason: Option<String>,
         extra: Object,
     ) -> Result<()> {
-        let known = match self.by_id(room).await {
-            Ok(known) => Some(known),
-            Err(Error::NotFound(_)) => None,
-            Err(error) => return Err(error),
+        let entry = Entry {
+            by: by.clone(),
+            room: room.to_owned(),
+            reason,
+            extra,
         };
-        if let Some(known) = &known {
-            if known.is_resident().await? {
-                return known.join(by, reason, extra).await.map(drop);
+        if let Joined::Here(joined) = self.join_here(&entry).await? {
+            return joined;
+        }
+        let rooms = self.clone();
+        // To its end, whether or not the client waits: the other server does not take it back either. If this server dies
+        // in between, the user is in the room for others and not here, and joining again mends it.
+        let work = self.spawn(async move {
+            let _turn = rooms.context.handshakes.turn(&entry.room).await;
+            // Somebody else may have brought this server into the room in the meantime.
+            match rooms.join_here(&entry).await? {
+                Joined::Here(joined) => joined,
+                Joined::Not { known, refusal } => {
+                    rooms.join_elsewhere(&entry, via, known, refusal).await
+                }
             }
-            via.extend(known.inviting_server(&by.user_id).await?);
+        });
+        work.await
+            .map_err(|_| Error::Internal("a join stopped".to_owned()))?
+    }
+
+    /// Joins by the decision of this server, if it takes part in the room and has somebody who can let the user in.
+    async fn join_here(&self, entry: &Entry) -> Result<Joined> {
+        let known = self.find(&entry.room).await?;
+        let Some(room) = &known else {
+            return Ok(Joined::Not {
+                known,
+                refusal: None,
+            });
+        };
+        if !room.is_resident().await? {
+            return Ok(Joined::Not {
+                known,
+                refusal: None,
+            });
         }
-        let mut content = member_fields(&self.context, &by.user_id).await?;
-        content.extend(extra);
-        if let Some(reason) = reason {
-            content.insert("reason".to_owned(), Value::from(reason));
+        let (reason, extra) = (entry.reason.clone(), entry.extra.clone());
+        match room.join(&entry.by, reason, extra).await {
+            Err(refusal @ (Error::UnableToAuthoriseJoin | Error::UnableToGrantJoin)) => {
+                Ok(Joined::Not {
+                    known,
+                    refusal: Some(refusal),
+                })
+            }
+            joined => Ok(Joined::Here(joined.map(drop))),
         }
-        match self.join_through(by, room, &via, content).await {
+    }
+
+    /// Joins through another server: one of `via`, that of who invited the user, or, where this server is in the room
+    /// but refused to decide, one that is in it too.
+    async fn join_elsewhere(
+        &self,
+        entry: &Entry,
+        mut via: Vec<OwnedServerName>,
+        known: Option<RoomHandle>,
+        refusal: Option<Error>,
+    ) -> Result<()> {
+        if let Some(known) = &known {
+            if refusal.is_some() {
+                let servers = known
+                    .run(|room| Box::pin(async move { room.authorising_servers().await }))
+                    .await?;
+                via.splice(0..0, servers);
+                via.retain(|server| *server != self.context.server_name);
+                if via.is_empty() {
+                    return Err(refusal.unwrap_or(Error::UnableToGrantJoin));
+                }
+            }
+            via.extend(known.inviting_server(&entry.by.user_id).await?);
+        }
+        let mut content = member_fields(&self.context, &entry.by.user_id).await?;
+        content.extend(entry.extra.clone());
+        if let Some(reason) = &entry.reason {
+            content.insert("reason".to_owned(), Value::from(reason.as_str()));
+        }
+        let joined = self.join_through(entry, via, &content).await;
+        match joined {
             // A room of this server that everybody has left: its own rules say why not.
-            Err(Error::NotFound(_)) if known.is_some() => Err(Error::Forbidden(
-                "Nobody is left in the room to let you in".to_owned(),
-            )),
+            Err(Error::NotFound(_)) if known.is_some() && refusal.is_none() => Err(
+                Error::Forbidden("Nobody is left in the room to let you in".to_owned()),
+            ),
+            // Nobody else could do better.
+            Err(Error::NotFound(_) | Error::Unreachable(_)) if refusal.is_some() => {
+                Err(refusal.unwrap_or(Error::UnableToGrantJoin))
+            }
             joined => joined,
         }
     }
 
-    /// Joins a room through one of the servers `via`, in their order; returns when the room is usable here.
-    ///
-    /// # Errors
-    /// The refusal of the last server that gave a reason, or [`Error::NotFound`] if none could be reached.
-    pub(crate) async fn join_through(
+    /// Joins a room through one of the servers `via`, in their order.
+    async fn join_through(
         &self,
-        by: &Requester,
-        room: &RoomId,
-        via: &[OwnedServerName],
-        content: Object,
+        entry: &Entry,
+        via: Vec<OwnedServerName>,
+        content: &Object,
     ) -> Result<()> {
-        let peers = self.context.peers.get().cloned();
-        let peers = peers.ok_or(Error::NotFound(crate::Subject::Room))?;
-        let mut refusal = None;
-        let others = via
-            .iter()
-            .filter(|server| **server != self.context.server_name);
-        for server in others.take(SERVERS_MAX) {
-            match self
-                .join_at(peers.as_ref(), by, room, server, &content)
-                .await
-            {
+        let peers = self.peers()?;
+        let mut candidates = Candidates::new(&self.context.server_name, &entry.room, via);
+        while let Some(server) = candidates.next() {
+            match self.join_at(peers, entry, &server, content).await {
                 Ok(()) => return Ok(()),
-                Err(error) => {
-                    tracing::info!(%room, %server, error = &error as &dyn std::error::Error, "cannot join there");
-                    refusal = Some(error);
-                }
+                Err(error) => candidates.failed(&entry.room, &server, error)?,
             }
         }
-        Err(refusal.unwrap_or(Error::NotFound(crate::Subject::Room)))
+        Err(candidates.refusal())
     }
 
     async fn join_at(
         &self,
         peers: &dyn Peers,
-        by: &Requester,
-        room: &RoomId,
+        entry: &Entry,
         server: &ServerName,
         content: &Object,
     ) -> Result<()> {
+        let (room, user) = (&entry.room, &entry.by.user_id);
         let template = peers
-            .make_membership(server, "join", room, &by.user_id)
+            .make_membership(server, "join", room, user)
             .await
             .map_err(refused)?;
-        let (version, join) = fill(&self.context, by, room, "join", template, content)?;
+        let (version, join) = fill(&self.context, user, room, "join", template, content)?;
         let sent = peers
             .send_join(server, room, join.id(), join.object())
             .await
             .map_err(refused)?;
-        self.enter(server, room, version, join, sent).await
+        let known = self.find(room).await?;
+        match known {
+            // This server is in the room already: the join takes its place there like any event.
+            Some(known) if known.is_resident().await? => {
+                let signed = sent.event.unwrap_or_else(|| join.object().clone());
+                known.take_join(server, &join, signed).await
+            }
+            _ => self.enter(server, room, version, join, sent).await,
+        }
     }
 
     /// Takes over the room as the other server gave it.
@@ -123,7 +207,8 @@ impl Rooms {
         join: Event,
         sent: JoinedState,
     ) -> Result<()> {
-        let nonsense = |why: &str| Error::Refused(format!("{server} gave no usable room: {why}"));
+        let nonsense =
+            |why: &str| Error::Unreachable(format!("{server} gave no usable room: {why}"));
         let checked = |objects| async move {
             check(&self.context, version, objects)
                 .await
@@ -156,13 +241,23 @@ impl Rooms {
                 "its version is not the one that the server drafted for",
             ));
         }
+        let mut places = BTreeSet::new();
+        let twice = state
+            .iter()
+            .any(|event| !places.insert((event.event_type(), event.state_key())));
+        if twice {
+            return Err(nonsense("its state has a place that two events fill"));
+        }
         let creator = create.sender().to_owned();
         let ids: BTreeSet<OwnedEventId> = state.iter().map(|event| event.id().to_owned()).collect();
         let mut all = checked(sent.auth_chain).await;
         all.extend(state);
         let ordered = by_dependency(all, Event::auth_events);
         let handle = self.known_or_new(room, version, creator).await?;
-        let pending = handle
+        if handle.meta.version != version {
+            return Err(nonsense("it is known here with another version"));
+        }
+        let entered = handle
             .run(move |room| {
                 Box::pin(async move {
                     room.store_outliers(ordered).await?;
@@ -170,9 +265,22 @@ impl Rooms {
                     room.enter(join, state).await
                 })
             })
-            .await?;
-        pending.wait().await?;
-        Ok(())
+            .await;
+        match entered {
+            Ok(pending) => pending.wait().await.map(drop),
+            // By the rules of its own room: another server may tell another state.
+            Err(Error::Denied(_)) => Err(nonsense("its state does not allow the join")),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The room with this id, if this server has ever heard of it.
+    pub(super) async fn find(&self, room: &RoomId) -> Result<Option<RoomHandle>> {
+        match self.by_id(room).await {
+            Ok(known) => Ok(Some(known)),
+            Err(Error::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The room, which is put into the store if this server has never heard of it.
@@ -181,8 +289,8 @@ impl Rooms {
         room: &RoomId,
         version: &'static RoomVersion,
         creator: ruma::OwnedUserId,
-    ) -> Result<crate::RoomHandle> {
-        if let Ok(handle) = self.by_id(room).await {
+    ) -> Result<RoomHandle> {
+        if let Some(handle) = self.find(room).await? {
             return Ok(handle);
         }
         let meta = Arc::new(RoomMeta {
@@ -208,13 +316,30 @@ impl Rooms {
     }
 }
 
+impl RoomHandle {
+    /// Takes in a local user's join that another server has signed, as one that this server could not authorise.
+    async fn take_join(&self, server: &ServerName, join: &Event, signed: Object) -> Result<()> {
+        let signed = self.checked(vec![signed]).await.pop();
+        let signed = signed.filter(|event| event.id() == join.id());
+        let signed = signed.ok_or_else(|| {
+            Error::Unreachable(format!("{server} gave back another join than it was sent"))
+        })?;
+        match self.take(server, signed).await? {
+            Outcome::Accepted => Ok(()),
+            _ => Err(Error::Forbidden(
+                "The rules of the room refuse it, as this server sees the room".to_owned(),
+            )),
+        }
+    }
+}
+
 /// The member event that a template stands for, signed.
 ///
 /// # Errors
-/// [`Error::UnsupportedRoomVersion`]. [`Error::Refused`]: it is a draft of something else.
+/// [`Error::IncompatibleRoomVersion`]. [`Error::Unreachable`]: it is a draft of something else, or of no event.
 pub(super) fn fill(
     context: &Context,
-    by: &Requester,
+    user: &UserId,
     room: &RoomId,
     membership: &str,
     template: Template,
@@ -222,27 +347,25 @@ pub(super) fn fill(
 ) -> Result<(&'static RoomVersion, Event)> {
     let id = template.room_version.as_deref().unwrap_or("1");
     let version =
-        RoomVersion::get(id).ok_or_else(|| Error::UnsupportedRoomVersion(id.to_owned()))?;
+        RoomVersion::get(id).ok_or_else(|| Error::IncompatibleRoomVersion(id.to_owned()))?;
     let text = |key: &str| template.event.get(key).and_then(Value::as_str);
-    let user = by.user_id.as_str();
+    let offered = template.event.get("content").and_then(Value::as_object);
+    let offered = |key: &str| offered.and_then(|offered| offered.get(key)?.as_str());
     if text("type") != Some("m.room.member")
-        || text("sender") != Some(user)
-        || text("state_key") != Some(user)
+        || text("sender") != Some(user.as_str())
+        || text("state_key") != Some(user.as_str())
         || text("room_id") != Some(room.as_str())
+        || offered("membership") != Some(membership)
     {
-        return Err(Error::Refused(
+        return Err(Error::Unreachable(
             "The other server drafted something else".to_owned(),
         ));
     }
     let mut filled = content.clone();
-    let offered = template.event.get("content").and_then(Value::as_object);
-    if let Some(authoriser) =
-        offered.and_then(|offered| offered.get("join_authorised_via_users_server"))
+    if membership == "join"
+        && let Some(authoriser) = offered(AUTHORISED_VIA)
     {
-        filled.insert(
-            "join_authorised_via_users_server".to_owned(),
-            authoriser.clone(),
-        );
+        filled.insert(AUTHORISED_VIA.to_owned(), authoriser.into());
     }
     filled.insert("membership".to_owned(), Value::from(membership));
     let depth = template
@@ -252,9 +375,9 @@ pub(super) fn fill(
         .unwrap_or(1);
     let draft = Draft {
         room_id: Some(room.to_owned()),
-        sender: by.user_id.clone(),
+        sender: user.to_owned(),
         event_type: "m.room.member".to_owned(),
-        state_key: Some(user.to_owned()),
+        state_key: Some(user.to_string()),
         content: filled,
         redacts: None,
     };
@@ -271,18 +394,24 @@ pub(super) fn fill(
             &context.key,
         )
         .map_err(|error| {
-            Error::Refused(format!("The other server's draft cannot be used: {error}"))
+            Error::Unreachable(format!("The other server's draft cannot be used: {error}"))
         })?;
     Ok((version, event))
 }
 
 /// A template that no server made: for a membership that only this server notes.
-pub(super) fn empty_template(version: &RoomVersion, room: &RoomId, user: &UserId) -> Template {
+pub(super) fn empty_template(
+    version: &RoomVersion,
+    room: &RoomId,
+    user: &UserId,
+    membership: &str,
+) -> Template {
     let event = object! {
         "type" => "m.room.member",
         "room_id" => room.as_str(),
         "sender" => user.as_str(),
         "state_key" => user.as_str(),
+        "content" => object! { "membership" => membership },
     };
     Template {
         room_version: Some(version.id().to_owned()),
@@ -312,16 +441,33 @@ fn references(template: &Object, key: &str, depth: i64) -> Vec<Parent> {
             depth,
         })
     };
-    list.iter().filter_map(parent).collect()
+    list.iter()
+        .take(MAX_PREV_EVENTS)
+        .filter_map(parent)
+        .collect()
 }
 
-/// What a server's refusal means for the user who asked.
+/// What a server's refusal means for the user who asked. What they can do nothing about is no refusal of theirs.
 pub(crate) fn refused(error: PeerError) -> Error {
-    match error {
-        PeerError::Refused {
-            status: 403, error, ..
-        } => Error::Forbidden(error),
-        PeerError::Refused { status: 404, .. } => Error::NotFound(crate::Subject::Room),
-        other => Error::Refused(other.to_string()),
+    let PeerError::Refused {
+        server,
+        status,
+        errcode,
+        error,
+        body,
+    } = error
+    else {
+        return Error::Unreachable(error.to_string());
+    };
+    match (status, errcode.as_str()) {
+        (403, _) => Error::Forbidden(error),
+        (404, _) => Error::NotFound(crate::Subject::Room),
+        (_, "M_UNABLE_TO_AUTHORISE_JOIN") => Error::UnableToAuthoriseJoin,
+        (_, "M_UNABLE_TO_GRANT_JOIN") => Error::UnableToGrantJoin,
+        (_, "M_INCOMPATIBLE_ROOM_VERSION") => {
+            let version = body.get("room_version").and_then(Value::as_str);
+            Error::IncompatibleRoomVersion(version.unwrap_or_default().to_owned())
+        }
+        _ => Error::Unreachable(format!("{server} refused with {status} {errcode}: {error}")),
     }
 }

@@ -1,16 +1,14 @@
-//! Giving up an invite or a membership in a room that this server is not in: server-server API, "Leaving rooms".
-
-use std::sync::Arc;
+//! Giving up an invite or a knock at a room that this server is not in: server-server API, "Leaving rooms".
 
 use ruma::{OwnedServerName, UserId};
-use spec::{event::Event, json::Object};
-use storage::{
-    Logged, Write,
-    members::{self, Membership},
-    write::{NewEvent, NewMembership, Outcome, Place},
+use spec::{
+    event::Event,
+    json::{Object, Value},
 };
+use storage::members::{self, Membership};
 
-use crate::{Requester, Result, rooms::RoomHandle};
+use super::{candidates::Candidates, knock::TAKEN_IN_BY};
+use crate::{Result, rooms::RoomHandle};
 
 impl RoomHandle {
     /// Whether this server takes part in the room, so that it decides about it itself.
@@ -28,102 +26,111 @@ impl RoomHandle {
             .map(|sender| sender.server_name().to_owned()))
     }
 
-    /// Leaves a room that this server is not in: through the server of whoever invited the user, and without it if that
-    /// cannot be reached. The user is out in any case.
+    /// Leaves a room that this server is not in: through the server of whoever invited the user, that which took in the
+    /// knock, or others that are likely to be there; without them if none can be reached. The user is out in any case.
     pub(crate) async fn leave_through(
         &self,
-        by: &Requester,
+        user: &UserId,
         member: &members::Member,
+        reason: Option<String>,
     ) -> Result<()> {
-        let inviter = UserId::parse(&member.sender)
-            .ok()
-            .map(|sender| sender.server_name().to_owned());
-        let left = match inviter {
-            Some(server) if server != self.context.server_name => self.leave_at(by, &server).await,
-            _ => None,
+        let mut content = Object::new();
+        if let Some(reason) = reason {
+            content.insert("reason".to_owned(), reason.into());
+        }
+        let via = self.servers_of_offer(member).await?;
+        let mut candidates = Candidates::new(&self.context.server_name, &self.meta.id, via);
+        let mut left = None;
+        while left.is_none()
+            && let Some(server) = candidates.next()
+        {
+            left = self.leave_at(user, &server, &content).await;
+        }
+        let leave = match left {
+            Some(leave) => leave,
+            // Without an event of the room the user's word stands in for it.
+            None => {
+                let (version, room) = (self.meta.version, &self.meta.id);
+                let template = super::empty_template(version, room, user, "leave");
+                super::fill(&self.context, user, room, "leave", template, &content)?.1
+            }
         };
-        self.note_leave(by, left).await
+        self.keep_aside(leave).await
+    }
+
+    /// Whether `event`, of another server, ends a local user's invite or knock: it names that as what permits it, and comes
+    /// from who sent the invite, or from the server that took in the knock.
+    pub(crate) async fn may_rescind(&self, user: &UserId, event: &Event) -> Result<bool> {
+        let member = members::one(self.context.store.reader(), self.meta.row, user).await?;
+        let Some(member) = member else {
+            return Ok(false);
+        };
+        let known = self
+            .context
+            .events
+            .get(&self.context.metas, member.event)
+            .await?;
+        if !event.auth_events().iter().any(|id| id == known.event.id()) {
+            return Ok(false);
+        }
+        Ok(match member.membership {
+            Membership::Invite => member.sender == event.sender().as_str(),
+            Membership::Knock => {
+                let unsigned = known.event.unsigned();
+                let server = unsigned.and_then(|unsigned| unsigned.get(TAKEN_IN_BY)?.as_str());
+                server == Some(event.sender().server_name().as_str())
+            }
+            _ => false,
+        })
+    }
+
+    /// The servers that know of an invite or a knock: who sent or took it in, then those whose users made the room's state
+    /// that came along, then the one that the room's id names.
+    async fn servers_of_offer(&self, member: &members::Member) -> Result<Vec<OwnedServerName>> {
+        let known = self
+            .context
+            .events
+            .get(&self.context.metas, member.event)
+            .await?;
+        let no_unsigned = Object::new();
+        let unsigned = known.event.unsigned().unwrap_or(&no_unsigned);
+        let taken_in_by = unsigned.get(TAKEN_IN_BY).and_then(Value::as_str);
+        let state = ["invite_room_state", "knock_room_state"]
+            .into_iter()
+            .filter_map(|key| unsigned.get(key)?.as_array())
+            .flatten();
+        let senders = state
+            .filter_map(|event| event.as_object()?.get("sender")?.as_str())
+            .chain([member.sender.as_str()])
+            .filter_map(|sender| UserId::parse(sender).ok())
+            .map(|sender| sender.server_name().to_owned());
+        let inviter = UserId::parse(&member.sender).ok();
+        Ok(taken_in_by
+            .and_then(|server| server.try_into().ok())
+            .into_iter()
+            .chain(inviter.map(|inviter| inviter.server_name().to_owned()))
+            .chain(senders)
+            .chain(self.meta.id.server_name().map(ToOwned::to_owned))
+            .collect())
     }
 
     /// The leave that a server has taken in.
-    async fn leave_at(&self, by: &Requester, server: &OwnedServerName) -> Option<Event> {
+    async fn leave_at(
+        &self,
+        user: &UserId,
+        server: &OwnedServerName,
+        content: &Object,
+    ) -> Option<Event> {
         let peers = self.context.peers.get()?;
-        let template = peers
-            .make_membership(server, "leave", &self.meta.id, &by.user_id)
-            .await
-            .ok()?;
-        let (_, leave) = super::fill(
-            &self.context,
-            by,
-            &self.meta.id,
-            "leave",
-            template,
-            &Object::new(),
-        )
-        .ok()?;
+        let room = &self.meta.id;
+        let template = peers.make_membership(server, "leave", room, user).await;
+        let template = template.ok()?;
+        let filled = super::fill(&self.context, user, room, "leave", template, content);
+        let (_, leave) = filled.ok()?;
         peers
-            .send_leave(server, &self.meta.id, leave.id(), leave.object())
+            .send_leave(server, room, leave.id(), leave.object())
             .await
             .ok()?;
         Some(leave)
-    }
-
-    /// Notes for the user's clients that they are out. Without an event of the room the invite stands in for it.
-    async fn note_leave(&self, by: &Requester, left: Option<Event>) -> Result<()> {
-        let leave = match left {
-            Some(leave) => leave,
-            None => {
-                let (_, leave) = super::fill(
-                    &self.context,
-                    by,
-                    &self.meta.id,
-                    "leave",
-                    super::empty_template(self.meta.version, &self.meta.id, &by.user_id),
-                    &Object::new(),
-                )?;
-                leave
-            }
-        };
-        self.keep_leave(&by.user_id, leave).await
-    }
-
-    /// Keeps a leave of a room that this server is not in, beside the room: the user hears of it.
-    pub(crate) async fn keep_leave(&self, user: &UserId, leave: Event) -> Result<()> {
-        let key = user.as_str();
-        let resolved = self
-            .context
-            .store
-            .state_keys()
-            .resolve(&[("m.room.member", key)])
-            .await?;
-        let membership = NewMembership {
-            user_id: user.to_owned(),
-            membership: Membership::Leave,
-            sender: leave.sender().to_owned(),
-            displayname: None,
-            avatar_url: None,
-        };
-        let logged = Logged::Event(NewEvent {
-            row: self.context.store.ids().next_event(),
-            room: self.meta.row,
-            event: Arc::new(leave),
-            outcome: Outcome::Outlier,
-            state_key: Some(resolved.rows[0]),
-            snapshot: None,
-            current: None,
-            replaces: None,
-            place: Place::New,
-            txn: None,
-            membership: Some(membership),
-            promoted: false,
-            outgoing: false,
-        });
-        let write = Write {
-            plain: resolved.inserts,
-            logged: vec![logged],
-            ..Write::default()
-        };
-        self.context.store.write(write).await?;
-        Ok(())
     }
 }

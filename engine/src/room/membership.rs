@@ -74,14 +74,25 @@ impl RoomHandle {
         let content = invite_content(&self.context, &target.user_id, is_direct).await?;
         let draft = self.member_draft(by, &target.user_id, "invite", target.reason, content);
         if target.user_id.server_name() != self.context.server_name {
-            return self
-                .invite_through(target.user_id.server_name(), draft)
-                .await;
+            return self.invite_through(&target.user_id, draft).await;
         }
         self.run(move |room| Box::pin(async move { room.send(draft, None).await }))
             .await?
             .on_disk()
             .await
+    }
+
+    /// Knocks with the user's profile. Knocking again changes the reason.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]: the join rule, a ban, or the user is invited or joined.
+    pub(crate) async fn knock(&self, by: &Requester, reason: Option<String>) -> Result<()> {
+        let content = member_fields(&self.context, &by.user_id).await?;
+        let draft = self.member_draft(by, &by.user_id, "knock", reason, content);
+        let sent = self
+            .run(move |room| Box::pin(async move { room.set_state(draft).await }))
+            .await?;
+        sent.on_disk().await.map(drop)
     }
 
     /// Leaves the room, rejects an invite, or takes a knock back. Leaving again does nothing.
@@ -94,7 +105,7 @@ impl RoomHandle {
             && matches!(member.membership, Membership::Invite | Membership::Knock)
             && !self.is_resident().await?
         {
-            return self.leave_through(by, &member).await;
+            return self.leave_through(&by.user_id, &member, reason).await;
         }
         let draft = self.member_draft(by, &by.user_id, "leave", reason, Object::new());
         let sent = self
@@ -164,16 +175,31 @@ impl RoomHandle {
                 "The state key of a member event is a user id: {error}"
             ))
         })?;
+        let membership = content.get("membership").and_then(Value::as_str);
+        let joins = membership == Some("join") && target == by.user_id;
+        let invites = membership == Some("invite");
         let draft = self.draft(
             by,
             "m.room.member".to_owned(),
             Some(target.to_string()),
             content,
         );
-        self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
-            .await?
-            .on_disk()
-            .await
+        if invites && target.server_name() != self.context.server_name {
+            return self.invite_through(&target, draft).await;
+        }
+        self.run(move |room| {
+            Box::pin(async move {
+                let draft = if joins {
+                    room.authorised(draft).await?
+                } else {
+                    draft
+                };
+                room.set_state(draft).await
+            })
+        })
+        .await?
+        .on_disk()
+        .await
     }
 
     async fn moderate(&self, by: &Requester, target: Target, verb: Verb) -> Result<OwnedEventId> {
@@ -238,6 +264,10 @@ impl Rooms {
         let rooms = members::of_user(self.context.store.reader(), user, &present).await?;
         for member in rooms {
             let room = self.by_row(member.room).await?;
+            if member.membership != Membership::Join && !room.is_resident().await? {
+                room.leave_through(user, &member, None).await?;
+                continue;
+            }
             let content = object! { "membership" => "leave" };
             let user = user.to_owned();
             let sent = room
@@ -291,6 +321,7 @@ impl Room {
                 pending,
             });
         }
+        let draft = self.authorised(draft).await?;
         self.send(draft, None).await
     }
 

@@ -7,7 +7,7 @@ use spec::{
 };
 
 use super::{Deciding, Room};
-use crate::Result;
+use crate::{Error, Result};
 
 impl Room {
     /// An event upon the head that is neither written nor moves the head: for somebody else to sign first.
@@ -31,6 +31,20 @@ impl Room {
             .map_err(super::refusal)?;
         self.authorise(&event, &deciding)?;
         Ok(event)
+    }
+
+    /// Whether users of other servers may be in the room.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: its create event says no.
+    pub(crate) fn check_federates(&self) -> Result<()> {
+        let create = self.deciding.as_ref().map(auth::Head::create);
+        if create.is_some_and(|create| !create.federates()) {
+            return Err(Error::Forbidden(
+                "This room is for users of its own server only".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     /// The same as a draft: without what the other server puts in itself.

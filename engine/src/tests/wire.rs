@@ -16,6 +16,7 @@ use spec::{
 
 use crate::{
     Direction, Engine, Error, PublicRooms, PublicRoomsAsk,
+    inbound::{SentMembership, Signed},
     peers::{Answer, JoinedState, KeyName, PeerError, Peers, Template},
 };
 
@@ -115,6 +116,39 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// The events that the other server gives, as whoever sits on the wire lets them through.
+    fn meddled(&self, events: Vec<Object>) -> Vec<Object> {
+        let mut meddler = self
+            .meddler
+            .lock()
+            .expect("no test panics while it holds this");
+        match meddler.as_mut() {
+            Some(meddle) => meddle(events),
+            None => events,
+        }
+    }
+
+    async fn send(
+        &self,
+        server: &ServerName,
+        membership: &'static str,
+        room: &RoomId,
+        event_id: &EventId,
+        pdu: &Object,
+    ) -> Result<SentMembership, PeerError> {
+        let signed = Signed {
+            membership,
+            event_id: event_id.to_owned(),
+            pdu: pdu.clone(),
+            omit_members: false,
+        };
+        let inbound = self.to(server)?.inbound();
+        let sent = inbound.send_membership(&self.own, room, signed).await;
+        sent.map_err(|error| refusal(server, &error))
+    }
+}
+
 /// The key with which [`super::fixture::House`] signs for a server.
 pub(super) fn key_of(server: OwnedServerName) -> ServerKey {
     ServerKey::from_seed(server, "1", &[7; 32])
@@ -124,6 +158,10 @@ fn refusal(server: &ServerName, error: &Error) -> PeerError {
     let (status, errcode) = match error {
         Error::NotFound(_) => (404, "M_NOT_FOUND"),
         Error::Forbidden(_) | Error::Denied(_) => (403, "M_FORBIDDEN"),
+        Error::UnableToAuthoriseJoin => (400, "M_UNABLE_TO_AUTHORISE_JOIN"),
+        Error::UnableToGrantJoin => (400, "M_UNABLE_TO_GRANT_JOIN"),
+        Error::UnsupportedRoomVersion(_) => (400, "M_INCOMPATIBLE_ROOM_VERSION"),
+        Error::InvalidParam(_) => (400, "M_INVALID_PARAM"),
         _ => (400, "M_UNKNOWN"),
     };
     PeerError::Refused {
@@ -160,13 +198,10 @@ impl Peers for Wire {
         join: &'a Object,
     ) -> Answer<'a, JoinedState> {
         Box::pin(async move {
-            let inbound = self.to(server)?.inbound();
-            let sent = inbound
-                .send_membership(&self.own, "join", room, event_id, join.clone())
-                .await;
-            let sent = sent.map_err(|error| refusal(server, &error))?;
+            let sent = self.send(server, "join", room, event_id, join).await;
+            let sent = sent?;
             Ok(JoinedState {
-                state: sent.state,
+                state: self.meddled(sent.state),
                 auth_chain: sent.auth_chain,
                 event: Some(sent.event),
                 servers_in_room: sent.servers,
@@ -182,22 +217,22 @@ impl Peers for Wire {
         leave: &'a Object,
     ) -> Answer<'a, ()> {
         Box::pin(async move {
-            let inbound = self.to(server)?.inbound();
-            let sent = inbound
-                .send_membership(&self.own, "leave", room, event_id, leave.clone())
-                .await;
-            sent.map(drop).map_err(|error| refusal(server, &error))
+            let sent = self.send(server, "leave", room, event_id, leave).await;
+            sent.map(drop)
         })
     }
 
     fn send_knock<'a>(
         &'a self,
         server: &'a ServerName,
-        _: &'a RoomId,
-        _: &'a EventId,
-        _: &'a Object,
+        room: &'a RoomId,
+        event_id: &'a EventId,
+        knock: &'a Object,
     ) -> Answer<'a, Vec<Object>> {
-        Box::pin(async move { Err(PeerError::Unreachable(server.to_owned())) })
+        Box::pin(async move {
+            let sent = self.send(server, "knock", room, event_id, knock).await;
+            Ok(sent?.state)
+        })
     }
 
     fn invite<'a>(
@@ -327,14 +362,7 @@ impl Peers for Wire {
                 .backfill(&self.own, room, from, limit as usize)
                 .await;
             let events = events.map_err(|error| refusal(server, &error))?;
-            let mut meddler = self
-                .meddler
-                .lock()
-                .expect("no test panics while it holds this");
-            Ok(match meddler.as_mut() {
-                Some(meddle) => meddle(events),
-                None => events,
-            })
+            Ok(self.meddled(events))
         })
     }
 

@@ -1,5 +1,5 @@
-//! `GET /_matrix/federation/v1/make_join/{roomId}/{userId}` and `make_leave`: server-server API, "Joining rooms",
-//! "Leaving rooms".
+//! `GET /_matrix/federation/v1/make_join/{roomId}/{userId}`, `make_leave` and `make_knock`: server-server API, "Joining
+//! rooms", "Leaving rooms", "Knocking".
 
 use actix_web::{HttpResponse, web};
 use spec::object;
@@ -14,11 +14,17 @@ pub(crate) async fn join(
     params: Params,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    let mut versions: Vec<String> = params.all("ver").map(str::to_owned).collect();
-    if versions.is_empty() {
-        versions.push("1".to_owned());
-    }
-    make(&engine, "join", &path, Some(versions), signed).await
+    make(&engine, "join", &path, Some(versions(&params)), signed).await
+}
+
+/// A draft of a knock, for a server that knows these room versions.
+pub(crate) async fn knock(
+    engine: web::Data<Room>,
+    path: web::Path<(String, String)>,
+    params: Params,
+    signed: Signed,
+) -> Result<HttpResponse, ApiError> {
+    make(&engine, "knock", &path, Some(versions(&params)), signed).await
 }
 
 /// A draft of a leave.
@@ -28,6 +34,15 @@ pub(crate) async fn leave(
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
     make(&engine, "leave", &path, None, signed).await
+}
+
+/// The room versions that the other server knows.
+fn versions(params: &Params) -> Vec<String> {
+    let mut versions: Vec<String> = params.all("ver").map(str::to_owned).collect();
+    if versions.is_empty() {
+        versions.push("1".to_owned());
+    }
+    versions
 }
 
 async fn make(

@@ -1,6 +1,6 @@
 //! Memberships, join rules, and the rules for `m.room.member`.
 
-use ruma::UserId;
+use ruma::{OwnedRoomId, RoomId, UserId};
 
 use super::{Create, Denied, Power, View, third_party};
 use crate::{
@@ -85,6 +85,21 @@ impl JoinRule {
             _ => Self::Unknown,
         }
     }
+}
+
+/// The rooms whose members the content of a join rules event lets in, in its order. What is no such condition, or is
+/// malformed, is left out: client-server API, "Restricted rooms".
+pub fn allowed_rooms(join_rules: &Object) -> Vec<OwnedRoomId> {
+    let conditions = join_rules.get("allow").and_then(Value::as_array);
+    let room = |condition: &Value| {
+        let condition = condition.as_object()?;
+        let kind = condition.get("type").and_then(Value::as_str);
+        if kind != Some("m.room_membership") {
+            return None;
+        }
+        RoomId::parse(condition.get("room_id")?.as_str()?).ok()
+    };
+    conditions.into_iter().flatten().filter_map(room).collect()
 }
 
 /// The user who is said to authorise a restricted join.

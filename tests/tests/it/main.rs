@@ -13,6 +13,7 @@ mod federation_keys;
 mod federation_peer;
 mod filters;
 mod fuzz;
+mod handshakes;
 mod history;
 mod membership;
 mod messages;

@@ -1,0 +1,88 @@
+//! The servers through which somebody may get into a room, and what they answered.
+
+use std::collections::VecDeque;
+
+use ruma::{OwnedServerName, RoomId, ServerName};
+
+use crate::{Error, Result, Subject};
+
+/// How many servers are asked for one join, knock or leave.
+const SERVERS_MAX: usize = 10;
+
+/// The servers to ask, in order, and why the last ones could not help.
+pub(super) struct Candidates {
+    servers: VecDeque<OwnedServerName>,
+    /// Nobody named a server: the one that the room's id names is a guess.
+    guessed: bool,
+    refusal: Option<Error>,
+}
+
+impl Candidates {
+    /// Those of `via` that are not this server, each once. The server in the room's id may have left long ago, so that it
+    /// is asked only where nobody else is named.
+    pub(super) fn new(own: &ServerName, room: &RoomId, via: Vec<OwnedServerName>) -> Self {
+        let mut servers: VecDeque<OwnedServerName> = VecDeque::new();
+        for server in via {
+            if server != own && !servers.contains(&server) && servers.len() < SERVERS_MAX {
+                servers.push_back(server);
+            }
+        }
+        let guessed = servers.is_empty();
+        if guessed {
+            let creator = room.server_name().filter(|server| *server != own);
+            servers.extend(creator.map(ToOwned::to_owned));
+        }
+        Self {
+            servers,
+            guessed,
+            refusal: None,
+        }
+    }
+
+    pub(super) fn next(&mut self) -> Option<OwnedServerName> {
+        self.servers.pop_front()
+    }
+
+    /// Notes why a server could not help.
+    ///
+    /// # Errors
+    /// The error itself, where no other server would answer otherwise.
+    pub(super) fn failed(
+        &mut self,
+        room: &RoomId,
+        server: &ServerName,
+        error: Error,
+    ) -> Result<()> {
+        if !another_may_help(&error) {
+            return Err(error);
+        }
+        let cause = &error as &dyn std::error::Error;
+        tracing::info!(%room, %server, error = cause, "cannot get into the room there");
+        // That it is unknown there says least.
+        if self.refusal.is_none() || !matches!(error, Error::NotFound(_)) {
+            self.refusal = Some(error);
+        }
+        Ok(())
+    }
+
+    /// Why none could help.
+    pub(super) fn refusal(self) -> Error {
+        match self.refusal {
+            Some(Error::Unreachable(_)) if self.guessed => Error::NotFound(Subject::Room),
+            Some(refusal) => refusal,
+            None => Error::NotFound(Subject::Room),
+        }
+    }
+}
+
+fn another_may_help(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound(_)
+            | Error::Unreachable(_)
+            | Error::Refused(_)
+            | Error::UnableToAuthoriseJoin
+            | Error::UnableToGrantJoin
+            | Error::LimitExceeded { .. }
+    )
+}
