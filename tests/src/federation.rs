@@ -8,7 +8,7 @@ use std::{
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::{Peer, TestServer, server::Settings};
+use crate::{Peer, TestServer, server::Settings, switch::Switch};
 
 /// What a group of servers shares: the certificate of their machine. The files go when it is dropped.
 pub struct Neighbourhood {
@@ -51,13 +51,23 @@ impl Neighbourhood {
         TestServer::start_with(settings).await
     }
 
+    /// A server that others reach through a switch: when that is cut, they cannot.
+    pub async fn server_behind_switch(&self) -> Option<(TestServer, Switch)> {
+        let mut settings = Settings::open().await;
+        settings.name = Self::free_name();
+        let hidden = Self::free_name();
+        settings.flags.extend(self.flags(&hidden));
+        let switch = Switch::between(&settings.name, hidden).await;
+        Some((TestServer::start_with(settings).await?, switch))
+    }
+
     /// A name for a server of this machine: an address with a port that nobody listens on.
     #[must_use]
     pub fn free_name() -> String {
         format!("127.0.0.1:{}", free_port())
     }
 
-    /// The flags of `serve` with which the server of this name is part of the neighbourhood.
+    /// The flags of `serve` with which a server that listens there is part of the neighbourhood.
     #[must_use]
     pub fn flags(&self, name: &str) -> Vec<String> {
         let flags = [
@@ -74,15 +84,14 @@ impl Neighbourhood {
     }
 
     /// A server on a script, whose certificate the servers of this machine trust.
-    ///
-    /// # Panics
-    /// If it cannot listen.
     pub async fn peer(&self) -> Peer {
-        Peer::start(
-            Path::new(&self.file("cert.pem")),
-            Path::new(&self.file("key.pem")),
-        )
-        .await
+        self.peer_at("127.0.0.1").await
+    }
+
+    /// The same, called `localhost` or by an address of loopback: access lists of rooms tell servers apart by that.
+    pub async fn peer_at(&self, host: &str) -> Peer {
+        let (certificate, key) = (self.file("cert.pem"), self.file("key.pem"));
+        Peer::start(host, Path::new(&certificate), Path::new(&key)).await
     }
 
     /// A file of the machine: `cert.pem` or `key.pem`.

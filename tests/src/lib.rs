@@ -15,6 +15,7 @@ pub mod peer;
 pub mod room;
 pub mod server;
 pub mod socket;
+pub mod switch;
 pub mod synapse;
 pub mod sync;
 pub mod user;

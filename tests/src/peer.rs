@@ -52,13 +52,13 @@ struct Kept {
 }
 
 impl Peer {
-    /// A server that listens on a port of its own, with this certificate.
+    /// A server at this host, an address or a name of loopback, on a port of its own, with this certificate.
     ///
     /// # Panics
     /// If the files are not a certificate and its key, or there is no port.
-    pub async fn start(certificate: &Path, key: &Path) -> Self {
+    pub async fn start(host: &str, certificate: &Path, key: &Path) -> Self {
         let (listener, port) = listener::bind().await;
-        let name = ServerName::parse(format!("127.0.0.1:{port}")).expect("an address is a name");
+        let name = ServerName::parse(format!("{host}:{port}")).expect("the name of a server");
         let signing = ServerKey::from_seed(name.clone(), "peer", &rand::random());
         let peer = Self {
             shared: Arc::new(Shared {

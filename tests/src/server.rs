@@ -274,6 +274,19 @@ impl TestServer {
         self.own.as_ref().map(Own::log).unwrap_or_default()
     }
 
+    /// How much memory it has in use, in KiB.
+    ///
+    /// # Panics
+    /// If it is down.
+    #[must_use]
+    pub fn memory_kib(&self) -> u64 {
+        let pid = self.pid().expect("a running server");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kib.and_then(|kib| kib.parse().ok()).expect("its memory")
+    }
+
     /// The process ID.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {

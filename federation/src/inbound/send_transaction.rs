@@ -11,7 +11,7 @@ use spec::{
     object,
 };
 
-use super::{Room, body, json, objects};
+use super::{Room, body, json};
 use crate::{ApiError, x_matrix::Signed};
 
 /// Server-server API, "Transactions".
@@ -50,12 +50,8 @@ pub(crate) async fn handle(
     if !body.contains_key("pdus") {
         return Err(ApiError::missing_param("pdus is missing"));
     }
-    let pdus = objects(&mut body, "pdus")?;
-    let edus = objects(&mut body, "edus")?;
-    if pdus.len() > PDUS_MAX || edus.len() > EDUS_MAX {
-        let sentence = format!("More than {PDUS_MAX} events, or {EDUS_MAX} ephemeral ones");
-        return Err(ApiError::invalid_param(sentence));
-    }
+    let pdus = list(&mut body, "pdus", PDUS_MAX)?;
+    let edus = list(&mut body, "edus", EDUS_MAX)?;
     counter!("rookery_federation_transactions_received_total").increment(1);
     counter!("rookery_federation_events_received_total").increment(pdus.len() as u64);
     let since = Instant::now();
@@ -80,4 +76,22 @@ pub(crate) async fn handle(
         .await?;
     histogram!("rookery_federation_receive_seconds").record(since.elapsed());
     Ok(json(answer.to_string()))
+}
+
+/// The objects of a list; empty if it is missing. What else stands there is no event, and does not harm those beside it.
+fn list(body: &mut Object, key: &str, count_max: usize) -> Result<Vec<Object>, ApiError> {
+    let list = match body.remove(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(list)) => list,
+        Some(_) => return Err(ApiError::bad_json(format!("{key} is not a list"))),
+    };
+    if list.len() > count_max {
+        let sentence = format!("{key} holds more than {count_max}");
+        return Err(ApiError::invalid_param(sentence));
+    }
+    let objects = list.into_iter().filter_map(|one| match one {
+        Value::Object(object) => Some(object),
+        _ => None,
+    });
+    Ok(objects.collect())
 }

@@ -367,6 +367,9 @@ impl Peer {
     }
 
     /// An event at the end of a room, signed, which nobody has yet.
+    ///
+    /// # Panics
+    /// If it is not in the room.
     pub fn event(
         &self,
         room: &Room,
@@ -375,16 +378,23 @@ impl Peer {
         state_key: Option<&str>,
         content: &Value,
     ) -> Pdu {
-        let draft = self.room(room).draft(sender, kind, state_key, content);
-        let pdu = self.seals(room, &draft);
-        self.adds(room, &pdu);
+        let mut kept = self.kept();
+        let room = kept.rooms.get_mut(&room.id).expect("a room of the peer");
+        let draft = room.draft(sender, kind, state_key, content);
+        let pdu = Pdu::seal(room.version, &draft, self.key());
+        room.add(&pdu);
         pdu
     }
 
     /// Hashes and signs an event of a room.
+    ///
+    /// # Panics
+    /// If it is not in the room.
     #[must_use]
     pub fn seals(&self, room: &Room, event: &Value) -> Pdu {
-        Pdu::seal(self.room(room).version, event, self.key())
+        let kept = self.kept();
+        let room = kept.rooms.get(&room.id).expect("a room of the peer");
+        Pdu::seal(room.version, event, self.key())
     }
 
     /// A message at the end of a room, which nobody has yet.

@@ -150,3 +150,31 @@ async fn requests_are_signed_or_refused() {
         404
     );
 }
+
+/// Both sides change the room at the same time, in ways that have nothing to do with each other.
+#[tokio::test]
+async fn events_that_were_made_side_by_side_both_hold() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let [carol, dave] = [peer.user("carol"), peer.user("dave")];
+    for version in VERSIONS {
+        let room = alice.creates_room().public().version(version).await;
+        peer.joins(&server, &room, &carol).await;
+        let content = json!({"membership": "join"});
+        let held = peer.room(&room);
+        let join = held.draft(&dave, "m.room.member", Some(&dave), &content);
+        let join = peer.seals(&room, &join);
+        let mut levels = alice.state(&room, "m.room.power_levels", "").await.ok();
+        levels["users"][&carol] = json!(50);
+        let set = alice.sets_state(&room, "m.room.power_levels", "", &levels);
+        set.await.ok();
+        let answer = peer.sends(&server, std::slice::from_ref(&join)).await;
+        assert_eq!(answer.of_pdu(&join), Some(None), "in {version}");
+        let member = alice.state(&room, "m.room.member", &dave).await.ok();
+        assert_eq!(member["membership"], "join", "in {version}");
+        let now = alice.state(&room, "m.room.power_levels", "").await.ok();
+        assert_eq!(now["users"][&carol], 50, "in {version}");
+    }
+}
