@@ -223,16 +223,26 @@ impl Room {
         if self.extremities.len() > extremities::PARENTS_MAX {
             return self.append_upon_some(draft, txn).await;
         }
+        let now = self.context.clock.now_ms();
+        self.append_at(draft, now, txn).await
+    }
+
+    /// The same with a time of one's own, in ms.
+    async fn append_at(
+        &mut self,
+        draft: Draft,
+        origin_server_ts: i64,
+        txn: Option<Txn>,
+    ) -> Result<Arc<KnownEvent>> {
         let (deciding, auth_parents) = self.auth_for(&draft).await?;
         let parents = self.parents();
-        let now = self.context.clock.now_ms();
         let seed = self.context.chance.secret();
         let event = draft
             .seal(
                 self.meta.version,
                 &parents,
                 &auth_parents,
-                now,
+                origin_server_ts,
                 &seed,
                 &self.context.key,
             )

@@ -20,8 +20,8 @@ use crate::{
 
 /// How many missing events are asked for at once. Servers give fewer: Synapse at most 20.
 const MISSING_MAX: u32 = 50;
-/// How often missing events are asked for, before the state is.
-const ROUNDS_MAX: usize = 5;
+/// How often missing events are asked for, before the state is: enough for [`GAP_EVENTS_MAX`], 20 at a time.
+const ROUNDS_MAX: usize = 13;
 /// How many missing events are kept: what is missing beyond is found by its state.
 const GAP_EVENTS_MAX: usize = 250;
 /// After how many unknown parents no more states are fetched for one event.

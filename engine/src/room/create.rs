@@ -65,6 +65,10 @@ pub enum Preset {
     Public,
 }
 
+/// How many rooms somebody may create at the same millisecond. From version 12 on the id is a hash of the create event, and
+/// two that say the same at the same time are one.
+const SAME_TIME_MAX: i64 = 100;
+
 /// Creates a room; returns its id when it is on disk.
 ///
 /// An invite that is refused does not undo the room.
@@ -89,20 +93,20 @@ pub(crate) async fn create(
     {
         return Err(Error::RoomInUse);
     }
-    let mut room = plan.found(context).await?;
-    plan.furnish(&mut room).await?;
-    plan.invite(&mut room).await?;
-    let room_id = room.meta.id.clone();
-    room.commit()
-        .await
-        .wait()
-        .await
-        .map_err(|error| match error {
-            // The one row that can collide: somebody else was given the alias meanwhile.
-            Error::Store(storage::Error::Conflict(_)) => Error::RoomInUse,
-            error => error,
-        })?;
-    Ok(room_id)
+    for later_ms in 0..SAME_TIME_MAX {
+        let mut room = plan.found(context, later_ms).await?;
+        plan.furnish(&mut room).await?;
+        plan.invite(&mut room).await?;
+        let room_id = room.meta.id.clone();
+        match room.commit().await.wait().await {
+            Ok(_) => return Ok(room_id),
+            // Two rows can collide: the alias, which somebody else was given meanwhile, and the id of the room.
+            Err(Error::Store(storage::Error::Conflict(_))) if plan.alias.is_none() => {}
+            Err(Error::Store(storage::Error::Conflict(_))) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::RoomInUse)
 }
 
 /// What is going to be created, with all defaults filled in.
@@ -141,7 +145,8 @@ impl Plan {
     }
 
     /// The room with its first two events: the create event and the creator's join.
-    async fn found(&self, context: &Arc<Context>) -> Result<Room> {
+    /// `later_ms` is added to the time of the create event.
+    async fn found(&self, context: &Arc<Context>, later_ms: i64) -> Result<Room> {
         let server_name = &context.server_name;
         // From version 12 on the id follows from the create event; the room borrows one until it has that.
         let borrowed = RoomId::new_v1(server_name);
@@ -161,7 +166,11 @@ impl Plan {
             content: self.create_content()?,
             redacts: None,
         };
-        let create = room.append(create, None).await.map_err(first_state)?;
+        let now = context.clock.now_ms().saturating_add(later_ms);
+        let create = room
+            .append_at(create, now, None)
+            .await
+            .map_err(first_state)?;
         let id = create.event.room_id().to_owned();
         room.meta = Arc::new(RoomMeta {
             row,

@@ -140,3 +140,16 @@ async fn moderators_remove_and_ban_and_the_removed_are_told() {
         bob.joins(&room).await.unwrap();
     }
 }
+
+/// From version 12 on the id of a room is a hash of its create event, and the clock of this test stands still.
+#[tokio::test]
+async fn rooms_of_one_creator_at_the_same_time_are_several() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let mut rooms = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            rooms.insert(alice.creates("12", Preset::Private).await);
+        }
+        assert_eq!(rooms.len(), 3);
+    }
+}

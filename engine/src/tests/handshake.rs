@@ -222,6 +222,9 @@ async fn a_server_that_cannot_let_anybody_in_asks_one_that_can() {
             for person in [&bob, &carol] {
                 joins_via(person, &lobby, &pair.here).await.unwrap();
             }
+            // The second join was decided there.
+            let (_, joined) = member(&carol, &lobby, &carol).await;
+            pair.deliver(&pair.there, &pair.here, &[joined]).await;
             // Only alice may invite from now on.
             let levels = object! {
                 "invite" => 50,
