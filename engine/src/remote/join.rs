@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use spec::{
-    event::{Draft, Event, MAX_PREV_EVENTS, Parent},
+    event::{Draft, Event, MAX_AUTH_EVENTS, MAX_PREV_EVENTS, Parent},
     json::{Object, Value},
     object,
     room_version::RoomVersion,
@@ -382,17 +382,16 @@ pub(super) fn fill(
         redacts: None,
     };
     let parents = |key| references(&template.event, key, depth.saturating_sub(1));
+    let (before, auth) = (parents("prev_events"), parents("auth_events"));
+    if before.len() > MAX_PREV_EVENTS || auth.len() > MAX_AUTH_EVENTS {
+        return Err(Error::Unreachable(
+            "The other server's draft names too many events".to_owned(),
+        ));
+    }
     let now = context.clock.now_ms();
     let seed = context.chance.secret();
     let event = draft
-        .seal(
-            version,
-            &parents("prev_events"),
-            &parents("auth_events"),
-            now,
-            &seed,
-            &context.key,
-        )
+        .seal(version, &before, &auth, now, &seed, &context.key)
         .map_err(|error| {
             Error::Unreachable(format!("The other server's draft cannot be used: {error}"))
         })?;
@@ -442,7 +441,7 @@ fn references(template: &Object, key: &str, depth: i64) -> Vec<Parent> {
         })
     };
     list.iter()
-        .take(MAX_PREV_EVENTS)
+        .take(MAX_PREV_EVENTS + 1)
         .filter_map(parent)
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Invites that are none. FJOIN-10, FJOIN-11.
 
-use serde_json::json;
+use serde_json::{Value, json};
+use tests::peer::Pdu;
 
 use super::Scene;
 
@@ -36,7 +37,7 @@ async fn what_is_no_invite_of_a_local_user_is_refused() {
     let mut elsewhere = draft(carol, "m.room.member", &alice.id, "invite");
     elsewhere["room_id"] = json!("!elsewhere:elsewhere.example");
     let foreign = draft("@eve:127.0.0.1:9", "m.room.member", &alice.id, "invite");
-    let (invalid, forbidden) = ((400, "M_INVALID_PARAM"), (403, "M_FORBIDDEN"));
+    let invalid = (400, "M_INVALID_PARAM");
     for (lie, invite, refusal) in [
         ("a user of the peer", invite(&peer.user("dave")), invalid),
         (
@@ -50,11 +51,11 @@ async fn what_is_no_invite_of_a_local_user_is_refused() {
             invite(&nobody),
             (404, "M_NOT_FOUND"),
         ),
-        ("unsigned", unsigned, forbidden),
+        ("unsigned", unsigned, invalid),
         (
             "by a user of a third server",
             peer.seals(&room, &foreign),
-            forbidden,
+            invalid,
         ),
         ("another ID", misnamed, invalid),
         ("another room", peer.seals(&room, &elsewhere), invalid),
@@ -112,4 +113,62 @@ async fn what_is_no_invite_of_a_local_user_is_refused() {
         })
         .await;
     scene.goes_on().await;
+}
+
+/// From version 12 on, what an invite shows of its room must be of that room, signed, with its create event.
+#[tokio::test]
+async fn an_invite_shows_its_own_room() {
+    let Some(scene) = Scene::new("12").await else {
+        return;
+    };
+    let Scene {
+        server,
+        alice,
+        peer,
+        carol,
+        ..
+    } = &scene;
+    let room = peer.creates_room(carol, "12", "invite");
+    let other = peer.creates_room(carol, "12", "invite");
+    let held = peer.room(&room);
+    let draft = held.draft(
+        carol,
+        "m.room.member",
+        Some(&alice.id),
+        &json!({"membership": "invite"}),
+    );
+    let invite: Pdu = peer.seals(&room, &draft);
+    let state = |room| -> Vec<Value> { peer.room(room).state() };
+    let without_create = state(&room)
+        .into_iter()
+        .filter(|event| event["type"] != "m.room.create")
+        .collect();
+    let mut unsigned = state(&room);
+    for event in &mut unsigned {
+        event["signatures"] = json!({});
+    }
+    for (lie, room_state) in [
+        ("of another room", state(&other)),
+        ("without its create event", without_create),
+        ("unsigned", unsigned),
+        (
+            "stripped",
+            vec![
+                json!({"type": "m.room.create", "state_key": "", "sender": carol, "content": {"room_version": "12"}}),
+            ],
+        ),
+        ("nothing", Vec::new()),
+    ] {
+        let body =
+            json!({"room_version": "12", "event": invite.json, "invite_room_state": room_state});
+        let answer = peer
+            .sends_invite_body(server, &room, &invite.id, &body)
+            .await;
+        assert_eq!(answer.status, 400, "{lie}: {}", answer.summary());
+    }
+    let body =
+        json!({"room_version": "12", "event": invite.json, "invite_room_state": state(&room)});
+    peer.sends_invite_body(server, &room, &invite.id, &body)
+        .await
+        .ok();
 }

@@ -297,7 +297,7 @@ async fn a_join_that_another_server_made_for_a_local_user_is_not_believed() {
     );
     peer.sends_member(server, "join", room, &join)
         .await
-        .refused(403, "M_FORBIDDEN");
+        .refused(400, "M_INVALID_PARAM");
     peer.makes(server, "join", room, &bob.id)
         .await
         .refused(403, "M_FORBIDDEN");
