@@ -6,8 +6,9 @@ mod page;
 use ruma::{
     ServerName,
     directory::{PublicRoomsChunk, RoomNetwork},
+    room::JoinRuleKind,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer, ser::Error as _};
 use storage::{
     Limit,
     summaries::{self, Summary, Wanted},
@@ -54,6 +55,7 @@ pub struct PublicRoomsFilter {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct PublicRooms {
     /// The rooms.
+    #[serde(serialize_with = "spelled_out")]
     pub chunk: Vec<PublicRoomsChunk>,
     /// The token of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +66,23 @@ pub struct PublicRooms {
     /// How many rooms there are, filtered or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_room_count_estimate: Option<ruma::UInt>,
+}
+
+/// Names the join rule of rooms that everybody may join too: the specification lets it be missing, Synapse does not.
+fn spelled_out<S: Serializer>(
+    chunk: &[PublicRoomsChunk],
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    let entry = |room: &PublicRoomsChunk| {
+        let mut entry = serde_json::to_value(room)?;
+        if let Some(entry) = entry.as_object_mut() {
+            let public = || JoinRuleKind::Public.as_str().into();
+            entry.entry("join_rule").or_insert_with(public);
+        }
+        Ok(entry)
+    };
+    let entries: serde_json::Result<Vec<serde_json::Value>> = chunk.iter().map(entry).collect();
+    entries.map_err(S::Error::custom)?.serialize(to)
 }
 
 impl Engine {

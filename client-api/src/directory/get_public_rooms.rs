@@ -1,17 +1,17 @@
 //! `GET /_matrix/client/v3/publicRooms`: client-server API, "Published room directory".
 
 use actix_web::web;
-use engine::{Engine, PublicRoomsAsk};
-use ruma::api::client::directory::get_public_rooms::v3::{Request, Response};
+use engine::{Engine, PublicRooms, PublicRoomsAsk};
+use ruma::api::client::directory::get_public_rooms::v3::Request;
 
-use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
+use crate::{error::ApiError, extract::MaybeAuthed, reply::Json};
 
 /// Answers with a page of the public rooms of this server; to who is signed in also with those of another, so that nobody
 /// unknown has this server ask others.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     MaybeAuthed { requester, body }: MaybeAuthed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Json<PublicRooms>, ApiError> {
     let elsewhere = body
         .server
         .as_deref()
@@ -25,9 +25,5 @@ pub(crate) async fn handle(
         ..PublicRoomsAsk::default()
     };
     let page = engine.public_rooms(elsewhere, &ask).await?;
-    let mut response = Response::new(page.chunk);
-    response.next_batch = page.next_batch;
-    response.prev_batch = page.prev_batch;
-    response.total_room_count_estimate = page.total_room_count_estimate;
-    Ok(Reply(response))
+    Ok(Json(page))
 }

@@ -6,15 +6,11 @@ use ruma::api::client::profile::get_profile::v3::{Request, Response};
 
 use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
 
-/// Answers with all fields of a profile. To who is signed in also of users of other servers, so that nobody unknown has
-/// this server ask others.
+/// Answers with all fields of a profile, to anybody, as the specification and Synapse have it.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
-    MaybeAuthed { requester, body }: MaybeAuthed<Request>,
+    MaybeAuthed { body, .. }: MaybeAuthed<Request>,
 ) -> Result<Reply<Response>, ApiError> {
-    if requester.is_none() && !engine.accounts().is_ours(&body.user_id) {
-        return Err(ApiError::missing_token());
-    }
     let fields = engine.profile(&body.user_id).await?;
     Ok(Reply(fields.into_iter().collect()))
 }

@@ -207,15 +207,18 @@ impl Plan {
                 creator: self.by.user_id.clone(),
             });
         }
-        let (join_rule, guest_access) = match self.preset {
-            Preset::Private | Preset::TrustedPrivate => ("invite", "can_join"),
-            Preset::Public => ("public", "forbidden"),
+        let join_rule = match self.preset {
+            Preset::Private | Preset::TrustedPrivate => "invite",
+            Preset::Public => "public",
         };
-        let preset = [
+        let mut preset = vec![
             ("m.room.join_rules", "join_rule", join_rule),
             ("m.room.history_visibility", "history_visibility", "shared"),
-            ("m.room.guest_access", "guest_access", guest_access),
         ];
+        // Where nothing is said guests are forbidden: so a public room says nothing, as in Synapse.
+        if self.preset != Preset::Public {
+            preset.push(("m.room.guest_access", "guest_access", "can_join"));
+        }
         for (event_type, key, value) in preset {
             if !self.is_initial(event_type) {
                 events.push((event_type, "", object! { key => value }));

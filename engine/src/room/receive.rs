@@ -153,7 +153,8 @@ impl Room {
             tracing::info!(event = %event.id(), %room, %denied, "rejected by the state before it");
             return Ok(Outcome::Rejected);
         }
-        if let Err(denied) = self.allowed_by(event, &self.state).await? {
+        let current = self.current_with(before).await?;
+        if let Err(denied) = self.allowed_by(event, &current).await? {
             tracing::info!(event = %event.id(), %room, %denied, "soft-failed");
             return Ok(Outcome::SoftFailed);
         }
@@ -313,6 +314,21 @@ impl Room {
         self.context.events.put(known.clone());
         self.recent_events
             .remember(known.event.id().to_owned(), known.row);
+    }
+
+    /// The current state as it would be with the state before an event: what its branch has decided counts too, as in
+    /// Synapse. Else nobody would be heard whose join this server has only seen as part of a state.
+    async fn current_with(&self, before: &StateMap) -> Result<StateMap> {
+        if *before == self.state {
+            return Ok(self.state.clone());
+        }
+        let mut states = vec![before.clone()];
+        for extremity in &self.extremities {
+            let context = &self.context;
+            let known = context.events.get(&context.metas, extremity.row).await?;
+            states.push(self.state_after(&known).await?);
+        }
+        resolve(&self.context, self.meta.version, states).await
     }
 
     /// The current state, once `row` with the state `after` is an extremity.

@@ -143,9 +143,13 @@ impl Rooms {
                 let branch = Branch::parse(room, &answer);
                 (branch.map(Arc::new), encode(&Value::Object(answer)).len())
             }
+            // It may let us see the room as soon as one of our users is let in somewhere.
+            Err(PeerError::Refused { status, .. }) => {
+                tracing::debug!(%server, %room, status, "no hierarchy");
+                return None;
+            }
             Err(error) => {
-                let refused = matches!(error, PeerError::Refused { .. });
-                tracing::debug!(%server, %room, refused, error = &error as &dyn std::error::Error, "no hierarchy");
+                tracing::debug!(%server, %room, error = &error as &dyn std::error::Error, "no hierarchy");
                 (None, 0)
             }
         };
