@@ -26,7 +26,7 @@ pub struct SentMembership {
     pub state: Vec<Object>,
     /// For a join: all that permits it and the events of the state, but for those of the state.
     pub auth_chain: Vec<Object>,
-    /// For a join: the servers in the room.
+    /// The servers that were in the room before.
     pub servers: Vec<OwnedServerName>,
     /// Whether `state` lacks the member events that the other server does not need at first.
     pub members_omitted: bool,
@@ -117,6 +117,8 @@ impl Inbound {
             })
         })
         .await?;
+        // Those who were there before: the joining one knows of itself.
+        let servers = room.servers().await?;
         room.take(origin, event).await?;
         // It may have been refused before: that counts, and not that it is known.
         let placed = room
@@ -125,6 +127,7 @@ impl Inbound {
             .ok_or_else(|| Error::Forbidden("The rules of the room refuse it".to_owned()))?;
         let sent = SentMembership {
             event: object,
+            servers,
             ..SentMembership::default()
         };
         match membership {
@@ -191,7 +194,6 @@ impl RoomHandle {
         Ok(SentMembership {
             state: objects(state.iter().map(AsRef::as_ref)),
             auth_chain: objects(chain.iter().map(AsRef::as_ref)),
-            servers: self.servers().await?,
             members_omitted: omit_members,
             ..sent
         })
