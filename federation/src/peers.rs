@@ -31,7 +31,10 @@ use crate::{
 const JOIN_TIME: Duration = Duration::from_secs(180);
 
 /// The largest room that is taken over, in bytes of JSON: a hundred thousand members and more.
-const ROOM_BYTES_MAX: usize = 512 * 1024 * 1024;
+const ROOM_BYTES_MAX: usize = 160 * 1024 * 1024;
+
+/// The largest auth chain of one event that is read, in bytes of JSON.
+const CHAIN_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long another server may look for the children of a space: somebody waits for it.
 const HIERARCHY_TIME: Duration = Duration::from_secs(10);
@@ -276,7 +279,7 @@ impl Peers for Network {
     ) -> Answer<'a, Vec<Object>> {
         Box::pin(async move {
             let uri = v1("event_auth").segment(room).segment(event_id);
-            let ask = Ask::get(uri).within(STATE_TIME, ROOM_BYTES_MAX);
+            let ask = Ask::get(uri).within(STATE_TIME, CHAIN_BYTES_MAX);
             let mut answer = self.ask(server, ask).await?;
             objects(server, &mut answer, "auth_chain")
         })

@@ -1,7 +1,7 @@
-//! What passes: typing and receipts.
+//! What passes: typing, receipts and presence.
 
 use serde_json::{Value, json};
-use tests::sync::Sync;
+use tests::{path::v3, sync::Sync};
 
 use crate::{person::Person, world::World};
 
@@ -41,5 +41,18 @@ async fn passes(mut host: Person, mut guest: Person) {
             receipts[&said]["m.read"].get(&one.id).cloned()
         };
         other.sees("the receipt", read).await;
+        let status = json!({"presence": "online", "status_msg": format!("turn {turn}")});
+        one.put(v3(&["presence", &one.id, "status"]), &status)
+            .await
+            .ok();
+        let here = |sync: &Sync| {
+            let mut events = sync.0["presence"]["events"].as_array()?.iter();
+            let of_one = |event: &&Value| {
+                event["sender"] == json!(one.id)
+                    && event["content"]["status_msg"] == status["status_msg"]
+            };
+            events.find(of_one).cloned()
+        };
+        other.sees("the presence", here).await;
     }
 }

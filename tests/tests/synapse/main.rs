@@ -5,6 +5,7 @@
 
 mod directory;
 mod ephemeral;
+mod handshakes;
 mod history;
 mod invites;
 mod person;
