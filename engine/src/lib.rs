@@ -25,6 +25,7 @@ mod presence;
 pub mod profile;
 mod read;
 mod receipts;
+mod relations;
 mod remote;
 mod render;
 mod requester;

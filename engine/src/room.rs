@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, future, pin::Pin, sync::Arc};
 
 use imbl::ordmap::DiffItem;
-use ruma::{OwnedEventId, UserId};
+use ruma::{EventId, OwnedEventId, UserId};
 use spec::{
     auth::{self, PowerLevels},
     event::{Draft, Event, Parent, SealError},
@@ -38,6 +38,7 @@ mod recent_events;
 mod recent_sends;
 pub(crate) mod redact;
 mod redactions;
+mod relate;
 mod resolve;
 pub(crate) mod send;
 mod summary;
@@ -64,6 +65,7 @@ pub(crate) struct Room {
     /// Of what the stored summary of the room is made.
     shown: summary::Shown,
     recent_events: RecentEvents,
+    recent_annotations: relate::RecentAnnotations,
 }
 
 /// An event that no event follows yet.
@@ -135,6 +137,7 @@ impl Room {
             relayed: BTreeSet::new(),
             shown: summary::Shown::default(),
             recent_events: RecentEvents::default(),
+            recent_annotations: relate::RecentAnnotations::default(),
         }
     }
 
@@ -298,6 +301,7 @@ impl Room {
         });
         self.context.events.put(known.clone());
         self.recent_events.remember(event.id().to_owned(), row);
+        self.recent_annotations.remember(&event, row);
         self.extremities = vec![Extremity {
             row,
             parent: Parent::of(self.meta.version, &event),
@@ -318,6 +322,11 @@ impl Room {
             outgoing: true,
         }));
         Ok(known)
+    }
+
+    /// The row of an event, if it is among the last that the room has built or taken in.
+    pub(crate) fn recent(&self, id: &EventId) -> Option<EventRow> {
+        self.recent_events.find(id)
     }
 
     /// Adds a row without a position to what the next [`Room::commit`] writes.

@@ -12,6 +12,7 @@ mod outgoing;
 mod presence;
 mod receive;
 mod redactions;
+mod relations;
 mod removal;
 mod rescind;
 mod wire;

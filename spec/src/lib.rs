@@ -3,6 +3,7 @@
 //! - [`room_version`]: the rules of room versions 1 to 12 as data; all other chapters take one of them.
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
 //! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
+//! - [`relation`]: which event speaks of which.
 //! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`name`], [`server_name`],
 //!   [`discovery`]: how things are called, and where servers are.
 //!
@@ -19,6 +20,7 @@ pub mod hash;
 pub mod json;
 pub mod name;
 pub mod redact;
+pub mod relation;
 pub mod resolve;
 pub mod room_version;
 pub mod server_name;

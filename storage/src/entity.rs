@@ -16,6 +16,7 @@ pub mod profile;
 pub mod receipt;
 pub mod refresh_token;
 pub mod registration_token;
+pub mod relation;
 pub mod remote_key;
 pub mod room;
 pub mod server_key;

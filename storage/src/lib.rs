@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod receipts;
 pub mod redactions;
 pub mod registration_tokens;
+pub mod relations;
 pub mod remote_keys;
 pub mod rooms;
 pub mod server_keys;

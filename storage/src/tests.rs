@@ -5,6 +5,7 @@ mod fixture;
 mod locks;
 mod outbox;
 mod queries;
+mod relations;
 mod snapshots;
 mod staged;
 mod state_keys;

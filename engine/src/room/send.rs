@@ -52,7 +52,8 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`Error::Denied`]: the rules refuse it. [`Error::BadJson`]: the content is not what the room version allows.
-    /// [`Error::TooLarge`]: the event would be over 65,536 bytes.
+    /// [`Error::TooLarge`]: the event would be over 65,536 bytes. [`Error::DuplicateAnnotation`], [`Error::Refused`]: it
+    /// relates to another event in a way that is not allowed.
     pub async fn send(&self, by: &Requester, ask: Send) -> Result<OwnedEventId> {
         if ask.event_type == "m.room.redaction" {
             let ask = redact::Redact::from_content(ask.content, ask.txn_id)?;
@@ -141,6 +142,7 @@ impl Room {
         if let Some(sent) = self.repeated(draft.sender.as_str(), txn.as_ref()).await {
             return Ok(sent);
         }
+        self.check_relation(&draft).await?;
         let event_id = self.append(draft, txn).await?.event.id().to_owned();
         Ok(self.sent(&event_id).await)
     }

@@ -15,6 +15,7 @@ mod accounts;
 mod events;
 mod federation;
 mod log;
+mod relations;
 mod rooms;
 
 /// See the module.
@@ -31,6 +32,7 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         rooms::up(manager).await?;
         events::up(manager).await?;
+        relations::up(manager).await?;
         log::up(manager).await?;
         accounts::up(manager).await?;
         federation::up(manager).await

@@ -11,18 +11,20 @@ use std::{
 
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ConnectionTrait, EntityTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 
 use super::{
     heads, ordered,
     prepared::{Prepared, Row},
-    rows::{Existing, insert, update, values},
+    rows::{Existing, delete, insert, update, values},
     summaries,
 };
 use crate::{
-    entity::{account_data, counter, event, membership, receipt, room, snapshot, state_key},
+    entity::{
+        account_data, counter, event, membership, receipt, relation, room, snapshot, state_key,
+    },
     error::{Error, Result},
     id::{Position, RoomRow},
     write::{At, Logged, Place, Plain, RoomHead},
@@ -158,6 +160,9 @@ async fn place(
                 (Row::AccountData(row), Some(position)) => row.position = position,
                 (Row::Receipt(_) | Row::AccountData(_), None) => {}
             }
+            if let (Some(relation), Some(position)) = (&mut entry.relation, position) {
+                relation.stand_at(entry.place, position);
+            }
             of_write.push(position);
         }
         positions.push(of_write);
@@ -218,6 +223,19 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
         promoted.into_values().collect(),
     )
     .await?;
+    let relations: BTreeMap<_, _> = writes
+        .iter()
+        .flat_map(|write| &write.logged)
+        .filter_map(|entry| entry.relation.as_ref())
+        .map(|relation| (relation.child, values(relation)))
+        .collect();
+    let key = &[relation::Column::Child];
+    insert::<relation::Entity>(
+        db,
+        Existing::IsReplaced(key),
+        relations.into_values().collect(),
+    )
+    .await?;
 
     let rows = receipts.into_values().map(values).collect();
     let key = &[
@@ -276,7 +294,8 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
                 json: Set(json.clone()),
                 ..Default::default()
             };
-            update(db, change).await.map(drop)
+            update(db, change).await?;
+            delete::<relation::Entity>(db, relation::Column::Child.eq(*event)).await
         }
         Plain::Gap { event, open } => {
             let change = event::ActiveModel {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    entity::{account_data, event, membership, receipt, room, snapshot, state_key},
+    entity::{account_data, event, membership, receipt, relation, room, snapshot, state_key},
     id::{EventRow, Position, RoomRow},
     packed::pack_events,
     write::{
@@ -34,6 +34,8 @@ pub(crate) struct Prepared {
 /// Something with a position; the row's own is not yet set.
 pub(super) struct Entry {
     pub(super) row: Row,
+    /// Of an event that relates to another one.
+    pub(super) relation: Option<relation::Model>,
     pub(super) place: Place,
     pub(super) announcement: Arc<Logged>,
 }
@@ -116,8 +118,13 @@ impl Prepared {
             Logged::Receipt(new) => (Row::Receipt(new.into()), Place::New),
             Logged::AccountData(new) => (Row::AccountData(new.into()), Place::New),
         };
+        let relation = match &logged {
+            Logged::Event(new) => relation::Model::of(new),
+            _ => None,
+        };
         self.logged.push(Entry {
             row,
+            relation,
             place,
             announcement: Arc::new(logged),
         });
