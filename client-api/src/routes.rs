@@ -161,6 +161,14 @@ fn filter(router: &mut Router) {
 
 fn push(router: &mut Router) {
     router.endpoint(push::get_pushrules_all::handle);
+    router.endpoint(push::get_pushrules_global_scope::handle);
+    router.endpoint(push::get_pushrule::handle);
+    router.endpoint(push::set_pushrule::handle);
+    router.endpoint(push::delete_pushrule::handle);
+    router.endpoint(push::get_pushrule_enabled::handle);
+    router.endpoint(push::set_pushrule_enabled::handle);
+    router.endpoint(push::get_pushrule_actions::handle);
+    router.endpoint(push::set_pushrule_actions::handle);
 }
 
 fn admin(router: &mut Router) {

@@ -4,10 +4,14 @@ use ruma::{RoomId, UserId};
 use serde_json::{Map, Value, json, value::RawValue};
 use storage::{Logged, RoomRow, Write, account_data, write::NewAccountData};
 
-use crate::{Error, Requester, Result, Subject, account::Accounts};
+use crate::{
+    Error, Requester, Result, Subject,
+    account::Accounts,
+    push::rules::{self, PUSH_RULES},
+};
 
 /// The types that have endpoints of their own.
-const NOT_HERE: [&str; 2] = ["m.fully_read", "m.push_rules"];
+const NOT_HERE: [&str; 2] = ["m.fully_read", PUSH_RULES];
 /// The longest type in bytes, as for events.
 const TYPE_BYTES_MAX: usize = 255;
 /// The longest name of a tag in bytes: "Room tagging".
@@ -36,6 +40,10 @@ impl Accounts {
         event_type: &str,
     ) -> Result<Box<RawValue>> {
         check_own(by, place.user_id)?;
+        if event_type == PUSH_RULES && place.room_id.is_none() {
+            let rules = self.push_rules_of(place.user_id).await?;
+            return RawValue::from_string(rules::content(&rules)?).map_err(damaged);
+        }
         let missing = || Error::NotFound(Subject::AccountData);
         let db = self.store().reader();
         let room = match place.room_id {
@@ -183,7 +191,7 @@ impl Accounts {
         Ok(Some(row.ok_or(Error::NotFound(Subject::Room))?))
     }
 
-    async fn log_account_data(
+    pub(crate) async fn log_account_data(
         &self,
         user_id: &UserId,
         room: Option<RoomRow>,

@@ -26,6 +26,8 @@ pub enum Subject {
     AccountData,
     /// A stored filter.
     Filter,
+    /// A push rule of the asker.
+    PushRule,
     /// The list of public rooms of another server.
     Directory,
 }
@@ -44,6 +46,7 @@ impl Subject {
             Self::Profile => "There is no such profile, or it has no such field",
             Self::AccountData => "There is no such account data",
             Self::Filter => "You have no such filter",
+            Self::PushRule => "You have no such push rule",
             Self::Directory => "That server has no list of public rooms",
         }
     }

@@ -23,6 +23,7 @@ mod notifier;
 pub mod peers;
 mod presence;
 pub mod profile;
+mod push;
 mod read;
 mod receipts;
 mod relations;
@@ -46,6 +47,7 @@ pub use self::{
     error::{Error, Result, Subject},
     mutual::MutualRooms,
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
+    push::rules::RulePlace,
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
     },

@@ -121,6 +121,11 @@ impl World {
             )
             .await
             .ok();
+        for rule in ["word", "spare"] {
+            let path = v3(&["pushrules", "global", "content", rule]);
+            let body = json!({"pattern": rule, "actions": ["notify"]});
+            alice.put(path, &body).await.ok();
+        }
         let in_room = v3(&[
             "user",
             &alice.id,
@@ -196,6 +201,8 @@ impl World {
             ),
             ("type", "org.example.data".to_owned()),
             ("receiptType", "m.read".to_owned()),
+            ("kind", "content".to_owned()),
+            ("ruleId", "word".to_owned()),
             ("keyName", "displayname".to_owned()),
             ("keyId", "ed25519:a".to_owned()),
         ]);
@@ -353,7 +360,12 @@ pub fn good(operation: &str) -> Option<Ask> {
         "register" => Ask::by(Nobody).body(json!({"username": "reg-{random}", "password": "a long password"})),
         "checkUsernameAvailability" => Ask::by(Nobody).query("username", "free-{random}"),
         "registrationTokenValidity" => Ask::by(Nobody).query("token", "no-such-token"),
-        "getPushRules" | "getCapabilities" | "getTokenOwner" | "getDevices" | "getDevice" | "getJoinedRooms" => Ask::by(Alice),
+        "getPushRules" | "getPushRulesGlobal" | "getPushRule" | "isPushRuleEnabled" | "getPushRuleActions" => Ask::by(Alice),
+        "setPushRule" => Ask::by(Alice).body(json!({"pattern": "word", "actions": ["notify"]})),
+        "deletePushRule" => Ask::by(Alice).with("ruleId", "spare"),
+        "setPushRuleEnabled" => Ask::by(Alice).body(json!({"enabled": true})),
+        "setPushRuleActions" => Ask::by(Alice).body(json!({"actions": ["notify"]})),
+        "getCapabilities" | "getTokenOwner" | "getDevices" | "getDevice" | "getJoinedRooms" => Ask::by(Alice),
         "logout" | "logoutAll" | "deactivateAccount" => Ask::by(Newcomer).body(json!({})),
         "changePassword" => Ask::by(Newcomer).body(json!({"new_password": "another long password", "logout_devices": false})),
         "updateDevice" => Ask::by(Alice).body(json!({"display_name": "a phone"})),

@@ -16,7 +16,11 @@ use storage::{
 };
 
 use super::{Build, ephemeral::Receipt, filter};
-use crate::{Error, Result, rooms::RoomHandle};
+use crate::{
+    Error, Result,
+    push::rules::{self, PUSH_RULES},
+    rooms::RoomHandle,
+};
 
 /// One type of account data.
 #[derive(Clone, Debug)]
@@ -80,7 +84,7 @@ impl Build<'_> {
             .collect())
     }
 
-    /// The user's global account data: what `changed`, or for `None` all of it.
+    /// The user's global account data: what `changed`, or for `None` all of it, push rules always among it.
     pub(super) async fn global_account_data(
         &self,
         changed: Option<Vec<Datum>>,
@@ -90,7 +94,16 @@ impl Build<'_> {
             None => {
                 let db = self.rooms.context.store.reader();
                 let stored = account_data::of_room(db, &self.by.user_id, None).await?;
-                stored.iter().map(Datum::from).collect()
+                let mut data: Vec<Datum> = stored.iter().map(Datum::from).collect();
+                let rules = data.iter().find(|datum| datum.event_type == PUSH_RULES);
+                let rules = rules.map(|datum| datum.content.as_str());
+                let rules = rules::parse(&self.by.user_id, rules)?;
+                data.retain(|datum| datum.event_type != PUSH_RULES);
+                data.push(Datum {
+                    event_type: PUSH_RULES.to_owned(),
+                    content: rules::content(&rules)?,
+                });
+                data
             }
         };
         let wanted = &self.ask.filter.account_data;
