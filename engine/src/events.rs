@@ -38,13 +38,24 @@ pub(crate) struct KnownEvent {
 pub(crate) struct Placed {
     pub(crate) spot: Spot,
     pub(crate) known: Arc<KnownEvent>,
+    /// Whether events right before it were missing when it came.
+    pub(crate) gap: bool,
 }
 
 impl Placed {
     /// An event that was news at `position`.
     pub(crate) fn news(position: Position, known: Arc<KnownEvent>) -> Self {
         let spot = Spot::news(position);
-        Self { spot, known }
+        Self {
+            spot,
+            known,
+            gap: false,
+        }
+    }
+
+    /// The position right before it.
+    pub(crate) fn before(&self) -> Position {
+        Position(self.spot.anchor.get() - 1)
     }
 }
 
@@ -139,11 +150,12 @@ impl Events {
             let Some(spot) = event.spot() else {
                 continue;
             };
+            let gap = event.gap.is_some();
             let known = match self.cache.get(&event.id) {
                 Some(known) => known,
                 None => self.remember(metas, event).await?,
             };
-            placed.push(Placed { spot, known });
+            placed.push(Placed { spot, known, gap });
         }
         Ok(placed)
     }

@@ -173,18 +173,20 @@ impl storage::Listener for Notifier {
 
 impl Inner {
     fn announce(&mut self, logged: &Logged) {
-        let Audience { room, user, joined } = audience::of(logged);
-        let hub = user.and_then(|user| self.hubs.get(user)).cloned();
-        if let (Some(room), Some(hub), Some(joined)) = (room, &hub, joined)
-            && hub.set_joined(room, joined)
-        {
-            if joined {
-                self.follow(room, hub);
-            } else {
-                self.unfollow(room, hub);
+        let Audience { room, users } = audience::of(logged);
+        for (user, joined) in users {
+            let Some(hub) = self.hubs.get(user).cloned() else {
+                continue;
+            };
+            if let (Some(room), Some(joined)) = (room, joined)
+                && hub.set_joined(room, joined)
+            {
+                if joined {
+                    self.follow(room, &hub);
+                } else {
+                    self.unfollow(room, &hub);
+                }
             }
-        }
-        if let Some(hub) = &hub {
             hub.wake();
         }
         if let Some(hubs) = room.and_then(|room| self.by_room.get(&room)) {

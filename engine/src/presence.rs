@@ -319,10 +319,10 @@ impl Presence {
 impl Listener for Presence {
     fn committed(&self, changes: &[(Position, Arc<Logged>)]) {
         for (_, change) in changes {
-            if let Logged::Event(new) = &**change
-                && let Some(member) = &new.membership
-            {
-                self.table().forget_rooms(&member.user_id);
+            if let Logged::Event(new) = &**change {
+                for (_, member) in new.memberships() {
+                    self.table().forget_rooms(&member.user_id);
+                }
             }
         }
     }

@@ -310,6 +310,8 @@ impl Room {
             row,
             room: self.meta.row,
             membership: new_membership(&event),
+            gap: false,
+            resettled: None,
             event,
             outcome: Outcome::Accepted,
             state_key: key,

@@ -12,6 +12,7 @@ mod invited;
 mod joined;
 mod left;
 mod presence;
+mod state;
 mod summary;
 pub(crate) mod token;
 

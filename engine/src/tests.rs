@@ -6,6 +6,7 @@ mod directory;
 mod extremities;
 mod federation;
 mod fixture;
+mod forks;
 mod handshake;
 mod history;
 mod outgoing;

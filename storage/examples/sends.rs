@@ -135,5 +135,7 @@ fn message(
             id: row.to_string(),
         }),
         membership: None,
+        gap: false,
+        resettled: None,
     })
 }

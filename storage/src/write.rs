@@ -138,6 +138,27 @@ pub struct NewEvent {
     pub txn: Option<Txn>,
     /// What the event makes of a user, if that is so by the current state now.
     pub membership: Option<NewMembership>,
+    /// Whether events right before it are missing, so that it does not follow what was news before it.
+    pub gap: bool,
+    /// The current state changed otherwise than by this event alone: forks were resolved with it.
+    pub resettled: Option<Resettled>,
+}
+
+impl NewEvent {
+    /// What users are from now on, each with the event that says so, the newest last.
+    pub fn memberships(&self) -> impl Iterator<Item = (EventRow, &NewMembership)> {
+        let own = self.membership.iter().map(|member| (self.row, member));
+        let resettled = self.resettled.iter().flat_map(|also| &also.members);
+        own.chain(resettled.map(|(event, member)| (*event, member)))
+    }
+}
+
+/// What a resolution of forks has changed, besides what the event says with which it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resettled {
+    /// What users are from now on, and the event that says so; of a membership that nothing took the place of, the event
+    /// that counts no more.
+    pub members: Vec<(EventRow, NewMembership)>,
 }
 
 /// Where an event stands in the log.

@@ -7,10 +7,8 @@ use storage::{Logged, RoomRow, members::Membership};
 pub(super) struct Audience<'a> {
     /// All who are joined to this room.
     pub(super) room: Option<RoomRow>,
-    /// This user, in the room or not.
-    pub(super) user: Option<&'a UserId>,
-    /// Whether `user` is joined to `room` from now on; `None` if that has not changed.
-    pub(super) joined: Option<bool>,
+    /// These users, in the room or not; and whether they are joined to `room` from now on, `None` if that has not changed.
+    pub(super) users: Vec<(&'a UserId, Option<bool>)>,
 }
 
 /// Whom `logged` concerns.
@@ -18,29 +16,25 @@ pub(super) fn of(logged: &Logged) -> Audience<'_> {
     match logged {
         Logged::Event(new) => Audience {
             room: Some(new.room),
-            user: new
-                .membership
-                .as_ref()
-                .map(|member| member.user_id.as_ref()),
-            joined: new
-                .membership
-                .as_ref()
-                .map(|member| member.membership == Membership::Join),
+            users: new
+                .memberships()
+                .map(|(_, member)| {
+                    let joined = member.membership == Membership::Join;
+                    (member.user_id.as_ref(), Some(joined))
+                })
+                .collect(),
         },
         Logged::Receipt(new) if new.kind == "m.read.private" => Audience {
             room: None,
-            user: Some(&new.user_id),
-            joined: None,
+            users: vec![(&new.user_id, None)],
         },
         Logged::Receipt(new) => Audience {
             room: Some(new.room),
-            user: None,
-            joined: None,
+            users: Vec::new(),
         },
         Logged::AccountData(new) => Audience {
             room: None,
-            user: Some(&new.user_id),
-            joined: None,
+            users: vec![(&new.user_id, None)],
         },
     }
 }

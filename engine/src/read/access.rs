@@ -15,7 +15,7 @@ pub(crate) enum Access {
     Joined,
     /// They were in it, and see it as it was when they left.
     Departed {
-        /// The event by which they left.
+        /// The event by which they left, or their join, if a resolution of forks has undone that.
         event: EventRow,
         /// Where that is.
         position: Position,
@@ -86,8 +86,11 @@ impl RoomHandle {
     /// The state that the user may see: the current one, or that at their departure.
     pub(crate) async fn visible_state(&self, access: Access) -> Result<StateMap> {
         match access {
-            Access::Departed { event, .. } => {
+            Access::Departed { event, position } => {
                 let departure = self.context.events.get(&self.context.metas, event).await?;
+                if is_join(&departure) {
+                    return self.state_at(position).await;
+                }
                 self.state_after(&departure).await
             }
             Access::Joined | Access::Peeking => self.current_state().await,
@@ -128,6 +131,9 @@ impl RoomHandle {
         /// Bans, unbans and kicks in a row that are looked through.
         const STEPS_MAX: usize = 16;
         let mut known = self.context.events.get(&self.context.metas, event).await?;
+        if is_join(&known) {
+            return Ok(true);
+        }
         for _ in 0..STEPS_MAX {
             let Some(replaced) = known.replaces else {
                 return Ok(false);
@@ -137,12 +143,7 @@ impl RoomHandle {
                 .events
                 .get(&self.context.metas, replaced)
                 .await?;
-            match known
-                .event
-                .content()
-                .get("membership")
-                .and_then(|value| value.as_str())
-            {
+            match membership(&known) {
                 Some("join") => return Ok(true),
                 Some("leave" | "ban") => {}
                 _ => return Ok(false),
@@ -173,4 +174,15 @@ impl RoomHandle {
         let member = members::one(self.context.store.reader(), self.meta.row, user).await?;
         Ok(member.is_some_and(|member| member.membership == Membership::Join))
     }
+}
+
+/// What a member event makes of its user.
+fn membership(known: &KnownEvent) -> Option<&str> {
+    let content = known.event.content();
+    content.get("membership").and_then(|value| value.as_str())
+}
+
+/// Whether somebody joins by an event, or changes their profile.
+pub(crate) fn is_join(known: &KnownEvent) -> bool {
+    membership(known) == Some("join")
 }

@@ -12,7 +12,7 @@ use spec::{
     json::Object,
     visibility::{self, HistoryVisibility, Moment},
 };
-use storage::{EventRow, SnapshotRow, StateKeyRow, redactions};
+use storage::{EventRow, SnapshotRow, StateKeyRow, redactions, timeline::Spot};
 
 use super::access::Access;
 use crate::{
@@ -143,7 +143,8 @@ impl<'a> View<'a> {
         let before = met.copied().unwrap_or(nothing);
         let joined_later = match self.access {
             Access::Joined => true,
-            Access::Departed { position, .. } => placed.spot.anchor <= position,
+            // What stands at the departure is the departure, or that by which it came to be known.
+            Access::Departed { position, .. } => placed.spot < Spot::news(position),
             Access::Peeking => false,
         };
         let user = self.reader.user_id.as_str();

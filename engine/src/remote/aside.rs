@@ -40,6 +40,8 @@ impl RoomHandle {
             place: Place::New,
             txn: None,
             membership: Some(membership),
+            gap: false,
+            resettled: None,
             promoted: false,
             outgoing: false,
         });

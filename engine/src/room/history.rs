@@ -309,6 +309,8 @@ impl Room {
             place: Place::Outlier,
             txn: None,
             membership: None,
+            gap: false,
+            resettled: None,
             promoted: outlier.is_some(),
             outgoing: false,
         });

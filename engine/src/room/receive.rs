@@ -8,7 +8,8 @@ use std::{
     sync::Arc,
 };
 
-use ruma::{EventId, OwnedEventId, UserId};
+use imbl::ordmap::DiffItem;
+use ruma::{EventId, OwnedEventId};
 use spec::{
     auth::{self, Denied},
     event::{Event, Parent},
@@ -17,7 +18,7 @@ use storage::{
     EventRow, Logged, Plain, SnapshotRow, events,
     members::Membership,
     snapshots::{self, Lineage},
-    write::{At, NewEvent, NewMembership, Outcome, Place},
+    write::{NewEvent, NewMembership, Outcome, Place, Resettled},
 };
 
 use super::{Extremity, Pending, Room, resolve::resolve};
@@ -245,12 +246,6 @@ impl Room {
     ) -> Result<Arc<KnownEvent>> {
         let promoted = row.is_some();
         let row = row.unwrap_or_else(|| self.context.store.ids().next_event());
-        if gap {
-            self.also(Plain::Gap {
-                event: row,
-                open: true,
-            });
-        }
         let mut after = before.clone();
         let mut key = None;
         let mut replaces = None;
@@ -289,7 +284,15 @@ impl Room {
             self.move_lineage(&hints).await?;
             self.deciding = self.read_deciding().await?;
         }
-        let index = self.batch.logged.len();
+        let expected = match key {
+            Some(key) => old.update(key, row),
+            None => old.clone(),
+        };
+        let resettled = if self.state == expected {
+            None
+        } else {
+            Some(self.resettled(&old, row).await?)
+        };
         self.batch.logged.push(Logged::Event(NewEvent {
             row,
             room: self.meta.row,
@@ -302,10 +305,11 @@ impl Room {
             place: Place::New,
             txn: None,
             membership: self.own_membership(&event, row, key),
+            gap,
+            resettled,
             promoted,
             outgoing,
         }));
-        self.resettle_members(&old, row, index).await?;
         Ok(known)
     }
 
@@ -403,6 +407,8 @@ impl Room {
             place: Place::Outlier,
             txn: None,
             membership: None,
+            gap: false,
+            resettled: None,
             promoted,
             outgoing: false,
         }));
@@ -726,62 +732,39 @@ impl Room {
         super::new_membership(event).filter(|_| current == Some(&row))
     }
 
-    /// Brings the table of members to the current state where a resolution has changed more than the event itself.
-    async fn resettle_members(
-        &mut self,
-        old: &StateMap,
-        row: EventRow,
-        index: usize,
-    ) -> Result<()> {
-        let changed = super::changed_entries(old, &self.state);
-        let rows: Vec<EventRow> = changed
-            .into_iter()
-            .filter(|changed| *changed != row)
-            .collect();
-        for known in self
-            .context
-            .events
-            .get_many(&self.context.metas, &rows)
-            .await?
-        {
-            if let Some(membership) = super::new_membership(&known.event) {
-                let (room, event) = (self.meta.row, known.row);
-                let at = At::Logged(index);
-                self.also(Plain::Membership {
-                    room,
-                    event,
-                    membership,
-                    at,
-                });
+    /// What the way from the state `old` to the current one makes of users, apart from what the event `row` says itself.
+    async fn resettled(&self, old: &StateMap, row: EventRow) -> Result<Resettled> {
+        let mut changed = Vec::new();
+        let mut lost = Vec::new();
+        for item in old.diff(&self.state) {
+            match item {
+                DiffItem::Add(_, new) | DiffItem::Update { new: (_, new), .. } => {
+                    changed.push(*new);
+                }
+                DiffItem::Remove(_, gone) => lost.push(*gone),
             }
         }
-        // A membership that the resolution dropped altogether: the user is in the room no more.
-        let lost: Vec<_> = old
-            .keys()
-            .filter(|key| !self.state.contains_key(*key))
-            .copied()
-            .collect();
-        for (event_type, user) in self.context.store.state_keys().names(&lost).await? {
-            if event_type == "m.room.member"
-                && let Ok(user_id) = UserId::parse(user)
-            {
+        changed.retain(|changed| *changed != row);
+        let (events, metas) = (&self.context.events, &self.context.metas);
+        let mut members = Vec::new();
+        for known in events.get_many(metas, &changed).await? {
+            let membership = super::new_membership(&known.event);
+            members.extend(membership.map(|membership| (known.row, membership)));
+        }
+        // A membership that was dropped altogether: the user is in the room no more.
+        for known in events.get_many(metas, &lost).await? {
+            if let Some(was) = super::new_membership(&known.event) {
                 let membership = NewMembership {
-                    sender: user_id.clone(),
-                    user_id,
+                    sender: was.user_id.clone(),
+                    user_id: was.user_id,
                     membership: Membership::Leave,
                     displayname: None,
                     avatar_url: None,
                 };
-                let (room, at) = (self.meta.row, At::Logged(index));
-                self.also(Plain::Membership {
-                    room,
-                    event: row,
-                    membership,
-                    at,
-                });
+                members.push((known.row, membership));
             }
         }
-        Ok(())
+        Ok(Resettled { members })
     }
 }
 

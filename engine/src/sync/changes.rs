@@ -7,7 +7,7 @@ use storage::{
     EventRow, Limit, Logged, Position, RoomRow, account_data, events,
     members::{self, Membership},
     receipts,
-    write::Outcome,
+    write::{NewEvent, NewMembership, Outcome},
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Result,
     events::{KnownEvent, Placed},
+    read::access::is_join,
     rooms::RoomHandle,
 };
 
@@ -67,6 +68,8 @@ pub(super) struct RoomChange {
     pub(super) events: Vec<Placed>,
     /// Whether there are older ones after `from` that are not among `events`.
     pub(super) truncated: bool,
+    /// Whether the state changed otherwise than by `events`: forks were resolved.
+    pub(super) resettled: bool,
     /// Whether the user came in since `from`, so that the client knows nothing of the room.
     pub(super) entered: bool,
     /// Others who came in since `from`.
@@ -85,11 +88,8 @@ impl Changes {
     ) -> Result<Self> {
         let relevant = |logged: &Logged| match logged {
             Logged::Event(new) => {
-                joined.contains(&new.room)
-                    || new
-                        .membership
-                        .as_ref()
-                        .is_some_and(|new| new.user_id == build.by.user_id)
+                let own = |member: &NewMembership| member.user_id == build.by.user_id;
+                joined.contains(&new.room) || new.memberships().any(|(_, member)| own(member))
             }
             Logged::Receipt(new) => {
                 joined.contains(&new.room)
@@ -99,7 +99,7 @@ impl Changes {
         };
         let notifier = &build.rooms.context.notifier;
         let mut changes = match notifier.recent(from.position, build.to.position, relevant) {
-            Some(recent) => Self::from_memory(build, recent).await?,
+            Some(recent) => Self::from_memory(build, from.position, recent).await?,
             None => Self::from_store(build, from.position, joined).await?,
         };
         for room in build.rooms.context.typing.changed_since(from.ephemeral) {
@@ -112,6 +112,7 @@ impl Changes {
 
     async fn from_memory(
         build: &Build<'_>,
+        from: Position,
         recent: Vec<(Position, std::sync::Arc<Logged>)>,
     ) -> Result<Self> {
         let context = &build.rooms.context;
@@ -121,28 +122,18 @@ impl Changes {
             match logged.as_ref() {
                 Logged::Event(new) => {
                     let known = context.events.get(&context.metas, new.row).await?;
-                    let change = changes.rooms.entry(new.room).or_default();
                     let own = new
-                        .membership
-                        .as_ref()
-                        .filter(|member| member.user_id == build.by.user_id);
-                    if let Some(own) = own {
-                        let was = match new.replaces {
-                            Some(row) => Some(context.events.get(&context.metas, row).await?),
-                            None => None,
-                        };
-                        let was_joined = was.is_some_and(|was| {
-                            was.event
-                                .content()
-                                .get("membership")
-                                .and_then(|value| value.as_str())
-                                == Some("join")
-                        });
-                        change.entered |= own.membership == Membership::Join && !was_joined;
+                        .memberships()
+                        .filter(|(_, member)| member.user_id == build.by.user_id);
+                    let change = changes.rooms.entry(new.room).or_default();
+                    change.resettled |= new.resettled.is_some();
+                    if let Some((event, own)) = own.last() {
+                        change.entered |= own.membership == Membership::Join
+                            && !was_joined_before(build, new, from).await?;
                         let own = OwnMembership {
                             room: new.room,
                             membership: own.membership,
-                            event: new.row,
+                            event,
                             position,
                             sender: own.sender.to_string(),
                         };
@@ -152,7 +143,10 @@ impl Changes {
                         change.joiners.push(joiner);
                     }
                     if known.outcome == Outcome::Accepted {
-                        change.events.push(Placed::news(position, known));
+                        change.events.push(Placed {
+                            gap: new.gap,
+                            ..Placed::news(position, known)
+                        });
                     }
                 }
                 Logged::Receipt(new) => {
@@ -201,6 +195,7 @@ impl Changes {
         for row in rooms {
             let before = Position(to.get() + 1);
             let stored = events::page_back(db, row, from, before, Limit::new(STORED_MAX)).await?;
+            let resettled = stored.iter().any(|event| event.resettled == Some(true));
             let mut placed = context.events.place(&context.metas, stored).await?;
             placed.reverse();
             let mut joiners = Vec::new();
@@ -208,6 +203,7 @@ impl Changes {
                 joiners.extend(joiner(build, &placed.known).await?);
             }
             let change = changes.rooms.entry(row).or_default();
+            change.resettled = resettled;
             change.joiners = joiners;
             change.truncated = placed.len() as u64 == STORED_MAX;
             change.events = placed;
@@ -247,16 +243,12 @@ impl Changes {
 
 /// Another user who comes in by an event: a join of somebody who was not joined before.
 async fn joiner(build: &Build<'_>, known: &KnownEvent) -> Result<Option<OwnedUserId>> {
-    let joins = |known: &KnownEvent| {
-        let membership = known.event.content().get("membership");
-        membership.and_then(|value| value.as_str()) == Some("join")
-    };
-    if known.event.event_type() != "m.room.member" || !joins(known) {
+    if known.event.event_type() != "m.room.member" || !is_join(known) {
         return Ok(None);
     }
     let context = &build.rooms.context;
     if let Some(row) = known.replaces
-        && joins(&*context.events.get(&context.metas, row).await?)
+        && is_join(&*context.events.get(&context.metas, row).await?)
     {
         return Ok(None);
     }
@@ -265,6 +257,20 @@ async fn joiner(build: &Build<'_>, known: &KnownEvent) -> Result<Option<OwnedUse
         .state_key()
         .and_then(|user| UserId::parse(user).ok());
     Ok(user.filter(|user| *user != build.by.user_id))
+}
+
+/// Whether the user was joined before `new`, which makes something of them. What it replaces tells, unless forks were
+/// resolved with it.
+async fn was_joined_before(build: &Build<'_>, new: &NewEvent, from: Position) -> Result<bool> {
+    if new.resettled.is_some() {
+        let room = build.rooms.by_row(new.room).await?;
+        return was_joined_at(build, &room, from).await;
+    }
+    let context = &build.rooms.context;
+    match new.replaces {
+        Some(row) => Ok(is_join(&*context.events.get(&context.metas, row).await?)),
+        None => Ok(false),
+    }
 }
 
 /// Whether the user was joined at a position.
@@ -279,16 +285,6 @@ async fn was_joined_at(build: &Build<'_>, room: &RoomHandle, at: Position) -> Re
     let Some(row) = state.get(&key) else {
         return Ok(false);
     };
-    let known = build
-        .rooms
-        .context
-        .events
-        .get(&build.rooms.context.metas, *row)
-        .await?;
-    Ok(known
-        .event
-        .content()
-        .get("membership")
-        .and_then(|value| value.as_str())
-        == Some("join"))
+    let context = &build.rooms.context;
+    Ok(is_join(&*context.events.get(&context.metas, *row).await?))
 }

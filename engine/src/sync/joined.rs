@@ -1,13 +1,8 @@
 //! A room that the user is in: `rooms.join`.
 
-use std::collections::BTreeSet;
-
-use ruma::{
-    OwnedUserId,
-    api::client::{
-        filter::RoomEventFilter,
-        sync::sync_events::v3::{JoinedRoom, State, StateEvents, Timeline},
-    },
+use ruma::api::client::{
+    filter::RoomEventFilter,
+    sync::sync_events::v3::{JoinedRoom, State, StateEvents, Timeline},
 };
 use storage::{EventRow, Limit, Position, events};
 
@@ -20,7 +15,6 @@ use crate::{
         view::{Seen, View, render_for},
     },
     render::Shape,
-    room::changed_entries,
     rooms::RoomHandle,
 };
 
@@ -38,6 +32,9 @@ pub(super) struct Window {
     pub(super) limited: bool,
     /// Everything in the timeline lies after this position.
     pub(super) start: Position,
+    /// Whether the state may have changed by what is not in the timeline: by what the user or the filter does not see, or
+    /// by a resolution of forks.
+    pub(super) unseen: bool,
 }
 
 impl Build<'_> {
@@ -64,17 +61,22 @@ impl Build<'_> {
         change: RoomChange,
     ) -> Result<JoinedRoom> {
         let members_changed = change.truncated
+            || change.resettled
             || change
                 .events
                 .iter()
                 .any(|placed| placed.event.event_type() == "m.room.member");
-        let window = self
-            .window(room, from, change.events, change.truncated)
-            .await?;
+        let window = if change.truncated {
+            self.newest(room, Access::Joined, self.to.position, from)
+                .await?
+        } else {
+            self.window(room, from, change.events, change.resettled)
+                .await?
+        };
         let mut built = JoinedRoom::new();
         if self.ask.full_state {
             built.state = self.state(room, None, &window).await?;
-        } else if !window.seen.is_empty() || window.limited {
+        } else if !window.seen.is_empty() || window.limited || window.unseen {
             built.state = self.state(room, Some(from), &window).await?;
         } else if self.ask.use_state_after {
             built.state = State::After(StateEvents::new());
@@ -90,37 +92,47 @@ impl Build<'_> {
         Ok(built)
     }
 
-    /// The last of `events` that the user may see and the filter wants, as many as the filter allows.
+    /// The last of `events` that the user may see and the filter wants, as many as the filter allows, and none from before
+    /// a gap.
     async fn window(
         &self,
         room: &RoomHandle,
         from: Position,
-        events: Vec<Placed>,
-        truncated: bool,
+        mut events: Vec<Placed>,
+        resettled: bool,
     ) -> Result<Window> {
         let limit = timeline_limit(&self.ask.filter.room.timeline);
-        if truncated {
-            return self
-                .newest(room, Access::Joined, self.to.position, from)
-                .await;
+        let changes_state = |placed: &&Placed| placed.event.state_key().is_some();
+        let changes: Vec<EventRow> = events
+            .iter()
+            .filter(changes_state)
+            .map(|placed| placed.row)
+            .collect();
+        let gap = events.iter().rposition(|placed| placed.gap);
+        let mut start = from;
+        if let Some(index) = gap {
+            start = events[index].before();
+            events.drain(..index);
         }
         let wanted = self.wanted(events);
         let mut view = View::new(room, self.by, Access::Joined).await?;
         let mut seen = view.filter(wanted).await?;
-        let limited = seen.len() > limit;
-        let mut start = from;
-        if limited {
-            seen.drain(..seen.len() - limit);
+        let left_out = seen.len().saturating_sub(limit);
+        seen.drain(..left_out);
+        if left_out > 0 {
             start = before_first(&seen, self.to.position);
         }
+        let is_seen = |row: &EventRow| seen.iter().any(|seen| seen.placed.row == *row);
         Ok(Window {
+            limited: left_out > 0 || gap.is_some(),
+            unseen: resettled || !changes.iter().all(is_seen),
             seen,
-            limited,
             start,
         })
     }
 
-    /// The newest events in (from, to] that the user may see and the filter wants, read from the store.
+    /// The newest events in (from, to] that the user may see and the filter wants, none from before a gap, read from the
+    /// store.
     pub(super) async fn newest(
         &self,
         room: &RoomHandle,
@@ -140,12 +152,14 @@ impl Build<'_> {
             let db = context.store.reader();
             let stored = events::page_back(db, room.meta.row, from, before, page).await?;
             let reached = (stored.len() as u64) < page.get();
-            let placed = context.events.place(&context.metas, stored).await?;
+            let mut placed = context.events.place(&context.metas, stored).await?;
+            let gap = placed.iter().position(|placed| placed.gap);
+            placed.truncate(gap.map_or(placed.len(), |index| index + 1));
             if let Some(last) = placed.last() {
                 before = last.spot.anchor;
             }
             found.extend(view.filter(self.wanted(placed)).await?);
-            if found.len() > limit {
+            if found.len() > limit || gap.is_some() {
                 break;
             }
             if reached {
@@ -156,7 +170,7 @@ impl Build<'_> {
         found.truncate(limit);
         found.reverse();
         let start = if limited {
-            before_first(&found, before)
+            before_first(&found, Position(before.get() - 1))
         } else {
             from
         };
@@ -164,6 +178,7 @@ impl Build<'_> {
             seen: found,
             limited,
             start,
+            unseen: true,
         })
     }
 
@@ -177,11 +192,8 @@ impl Build<'_> {
     pub(super) async fn timeline(&self, room: &RoomHandle, window: Window) -> Result<Timeline> {
         let mut timeline = Timeline::new();
         timeline.limited = window.limited;
-        let start = window
-            .seen
-            .first()
-            .map(|seen| Position(seen.placed.spot.anchor.get() - 1));
-        timeline.prev_batch = Some(PageToken::News(start.unwrap_or(window.start)).to_string());
+        let start = before_first(&window.seen, window.start);
+        timeline.prev_batch = Some(PageToken::News(start).to_string());
         for seen in &window.seen {
             let known = &seen.placed.known;
             let raw =
@@ -190,104 +202,12 @@ impl Build<'_> {
         }
         Ok(timeline)
     }
-
-    /// The state section: what differs between what the client knows (`None`: nothing) and the start of the timeline, or
-    /// its end where the client asked for the state after it.
-    pub(super) async fn state(
-        &self,
-        room: &RoomHandle,
-        known_at: Option<Position>,
-        window: &Window,
-    ) -> Result<State> {
-        let after = self.ask.use_state_after;
-        let at = match window.seen.first() {
-            _ if after => self.to.position,
-            Some(first) => Position(first.placed.spot.anchor.get() - 1),
-            None => window.start.max(self.since()),
-        };
-        let rows = match known_at {
-            // Nothing was left out, so that the state at the start of the timeline is the one that the client knows.
-            Some(_) if !window.limited && !after => Vec::new(),
-            Some(from) => {
-                let (old, new) = (room.state_at(from).await?, room.state_at(at).await?);
-                changed_entries(&old, &new)
-            }
-            None => room.state_at(at).await?.values().copied().collect(),
-        };
-        let rows = self
-            .lazily(room, rows, known_at.is_some(), window, at)
-            .await?;
-        self.state_section(room, &rows).await
-    }
-
-    /// The state section with the events of these rows that the filter wants.
-    pub(super) async fn state_section(
-        &self,
-        room: &RoomHandle,
-        rows: &[EventRow],
-    ) -> Result<State> {
-        let mut events = Vec::with_capacity(rows.len());
-        for known in room
-            .context
-            .events
-            .get_many(&room.context.metas, rows)
-            .await?
-        {
-            if filter::allows_event(&self.ask.filter.room.state, &known.event) {
-                events.push(render_for(room, self.by, &known, None, Shape::InSync).await?);
-            }
-        }
-        let events = StateEvents::with_events(events);
-        Ok(if self.ask.use_state_after {
-            State::After(events)
-        } else {
-            State::Before(events)
-        })
-    }
-
-    /// With lazy loading: of the members only those who speak in the timeline, the user, and in a difference all whose
-    /// membership changed.
-    async fn lazily(
-        &self,
-        room: &RoomHandle,
-        rows: Vec<EventRow>,
-        is_difference: bool,
-        window: &Window,
-        at: Position,
-    ) -> Result<Vec<EventRow>> {
-        if self.ask.filter.room.state.lazy_load_options.is_disabled() {
-            return Ok(rows);
-        }
-        let mut speaking: BTreeSet<OwnedUserId> = window
-            .seen
-            .iter()
-            .map(|seen| seen.placed.event.sender().to_owned())
-            .collect();
-        if !is_difference {
-            speaking.insert(self.by.user_id.clone());
-        }
-        let state = room.state_at(at).await?;
-        let members = room.member_rows(&state, &speaking).await?;
-        let mut kept: BTreeSet<EventRow> = members.into_iter().collect();
-        for known in room
-            .context
-            .events
-            .get_many(&room.context.metas, &rows)
-            .await?
-        {
-            if is_difference || known.event.event_type() != "m.room.member" {
-                kept.insert(known.row);
-            }
-        }
-        Ok(kept.into_iter().collect())
-    }
 }
 
 /// The position right before the first event; `otherwise` without events.
-fn before_first(seen: &[Seen], otherwise: Position) -> Position {
-    seen.first().map_or(otherwise, |first| {
-        Position(first.placed.spot.anchor.get() - 1)
-    })
+pub(super) fn before_first(seen: &[Seen], otherwise: Position) -> Position {
+    seen.first()
+        .map_or(otherwise, |first| first.placed.before())
 }
 
 fn timeline_limit(filter: &RoomEventFilter) -> usize {

@@ -9,10 +9,9 @@ use crate::{
     Result,
     events::Placed,
     read::{
-        access::Access,
+        access::{Access, is_join},
         view::{Seen, View},
     },
-    room::changed_entries,
     rooms::RoomHandle,
 };
 
@@ -37,7 +36,9 @@ impl Build<'_> {
         match room.access(self.by).await {
             Ok(access @ Access::Departed { position, .. }) => {
                 let mut window = self.newest(room, access, position, self.since()).await?;
-                if !window.seen.iter().any(|seen| seen.placed.row == known.row)
+                // Of a join that was undone no event says so: the room is there, and ends.
+                if !is_join(&known)
+                    && !window.seen.iter().any(|seen| seen.placed.row == known.row)
                     && self.timeline_takes(&known)
                 {
                     let placed = Placed::news(member.position, known);
@@ -58,6 +59,7 @@ impl Build<'_> {
                     seen,
                     limited: false,
                     start,
+                    unseen: false,
                 };
                 left.timeline = self.timeline(room, window).await?;
                 if self.ask.use_state_after {
@@ -85,20 +87,7 @@ impl Build<'_> {
         window: &Window,
     ) -> Result<State> {
         let known_at = self.from.map(|from| from.position);
-        let limited = window.limited || window.seen.is_empty();
-        let at = match window.seen.first() {
-            _ if self.ask.use_state_after => departed,
-            Some(first) => Position(first.placed.spot.anchor.get() - 1),
-            None => departed,
-        };
-        let rows = match known_at {
-            Some(_) if !limited && !self.ask.use_state_after => Vec::new(),
-            Some(from) => {
-                let (old, new) = (room.state_at(from).await?, room.state_at(at).await?);
-                changed_entries(&old, &new)
-            }
-            None => room.state_at(at).await?.values().copied().collect(),
-        };
+        let rows = self.lacking(room, known_at, window, departed).await?;
         self.state_section(room, &rows).await
     }
 }

@@ -9,7 +9,7 @@ use ruma::{OwnedServerName, OwnedUserId};
 use storage::{
     Listener, Logged, Position, RoomRow,
     members::Membership,
-    write::{NewReceipt, Outcome},
+    write::{NewMembership, NewReceipt, Outcome},
 };
 use tokio::sync::Notify;
 
@@ -84,13 +84,13 @@ impl News {
     }
 
     fn note_join(&self, change: &Logged) {
-        if let Logged::Event(new) = change
-            && let Some(member) = &new.membership
-            && member.membership == Membership::Join
-            && new.outcome == Outcome::Accepted
-        {
+        let Logged::Event(new) = change else {
+            return;
+        };
+        let is_join = |member: &NewMembership| member.membership == Membership::Join;
+        for (_, member) in new.memberships().filter(|(_, member)| is_join(member)) {
             let mut joins = self.joins.lock().unwrap_or_else(PoisonError::into_inner);
-            if joins.len() < ENTRIES_MAX {
+            if new.outcome == Outcome::Accepted && joins.len() < ENTRIES_MAX {
                 joins.insert((new.room, member.user_id.clone()));
             }
         }

@@ -36,8 +36,10 @@ pub struct Model {
     pub anchor: Option<Position>,
     /// Of history: its order among that in front of the same news.
     pub rank: Option<i64>,
-    /// Whether events right before it are missing, that others may have.
+    /// Whether events right before it are missing, that others may have; `false`: they were, when it came.
     pub gap: Option<bool>,
+    /// Whether the current state changed otherwise than by this event alone; `None` for no.
+    pub resettled: Option<bool>,
     /// Who sent it.
     #[sea_orm(column_type = "Text")]
     pub sender: String,

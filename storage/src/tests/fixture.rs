@@ -78,6 +78,8 @@ impl Room {
             place: Place::New,
             txn: None,
             membership: None,
+            gap: false,
+            resettled: None,
         }
     }
 

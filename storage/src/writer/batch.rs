@@ -300,7 +300,7 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
         Plain::Gap { event, open } => {
             let change = event::ActiveModel {
                 id: Unchanged(*event),
-                gap: Set(open.then_some(true)),
+                gap: Set(Some(*open)),
                 ..Default::default()
             };
             update(db, change).await.map(drop)

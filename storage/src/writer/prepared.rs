@@ -109,8 +109,8 @@ impl Prepared {
     fn logged(&mut self, index: usize, logged: Logged) {
         let (row, place) = match &logged {
             Logged::Event(new) => {
-                if let Some(change) = &new.membership {
-                    let model = member(new.room, new.row, change);
+                for (event, change) in new.memberships() {
+                    let model = member(new.room, event, change);
                     self.memberships.push((At::Logged(index), model));
                 }
                 (Row::Event(new.into()), new.place)
@@ -160,7 +160,8 @@ impl From<&NewEvent> for event::Model {
             position: None,
             anchor,
             rank,
-            gap: None,
+            gap: new.gap.then_some(true),
+            resettled: new.resettled.is_some().then_some(true),
             outgoing: None,
             sender: event.sender().to_string(),
             event_type: event.event_type().to_owned(),

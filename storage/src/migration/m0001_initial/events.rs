@@ -21,6 +21,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer_null("anchor"))
                 .col(big_integer_null("rank"))
                 .col(boolean_null("gap"))
+                .col(boolean_null("resettled"))
                 .col(text("sender"))
                 .col(text("type"))
                 .col(big_integer_null("state_key"))

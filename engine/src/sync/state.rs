@@ -1,0 +1,174 @@
+//! The state section of a room: what a client lacks beside the timeline.
+//!
+//! Mostly it is what changed between what the client knows and the start of the timeline. But the state also changes by
+//! what is not in the timeline: by events that the user or the filter does not see, and where a resolution of forks lets
+//! something else count. Of that, too, the client hears here. Only of state that was dropped and that nothing took the
+//! place of it cannot hear, since no event says so; for a user's own membership that is a departure (`left.rs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use imbl::ordmap::DiffItem;
+use ruma::{
+    OwnedUserId,
+    api::client::sync::sync_events::v3::{State, StateEvents},
+};
+use storage::{EventRow, Position, StateKeyRow};
+
+use super::{
+    Build, filter,
+    joined::{Window, before_first},
+};
+use crate::{
+    Result, read::view::render_for, render::Shape, room::changed_entries, rooms::RoomHandle,
+    states::StateMap,
+};
+
+impl Build<'_> {
+    /// The state section of a joined room: what differs between what the client knows at `known_at` (`None`: nothing) and
+    /// the start of the timeline, or its end where the client asked for the state after it.
+    pub(super) async fn state(
+        &self,
+        room: &RoomHandle,
+        known_at: Option<Position>,
+        window: &Window,
+    ) -> Result<State> {
+        let rows = self
+            .lacking(room, known_at, window, self.to.position)
+            .await?;
+        let rows = self
+            .lazily(room, rows, known_at.is_some(), window, self.to.position)
+            .await?;
+        self.state_section(room, &rows).await
+    }
+
+    /// The events of the state at `to` that a client lacks which knows the state at `known_at` and sees the window. No
+    /// state is read if the window tells it all.
+    pub(super) async fn lacking(
+        &self,
+        room: &RoomHandle,
+        known_at: Option<Position>,
+        window: &Window,
+        to: Position,
+    ) -> Result<Vec<EventRow>> {
+        let after = self.ask.use_state_after;
+        if known_at.is_some() && !(window.limited || window.unseen || after) {
+            return Ok(Vec::new());
+        }
+        let old = match known_at {
+            Some(from) => room.state_at(from).await?,
+            None => StateMap::new(),
+        };
+        let end = room.state_at(to).await?;
+        if after {
+            return Ok(changed_entries(&old, &end));
+        }
+        let start = before_first(&window.seen, window.start.max(self.since()));
+        let start = room.state_at(start).await?;
+        let seen = window.seen.iter().map(|seen| seen.placed.row).collect();
+        Ok(before_timeline(&old, &start, &end, &seen))
+    }
+
+    /// The state section with the events of these rows that the filter wants.
+    pub(super) async fn state_section(
+        &self,
+        room: &RoomHandle,
+        rows: &[EventRow],
+    ) -> Result<State> {
+        let mut events = Vec::with_capacity(rows.len());
+        for known in room
+            .context
+            .events
+            .get_many(&room.context.metas, rows)
+            .await?
+        {
+            if filter::allows_event(&self.ask.filter.room.state, &known.event) {
+                events.push(render_for(room, self.by, &known, None, Shape::InSync).await?);
+            }
+        }
+        let events = StateEvents::with_events(events);
+        Ok(if self.ask.use_state_after {
+            State::After(events)
+        } else {
+            State::Before(events)
+        })
+    }
+
+    /// With lazy loading: of the members only those who speak in the timeline, the user, and in a difference all whose
+    /// membership changed.
+    async fn lazily(
+        &self,
+        room: &RoomHandle,
+        rows: Vec<EventRow>,
+        is_difference: bool,
+        window: &Window,
+        to: Position,
+    ) -> Result<Vec<EventRow>> {
+        if self.ask.filter.room.state.lazy_load_options.is_disabled() {
+            return Ok(rows);
+        }
+        let at = match self.ask.use_state_after {
+            true => to,
+            false => before_first(&window.seen, window.start.max(self.since())),
+        };
+        let mut speaking: BTreeSet<OwnedUserId> = window
+            .seen
+            .iter()
+            .map(|seen| seen.placed.event.sender().to_owned())
+            .collect();
+        if !is_difference {
+            speaking.insert(self.by.user_id.clone());
+        }
+        let mut kept: BTreeSet<EventRow> = BTreeSet::new();
+        let (events, metas) = (&room.context.events, &room.context.metas);
+        for known in events.get_many(metas, &rows).await? {
+            let is_member = known.event.event_type() == "m.room.member";
+            if is_difference || !is_member {
+                kept.insert(known.row);
+                // Told already, and perhaps otherwise than at the start of the timeline.
+                let told = known.event.state_key().filter(|_| is_member);
+                speaking.retain(|user| Some(user.as_str()) != told);
+            }
+        }
+        let state = room.state_at(at).await?;
+        kept.extend(room.member_rows(&state, &speaking).await?);
+        Ok(kept.into_iter().collect())
+    }
+}
+
+/// What a client lacks that knows the state `old`, and takes the events of the timeline (`seen`) for state as they come: so
+/// much of `start`, the state before them, and what counts in the `end` without being one of them.
+fn before_timeline(
+    old: &StateMap,
+    start: &StateMap,
+    end: &StateMap,
+    seen: &BTreeSet<EventRow>,
+) -> Vec<EventRow> {
+    let mut lacking: BTreeMap<StateKeyRow, EventRow> = BTreeMap::new();
+    for item in old.diff(start) {
+        if let DiffItem::Add(key, row)
+        | DiffItem::Update {
+            new: (key, row), ..
+        } = item
+        {
+            lacking.insert(*key, *row);
+        }
+    }
+    for item in start.diff(end) {
+        match item {
+            DiffItem::Add(_, row) | DiffItem::Update { new: (_, row), .. }
+                if seen.contains(row) => {}
+            DiffItem::Add(key, row)
+            | DiffItem::Update {
+                new: (key, row), ..
+            } if old.get(key) != Some(row) => {
+                lacking.insert(*key, *row);
+            }
+            DiffItem::Add(key, _)
+            | DiffItem::Update { new: (key, _), .. }
+            | DiffItem::Remove(key, _) => {
+                lacking.remove(key);
+            }
+        }
+    }
+    lacking.into_values().collect()
+}
