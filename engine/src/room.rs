@@ -21,17 +21,25 @@ use storage::{
     write::{NewEvent, NewMembership, Outcome, Place, RoomHead, Txn},
 };
 
-use self::{recent_events::RecentEvents, recent_sends::RecentSends, redactions::Waiting};
+use self::{
+    current::Resolution, recent_events::RecentEvents, recent_sends::RecentSends,
+    redactions::Waiting,
+};
 use crate::{
     Error, Result, Subject, context::Context, events::KnownEvent, room_meta::RoomMeta,
     states::StateMap,
 };
 
+mod accept;
 pub(crate) mod admit;
+mod aside;
 pub(crate) mod create;
+mod current;
 pub(crate) mod extremities;
+mod fetched;
 pub(crate) mod history;
 pub(crate) mod membership;
+mod permit;
 pub(crate) mod profile;
 pub(crate) mod receive;
 mod recent_events;
@@ -65,6 +73,7 @@ pub(crate) struct Room {
     /// Of what the stored summary of the room is made.
     shown: summary::Shown,
     recent_events: RecentEvents,
+    last_resolution: Option<Resolution>,
     recent_annotations: relate::RecentAnnotations,
 }
 
@@ -137,6 +146,7 @@ impl Room {
             relayed: BTreeSet::new(),
             shown: summary::Shown::default(),
             recent_events: RecentEvents::default(),
+            last_resolution: None,
             recent_annotations: relate::RecentAnnotations::default(),
         }
     }

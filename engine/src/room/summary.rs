@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use ruma::RoomId;
 use spec::{
+    auth,
     json::{Object, Value, encode},
     room_version::RoomVersion,
 };
@@ -157,13 +157,8 @@ fn join_rule<'a>(version: &RoomVersion, rules: Option<&'a Object>) -> &'a str {
 
 /// The rooms whose members may join, as JSON: client-server API, "Restricted rooms".
 fn allowed_rooms(rules: &Object) -> String {
-    let allow = rules.get("allow").and_then(Value::as_array);
-    let room = |condition: &Value| {
-        let is_membership = condition.get("type")?.as_str()? == "m.room_membership";
-        let room = RoomId::parse(condition.get("room_id")?.as_str()?).ok()?;
-        is_membership.then(|| Value::from(room.as_str()))
-    };
-    let rooms = allow.unwrap_or_default().iter().filter_map(room);
+    let rooms = auth::allowed_rooms(rules).into_iter();
+    let rooms = rooms.map(|room| Value::from(room.as_str()));
     encode(&Value::Array(rooms.take(ALLOWED_ROOMS_MAX).collect()))
 }
 
