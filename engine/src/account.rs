@@ -38,6 +38,7 @@ use tokio::sync::MutexGuard;
 pub use self::{
     administer::NewAccount,
     change_password::ChangePassword,
+    deactivate::Erase,
     device::Device,
     grant::{DeviceWish, Login},
     login::{Ask as LoginAsk, Credentials},

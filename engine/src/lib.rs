@@ -14,6 +14,7 @@ mod context;
 pub mod directory;
 mod engine;
 mod ephemeral;
+mod erased;
 mod error;
 mod events;
 mod filter;

@@ -3,6 +3,7 @@
 mod backfill;
 mod chat;
 mod directory;
+mod erased;
 mod extremities;
 mod federation;
 mod fixture;

@@ -65,6 +65,24 @@ pub fn deactivated(user_id: &UserId) -> Plain {
     })
 }
 
+/// Hides what the user wrote from those who were not there.
+#[must_use]
+pub fn erased(user_id: &UserId) -> Plain {
+    Plain::AccountUpdate(ActiveModel {
+        erased: Set(true),
+        ..of(user_id)
+    })
+}
+
+/// The IDs of all whose content is hidden from those who were not there, in no order. One query, over all accounts.
+pub async fn all_erased(db: &impl ConnectionTrait) -> Result<Vec<String>> {
+    let erased = Entity::find()
+        .select_only()
+        .column(Column::UserId)
+        .filter(Column::Erased.eq(true));
+    Ok(erased.into_tuple().all(db).await?)
+}
+
 /// Locks the account, or unlocks it.
 #[must_use]
 pub fn locked_set(user_id: &UserId, locked: bool) -> Plain {

@@ -1,7 +1,7 @@
 //! `POST /_matrix/client/v3/account/deactivate`: client-server API, "Account deactivation".
 
 use actix_web::web;
-use engine::Engine;
+use engine::{Engine, account::Erase};
 use ruma::api::client::account::{
     ThirdPartyIdRemovalStatus,
     deactivate::v3::{Request, Response},
@@ -18,6 +18,8 @@ use crate::{
 #[derive(Deserialize)]
 struct Body {
     auth: Option<Auth>,
+    #[serde(default)]
+    erase: bool,
 }
 
 /// Closes the account, once the password was given. There is nothing to unbind: this server knows no email addresses.
@@ -26,8 +28,12 @@ pub(crate) async fn handle(
     Typeless { asked, .. }: Typeless<Request, RawAuthed>,
 ) -> Result<Reply<Response>, ApiError> {
     let body: Body = asked.ask.json()?;
+    let erase = match body.erase {
+        true => Erase::Content,
+        false => Erase::Nothing,
+    };
     engine
-        .deactivate(&asked.requester, body.auth.map(Into::into))
+        .deactivate(&asked.requester, body.auth.map(Into::into), erase)
         .await?;
     Ok(Reply(Response::new(ThirdPartyIdRemovalStatus::NoSupport)))
 }

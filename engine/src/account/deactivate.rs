@@ -5,13 +5,30 @@ use storage::{Plain, accounts, profiles};
 use super::{Accounts, uia::Attempt};
 use crate::{Engine, Requester, Result};
 
+/// What becomes of what a user wrote whose account is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erase {
+    /// All of it stays as it is.
+    Nothing,
+    /// It is hidden from those who were not in the room at the time.
+    Content,
+}
+
 impl Engine {
     /// Closes the account of `by` for good, and leaves its rooms, invites and knocks in the background.
     ///
     /// # Errors
     /// Those of [`Accounts::confirm`].
-    pub async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
-        self.accounts().deactivate(by, attempt).await?;
+    pub async fn deactivate(
+        &self,
+        by: &Requester,
+        attempt: Option<Attempt>,
+        erase: Erase,
+    ) -> Result<()> {
+        self.accounts().deactivate(by, attempt, erase).await?;
+        if erase == Erase::Content {
+            self.context.erased.add(by.user_id.clone()).await?;
+        }
         let (engine, user_id) = (self.clone(), by.user_id.clone());
         tokio::spawn(async move {
             let _alone = engine.accounts().alone_in_rooms(&user_id).await;
@@ -30,7 +47,12 @@ impl Accounts {
     ///
     /// # Errors
     /// Those of [`confirm`](Self::confirm).
-    pub(crate) async fn deactivate(&self, by: &Requester, attempt: Option<Attempt>) -> Result<()> {
+    pub(crate) async fn deactivate(
+        &self,
+        by: &Requester,
+        attempt: Option<Attempt>,
+        erase: Erase,
+    ) -> Result<()> {
         self.confirm(by, "deactivateAccount", "", attempt).await?;
         let user_id = &by.user_id;
         let mut write = vec![
@@ -40,6 +62,9 @@ impl Accounts {
                 except: None,
             },
         ];
+        if erase == Erase::Content {
+            write.push(accounts::erased(user_id));
+        }
         for field in profiles::all(self.inner.store.reader(), user_id)
             .await?
             .into_keys()

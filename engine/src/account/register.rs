@@ -236,6 +236,7 @@ impl Accounts {
             admin,
             guest: false,
             deactivated: false,
+            erased: false,
             locked: false,
             suspended: false,
             created_ts: self.now_ms(),

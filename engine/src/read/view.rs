@@ -66,16 +66,36 @@ impl<'a> View<'a> {
     pub(crate) async fn filter(&mut self, events: Vec<Placed>) -> Result<Vec<Seen>> {
         self.meet(&events).await?;
         let hidden = self.hidden(&events).await?;
+        let erased = self.room.context.erased.users().await?;
         let mut seen = Vec::with_capacity(events.len());
         for placed in events {
             if hidden.contains(&placed.row) || placed.event.event_type() == extremities::DUMMY {
                 continue;
             }
             if let Some(membership) = self.sees(&placed) {
+                let was_there = membership == Membership::Join;
+                let placed = if !was_there && erased.contains(placed.event.sender()) {
+                    self.emptied(placed)
+                } else {
+                    placed
+                };
                 seen.push(Seen { placed, membership });
             }
         }
         Ok(seen)
+    }
+
+    /// An event without what its sender had erased.
+    fn emptied(&self, placed: Placed) -> Placed {
+        let event = placed.event.redacted(self.room.meta.version);
+        let known = KnownEvent {
+            event: Arc::new(event),
+            ..placed.known.as_ref().clone()
+        };
+        Placed {
+            known: Arc::new(known),
+            ..placed
+        }
     }
 
     /// Those of `events` that no client sees: redactions without effect (room versions, "Handling redactions"). No query

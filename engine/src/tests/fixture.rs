@@ -14,7 +14,7 @@ use storage::testing::open_each;
 
 use crate::{
     Clock, CreateRoom, Engine, Preset, Requester, Result, RoomHandle, Send, Settings, SyncAsk,
-    Target, chance::Chance,
+    Target, account::NewAccount, chance::Chance,
 };
 
 /// A clock that stands still unless it is turned.
@@ -78,6 +78,17 @@ impl House {
             requester,
         }
     }
+}
+
+/// Somebody with an account, as those need who are invited from another server.
+pub(super) async fn with_account(house: &House, localpart: &str) -> Person {
+    let new = NewAccount {
+        localpart: localpart.to_owned(),
+        password: None,
+        admin: false,
+    };
+    house.engine.accounts().create(new).await.unwrap();
+    house.person(localpart)
 }
 
 #[derive(Clone)]

@@ -9,11 +9,9 @@ use spec::{
 
 use super::{
     federation::{Pair, name, pairs},
-    fixture::{House, Person, target},
+    fixture::{House, Person, target, with_account},
 };
-use crate::{
-    CreateRoom, Error, InitialState, Preset, Result, SetState, account::NewAccount, inbound::Signed,
-};
+use crate::{CreateRoom, Error, InitialState, Preset, Result, SetState, inbound::Signed};
 
 /// A private room with this join rule.
 async fn room_with(creator: &Person, version: &RoomVersion, rule: Object) -> OwnedRoomId {
@@ -82,21 +80,13 @@ async fn membership(seen_by: &Person, room: &OwnedRoomId, of: &Person) -> String
     content["membership"].as_str().unwrap().to_owned()
 }
 
-/// Somebody with an account, as invites ask for one.
-async fn account(house: &House, localpart: &str) -> Person {
-    let new = NewAccount {
-        localpart: localpart.to_owned(),
-        password: None,
-        admin: false,
-    };
-    house.engine.accounts().create(new).await.unwrap();
-    house.person(localpart)
-}
-
 #[tokio::test]
 async fn a_knock_crosses_over_is_answered_by_an_invite_and_becomes_a_join() {
     for pair in pairs().await {
-        let (alice, bob) = (pair.here.person("alice"), account(&pair.there, "bob").await);
+        let (alice, bob) = (
+            pair.here.person("alice"),
+            with_account(&pair.there, "bob").await,
+        );
         for version in RoomVersion::all() {
             let id = version.id();
             let room = room_with(&alice, version, knock_rule()).await;
@@ -439,7 +429,7 @@ async fn a_join_is_answered_without_most_members_where_that_is_asked_for() {
 async fn an_invite_must_be_what_it_says() {
     for pair in pairs().await {
         let alice = pair.here.person("alice");
-        account(&pair.there, "bob").await;
+        with_account(&pair.there, "bob").await;
         for version in ["1", "10", "12"] {
             let room = room_with(&alice, RoomVersion::get(version).unwrap(), knock_rule()).await;
             let handle = alice.room(&room).await;
@@ -531,7 +521,10 @@ async fn an_invite_must_be_what_it_says() {
 #[tokio::test]
 async fn a_room_for_one_server_lets_nobody_else_in() {
     for pair in pairs().await {
-        let (alice, bob) = (pair.here.person("alice"), account(&pair.there, "bob").await);
+        let (alice, bob) = (
+            pair.here.person("alice"),
+            with_account(&pair.there, "bob").await,
+        );
         let ask = CreateRoom {
             preset: Some(Preset::Public),
             creation_content: object! { "m.federate" => false },
@@ -552,7 +545,10 @@ async fn a_room_for_one_server_lets_nobody_else_in() {
 #[tokio::test]
 async fn an_invite_is_taken_back_by_who_sent_it_and_by_nobody_else() {
     for pair in pairs().await {
-        let (alice, bob) = (pair.here.person("alice"), account(&pair.there, "bob").await);
+        let (alice, bob) = (
+            pair.here.person("alice"),
+            with_account(&pair.there, "bob").await,
+        );
         let mallory = pair.here.person("mallory");
         for version in ["1", "6", "12"] {
             let room = alice.creates(version, Preset::Public).await;

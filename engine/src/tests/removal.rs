@@ -5,10 +5,10 @@ use spec::{event::Event, json::Object};
 
 use super::{
     federation::{name, pairs, state},
-    fixture::{House, Person, bodies, target},
+    fixture::{House, Person, bodies, target, with_account},
     redactions::{brings, drafts, timeline},
 };
-use crate::{Preset, account::NewAccount};
+use crate::Preset;
 
 /// A stored event of a server.
 async fn stored(house: &House, id: &OwnedEventId) -> Event {
@@ -23,16 +23,6 @@ async fn stored(house: &House, id: &OwnedEventId) -> Event {
 
 async fn kicks(by: &Person, room: &OwnedRoomId, whom: &Person) -> crate::Result<OwnedEventId> {
     by.room(room).await.kick(&by.requester, target(whom)).await
-}
-
-async fn with_account(house: &House, localpart: &str) -> Person {
-    let new = NewAccount {
-        localpart: localpart.to_owned(),
-        password: None,
-        admin: false,
-    };
-    house.engine.accounts().create(new).await.unwrap();
-    house.person(localpart)
 }
 
 #[tokio::test]

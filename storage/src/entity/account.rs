@@ -21,6 +21,8 @@ pub struct Model {
     pub guest: bool,
     /// Closed for good; the name stays taken.
     pub deactivated: bool,
+    /// What they wrote is hidden from those who were not there: asked for when the account was closed.
+    pub erased: bool,
     /// Temporarily shut out.
     pub locked: bool,
     /// May read, but not act.

@@ -22,6 +22,7 @@ fn account(name: &str) -> account::Model {
         admin: false,
         guest: false,
         deactivated: false,
+        erased: false,
         locked: false,
         suspended: false,
         created_ts: 1,

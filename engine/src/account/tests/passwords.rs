@@ -4,7 +4,7 @@ use super::fixture::{PASSWORD, challenged, dummy, name, servers, with_password};
 use crate::{
     Error, Requester, Result, Subject,
     account::{
-        Accounts, ChangePassword, DeviceWish,
+        Accounts, ChangePassword, DeviceWish, Erase,
         uia::{Attempt, Proof, Stage},
     },
 };
@@ -106,7 +106,7 @@ async fn a_session_is_bound_to_its_operation_and_its_user() {
         for refusal in [
             change(accounts, &alice, "another password", attempt()).await,
             change(accounts, &bob, NEW, attempt()).await,
-            accounts.deactivate(&alice, attempt()).await,
+            accounts.deactivate(&alice, attempt(), Erase::Nothing).await,
             accounts
                 .delete_devices(&alice, vec!["X".into()], attempt())
                 .await,
@@ -168,12 +168,18 @@ async fn a_deactivated_account_is_closed_for_good() {
             .await
             .unwrap();
 
-        let session = challenged(accounts.deactivate(&alice, None).await).session;
+        let session = challenged(accounts.deactivate(&alice, None, Erase::Nothing).await).session;
         accounts
-            .deactivate(&alice, Some(with_password(&session, PASSWORD)))
+            .deactivate(
+                &alice,
+                Some(with_password(&session, PASSWORD)),
+                Erase::Content,
+            )
             .await
             .unwrap();
 
+        let erased = storage::accounts::all_erased(server.accounts.inner.store.reader()).await;
+        assert_eq!(erased.unwrap(), [alice.user_id.as_str()]);
         assert!(!server.knows(&other).await);
         let login = server
             .log_in("alice", PASSWORD, DeviceWish::default())

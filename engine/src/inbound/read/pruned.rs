@@ -17,15 +17,19 @@ use storage::{EventRow, SnapshotRow, StateKeyRow, members};
 use crate::{Result, events::KnownEvent, rooms::RoomHandle};
 
 impl RoomHandle {
-    /// Events in the form for a server: emptied where the history is hidden from all of its users at the event. In the same
-    /// order; a fixed number of queries for all of them.
+    /// Events in the form for a server: emptied where the history is hidden from all of its users at the event; what its
+    /// sender had erased is hidden from those who were not there. In the same order; a fixed number of queries for all of them.
     pub(super) async fn for_server(
         &self,
         server: &ServerName,
         events: Vec<Arc<KnownEvent>>,
     ) -> Result<Vec<Object>> {
         let visibilities = self.visibilities(&events).await?;
+        let erased = self.context.erased.users().await?;
         let of = |known: &KnownEvent| {
+            if erased.contains(known.event.sender()) {
+                return HistoryVisibility::Joined;
+            }
             let visibility = known.snapshot.and_then(|at| visibilities.get(&at));
             visibility.copied().unwrap_or(HistoryVisibility::Shared)
         };

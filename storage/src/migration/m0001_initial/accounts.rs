@@ -51,6 +51,7 @@ async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("admin"))
                 .col(boolean("guest"))
                 .col(boolean("deactivated"))
+                .col(boolean("erased"))
                 .col(boolean("locked"))
                 .col(boolean("suspended"))
                 .col(big_integer("created_ts"))
