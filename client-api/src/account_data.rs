@@ -1,5 +1,6 @@
 //! What clients keep on the server, and tags.
 
+pub(crate) mod delete_account_data;
 pub(crate) mod delete_room_tag;
 pub(crate) mod get_account_data;
 pub(crate) mod get_account_data_per_room;

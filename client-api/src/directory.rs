@@ -6,4 +6,5 @@ pub(crate) mod get_alias;
 pub(crate) mod get_public_rooms;
 pub(crate) mod get_room_visibility;
 pub(crate) mod query_public_rooms;
+pub(crate) mod search_users;
 pub(crate) mod set_room_visibility;

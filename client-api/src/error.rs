@@ -275,6 +275,11 @@ impl From<Error> for ApiError {
                 "M_UNKNOWN",
                 "This room alias exists already",
             ),
+            Error::InviteBlocked => Self::new(
+                StatusCode::FORBIDDEN,
+                "M_INVITE_BLOCKED",
+                "This person does not want to be invited",
+            ),
             Error::UnsupportedRoomVersion(version) => Self::new(
                 bad_request,
                 "M_UNSUPPORTED_ROOM_VERSION",

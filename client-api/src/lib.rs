@@ -22,6 +22,7 @@ mod presence;
 mod profile;
 mod push;
 mod reply;
+mod reporting;
 mod room;
 mod router;
 mod routes;
@@ -31,6 +32,8 @@ mod socket;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod thirdparty;
+mod voip;
 
 use std::sync::Arc;
 
@@ -44,7 +47,7 @@ pub use self::{
     dispatch::{Matched, unrecognized},
     error::ApiError,
     limits::{Class, Limits},
-    settings::{RateLimits, Settings},
+    settings::{RateLimits, Settings, Turn, TurnAccess},
 };
 
 /// The path prefixes that this API answers, known paths and unknown ones.

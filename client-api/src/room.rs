@@ -30,6 +30,7 @@ pub(crate) mod send_message_event;
 pub(crate) mod send_state_event;
 pub(crate) mod set_read_marker;
 pub(crate) mod unban_user;
+pub(crate) mod upgrade_room;
 
 use ruma::UInt;
 

@@ -9,7 +9,8 @@ use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
 use crate::{
     account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
-    filter, limits::Class, presence, profile, push, room, router::Router, session, socket, sync,
+    filter, limits::Class, presence, profile, push, reporting, room, router::Router, session,
+    socket, sync, thirdparty, voip,
 };
 
 /// The whole table.
@@ -28,6 +29,8 @@ pub(crate) fn all() -> Router {
     account_data(&mut router);
     filter(&mut router);
     push(&mut router);
+    reporting(&mut router);
+    networks(&mut router);
     admin(&mut router);
     router
 }
@@ -35,6 +38,7 @@ pub(crate) fn all() -> Router {
 fn rooms(router: &mut Router) {
     let sends = Some(Class::Sends);
     router.endpoint(room::create_room::handle);
+    router.endpoint(room::upgrade_room::handle);
     router.limited(sends, room::send_message_event::handle);
     router.limited(sends, room::send_state_event::handle);
     router.limited(sends, room::redact_event::handle);
@@ -90,6 +94,7 @@ fn aliases(router: &mut Router) {
     router.endpoint(directory::set_room_visibility::handle);
     router.endpoint(directory::get_public_rooms::handle);
     router.endpoint(directory::query_public_rooms::handle);
+    router.endpoint(directory::search_users::handle);
 }
 
 fn waiting(router: &mut Router) {
@@ -149,9 +154,33 @@ fn account_data(router: &mut Router) {
     router.endpoint(account_data::set_account_data::handle);
     router.endpoint(account_data::get_account_data_per_room::handle);
     router.endpoint(account_data::set_account_data_per_room::handle);
+    let delete = &Method::DELETE;
+    let path = &[account_data::delete_account_data::GLOBAL];
+    router.custom(
+        delete,
+        path,
+        None,
+        account_data::delete_account_data::handle,
+    );
+    let path = &[account_data::delete_account_data::ROOM];
+    router.custom(
+        delete,
+        path,
+        None,
+        account_data::delete_account_data::handle_for_room,
+    );
     router.endpoint(account_data::get_room_tags::handle);
     router.endpoint(account_data::set_room_tag::handle);
     router.endpoint(account_data::delete_room_tag::handle);
+}
+
+fn networks(router: &mut Router) {
+    router.endpoint(voip::get_turn_server::handle);
+    router.endpoint(thirdparty::get_protocols::handle);
+    router.endpoint(thirdparty::get_locations::of_protocol);
+    router.endpoint(thirdparty::get_locations::of_alias);
+    router.endpoint(thirdparty::get_users::of_protocol);
+    router.endpoint(thirdparty::get_users::of_user);
 }
 
 fn filter(router: &mut Router) {
@@ -169,6 +198,12 @@ fn push(router: &mut Router) {
     router.endpoint(push::set_pushrule_enabled::handle);
     router.endpoint(push::get_pushrule_actions::handle);
     router.endpoint(push::set_pushrule_actions::handle);
+}
+
+fn reporting(router: &mut Router) {
+    router.limited(Some(Class::Requests), reporting::report_content::handle);
+    router.endpoint(reporting::report_room::handle);
+    router.endpoint(reporting::report_user::handle);
 }
 
 fn admin(router: &mut Router) {

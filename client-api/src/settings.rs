@@ -1,5 +1,7 @@
 //! What the client API lets its owner decide. The binary reads these from its settings file; only checked values come here.
 
+use std::fmt;
+
 use engine::buckets::Bucket;
 
 /// The settings of the client API.
@@ -19,6 +21,46 @@ pub struct Settings {
     pub sync_timeout_ms_max: u64,
     /// Origins (`https://app.example`) whose pages may open a WebSocket, besides the server's own; `*` for all.
     pub socket_origins: Vec<String>,
+    /// The TURN servers for calls; `None` if there are none.
+    pub turn: Option<Turn>,
+}
+
+/// TURN servers, and what opens them.
+#[derive(Clone)]
+pub struct Turn {
+    /// Where they are.
+    pub uris: Vec<String>,
+    /// How long credentials are good, in seconds.
+    pub lifetime_s: u64,
+    /// What opens them.
+    pub access: TurnAccess,
+}
+
+/// What opens a TURN server.
+#[derive(Clone)]
+pub enum TurnAccess {
+    /// A secret that it shares with this server, from which credentials are made for each user.
+    Shared {
+        /// The secret.
+        secret: String,
+    },
+    /// One name for everybody.
+    Fixed {
+        /// The name.
+        username: String,
+        /// Its password.
+        password: String,
+    },
+}
+
+impl fmt::Debug for Turn {
+    /// Without what opens them: what is printed ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("uris", &self.uris)
+            .field("lifetime_s", &self.lifetime_s)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -31,6 +73,7 @@ impl Default for Settings {
             rate_limits: Some(RateLimits::default()),
             sync_timeout_ms_max: 120_000,
             socket_origins: Vec::new(),
+            turn: None,
         }
     }
 }

@@ -18,6 +18,8 @@ const TYPE_BYTES_MAX: usize = 255;
 const TAG_BYTES_MAX: usize = 255;
 /// The type that holds the tags of a room.
 const TAG: &str = "m.tag";
+/// The type that lists the direct chats, by the person they are with.
+const DIRECT: &str = "m.direct";
 
 /// Which account data is meant.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +57,31 @@ impl Accounts {
             None => None,
         };
         let json = account_data::find(db, place.user_id, room, event_type).await?;
+        let json = json.filter(|json| !is_deleted(json));
         RawValue::from_string(json.ok_or_else(missing)?).map_err(damaged)
     }
 
-    /// Replaces the content of one type. It reaches the other sessions of the user by sync.
+    /// Takes one type away (MSC3391). The other sessions of the user see it empty once. It is not missed if it is not there.
+    ///
+    /// # Errors
+    /// Those of [`set_account_data`](Self::set_account_data).
+    pub async fn delete_account_data(
+        &self,
+        by: &Requester,
+        place: Place<'_>,
+        event_type: &str,
+    ) -> Result<()> {
+        if !NOT_HERE.contains(&event_type) {
+            match self.account_data(by, place, event_type).await {
+                Err(Error::NotFound(_)) => return Ok(()),
+                found => drop(found?),
+            }
+        }
+        let empty = RawValue::from_string("{}".to_owned()).map_err(damaged)?;
+        self.set_account_data(by, place, event_type, &empty).await
+    }
+
+    /// Replaces the content of one type; an empty object takes it away. It reaches the other sessions of the user by sync.
     ///
     /// # Errors
     /// [`Error::Forbidden`]: it is somebody else's. [`Error::MethodNotAllowed`]: the type has an endpoint of its own.
@@ -183,6 +206,36 @@ impl Accounts {
             .unwrap_or_default())
     }
 
+    /// Gives the new room the tags of the old one that it does not have, and makes it a direct chat with those with whom the
+    /// old one was one. It may run twice.
+    pub(crate) async fn carry_over(
+        &self,
+        user_id: &UserId,
+        (old, old_id): (RoomRow, &RoomId),
+        (new, new_id): (RoomRow, &RoomId),
+    ) -> Result<()> {
+        let _alone = self.alone(user_id).await;
+        let former = self.tags_of(user_id, old).await?;
+        if !former.is_empty() {
+            let mut tags = self.tags_of(user_id, new).await?;
+            let count = tags.len();
+            for (tag, info) in former {
+                tags.entry(tag).or_insert(info);
+            }
+            if tags.len() > count {
+                let content = json!({ "tags": tags }).to_string();
+                self.log_account_data(user_id, Some(new), TAG, &content)
+                    .await?;
+            }
+        }
+        let direct = account_data::find(self.store().reader(), user_id, None, DIRECT).await?;
+        let direct = direct.and_then(|json| directly(&json, old_id, new_id));
+        match direct {
+            Some(content) => self.log_account_data(user_id, None, DIRECT, &content).await,
+            None => Ok(()),
+        }
+    }
+
     async fn known_room(&self, room_id: Option<&RoomId>) -> Result<Option<RoomRow>> {
         let Some(room_id) = room_id else {
             return Ok(None);
@@ -209,6 +262,31 @@ impl Accounts {
             .await?;
         Ok(())
     }
+}
+
+/// The list of direct chats with a new room wherever the old one stands. `None`: that changes nothing.
+fn directly(json: &str, old: &RoomId, new: &RoomId) -> Option<String> {
+    // A client may have stored something else under this type.
+    let mut direct: Map<String, Value> = serde_json::from_str(json).ok()?;
+    let mut changed = false;
+    for rooms in direct.values_mut().filter_map(Value::as_array_mut) {
+        let has = |room: &RoomId| {
+            rooms
+                .iter()
+                .any(|listed| listed.as_str() == Some(room.as_str()))
+        };
+        if has(old) && !has(new) {
+            rooms.push(new.as_str().into());
+            changed = true;
+        }
+    }
+    changed.then(|| Value::Object(direct).to_string())
+}
+
+/// Whether stored data is none any more: it was replaced by an empty object (MSC3391).
+pub(crate) fn is_deleted(json: &str) -> bool {
+    let inner = json.trim().strip_prefix('{');
+    inner.is_some_and(|inner| inner.trim_start() == "}")
 }
 
 fn check_own(by: &Requester, user_id: &UserId) -> Result<()> {

@@ -242,7 +242,9 @@ impl Engine {
         reason: Option<String>,
         extra: Object,
     ) -> Result<()> {
-        self.rooms.join(by, room, via, reason, extra).await
+        self.rooms.join(by, room, via, reason, extra).await?;
+        self.follow_upgrade(&by.user_id, room).await;
+        Ok(())
     }
 
     /// Knocks at a room: here where this server takes part in it, otherwise through one of the servers `via`.

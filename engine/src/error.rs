@@ -115,6 +115,9 @@ pub enum Error {
     /// Alias creation met an alias that exists.
     #[error("the alias exists")]
     AliasExists,
+    /// The invited user does not want the invite.
+    #[error("the user blocks invites")]
+    InviteBlocked,
     /// The room version is not one that this server can create.
     #[error("unsupported room version {0}")]
     UnsupportedRoomVersion(String),

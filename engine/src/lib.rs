@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod filter;
 pub mod inbound;
+mod invite_permission;
 mod mutual;
 mod notifier;
 pub mod peers;
@@ -30,6 +31,7 @@ mod receipts;
 mod relations;
 mod remote;
 mod render;
+mod reports;
 mod requester;
 mod room;
 mod room_meta;
@@ -38,7 +40,10 @@ mod space;
 mod states;
 mod summary;
 mod sync;
+mod turn;
 mod typing;
+mod upgrade;
+mod user_directory;
 
 pub use self::{
     audience::Audience,
@@ -53,16 +58,20 @@ pub use self::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
     },
     receipts::ReceiptThread,
+    reports::Complaint,
     requester::Requester,
     room::{
         create::{CreateRoom, InitialState, Preset},
         membership::Target,
         redact::Redact,
         send::{Send, SetState},
+        upgrade::Upgrade,
     },
     rooms::RoomHandle,
     space::{HierarchyAsk, HierarchyPage, SeenRoom},
     sync::SyncAsk,
+    turn::TurnCredentials,
+    user_directory::People,
 };
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ mod resolve;
 pub(crate) mod send;
 mod summary;
 mod template;
+pub(crate) mod upgrade;
 
 /// A room in the hands of its worker.
 pub(crate) struct Room {
@@ -75,6 +76,8 @@ pub(crate) struct Room {
     recent_events: RecentEvents,
     last_resolution: Option<Resolution>,
     recent_annotations: relate::RecentAnnotations,
+    /// By what room this one was replaced a moment ago.
+    replaced: Option<upgrade::Replaced>,
 }
 
 /// An event that no event follows yet.
@@ -148,6 +151,7 @@ impl Room {
             recent_events: RecentEvents::default(),
             last_resolution: None,
             recent_annotations: relate::RecentAnnotations::default(),
+            replaced: None,
         }
     }
 
@@ -348,10 +352,18 @@ impl Room {
 
     /// Hands what was built to the writer, as one atomic write.
     pub(crate) async fn commit(&mut self) -> Pending {
-        if let Err(error) = self.complete().await {
-            self.settle(true);
-            return Pending(Box::pin(future::ready(Err(error))));
+        match self.finish().await {
+            Ok(write) => self.pending(write),
+            Err(error) => {
+                self.settle(true);
+                Pending(Box::pin(future::ready(Err(error))))
+            }
         }
+    }
+
+    /// What was built, complete, as one write.
+    async fn finish(&mut self) -> Result<Write> {
+        self.complete().await?;
         self.context.store.ready().await;
         let mut write = std::mem::take(&mut self.batch);
         write.plain.push(Plain::RoomHead(RoomHead {
@@ -363,7 +375,7 @@ impl Room {
                 .collect(),
             snapshot: self.lineage.row(),
         }));
-        self.pending(write)
+        Ok(write)
     }
 
     /// Adds to the batch what follows from it.

@@ -20,12 +20,13 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use ruma::{
-    OwnedRoomId,
+    OwnedRoomId, UserId,
     api::client::{
         filter::FilterDefinition,
         sync::sync_events::v3::{JoinedRoom, Response},
     },
 };
+use spec::invite_permission::Verdict;
 use storage::{
     Position, RoomRow,
     members::{self, Membership},
@@ -253,6 +254,9 @@ impl Build<'_> {
         let id = room.meta.id.clone();
         match member.membership {
             Membership::Invite => {
+                if !self.wants_invite(member).await? {
+                    return Ok(());
+                }
                 response
                     .rooms
                     .invite
@@ -272,6 +276,14 @@ impl Build<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the user wants to see an invite: client-server API, "Invite permission".
+    async fn wants_invite(&self, member: &OwnMembership) -> Result<bool> {
+        let context = &self.rooms.context;
+        let permission = context.invite_permission(&self.by.user_id).await?;
+        let sender = UserId::parse(&member.sender);
+        Ok(sender.is_ok_and(|sender| permission.verdict(&sender) == Verdict::Allow))
     }
 
     /// The position after which events are news to the client.

@@ -16,5 +16,7 @@ mod receive;
 mod redactions;
 mod relations;
 mod removal;
+mod reports;
 mod rescind;
+mod upgrade;
 mod wire;

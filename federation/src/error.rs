@@ -158,6 +158,11 @@ impl From<engine::Error> for ApiError {
             Engine::TooLarge(sentence) => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, "M_TOO_LARGE", sentence)
             }
+            Engine::InviteBlocked => Self::new(
+                StatusCode::FORBIDDEN,
+                "M_INVITE_BLOCKED",
+                "The user does not want to be invited",
+            ),
             Engine::UnableToAuthoriseJoin => Self::new(
                 StatusCode::BAD_REQUEST,
                 "M_UNABLE_TO_AUTHORISE_JOIN",

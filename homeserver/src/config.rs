@@ -21,6 +21,7 @@ mod server;
 mod source;
 mod suggest;
 mod value;
+mod voip;
 
 use std::path::Path;
 
@@ -41,6 +42,7 @@ pub(crate) use self::server::Server;
 use self::source::Source;
 pub(crate) use self::source::{ENVIRONMENT_FILE, FlagValue};
 pub(crate) use self::value::ServerGlob;
+pub(crate) use self::voip::Voip;
 
 /// All settings, checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +56,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) federation: Federation,
     pub(crate) presence: Presence,
+    pub(crate) voip: Voip,
     pub(crate) compatibility: Compatibility,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
@@ -88,11 +91,13 @@ impl Config {
             limits: Limits::read(&mut source),
             federation: Federation::read(&mut source),
             presence: Presence::read(&mut source),
+            voip: Voip::read(&mut source),
             compatibility: Compatibility::read(&mut source),
             log: Log::read(&mut source),
             metrics: Metrics::read(&mut source),
         };
         listeners::check(&config, &mut source);
+        voip::check(&config.voip, &mut source);
         let problems = source.problems();
         if problems.is_empty() {
             Ok(config)
@@ -126,6 +131,7 @@ fn chapters() -> Vec<Chapter> {
         Limits::chapter(),
         Federation::chapter(),
         Presence::chapter(),
+        Voip::chapter(),
         Compatibility::chapter(),
         Log::chapter(),
         Metrics::chapter(),

@@ -57,18 +57,19 @@ impl ServerAcl {
 }
 
 /// A pattern in which `*` stands for any text, also none, and `?` for one character. Case is ignored.
+/// A pattern with `*` for any number of characters and `?` for one; letters of ASCII match in both cases.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Glob(Vec<char>);
+pub(crate) struct Glob(Vec<char>);
 
 impl Glob {
-    fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         let mut chars: Vec<char> = pattern.to_ascii_lowercase().chars().collect();
         chars.dedup_by(|a, b| *a == '*' && *b == '*');
         Self(chars)
     }
 
     /// Whether `text`, in lower case, matches as a whole. The cost is bounded by the product of the lengths.
-    fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         let (mut at, mut in_pattern) = (0, 0);
         // Where the last star stands, and up to where it reaches: on a mismatch it takes one more.

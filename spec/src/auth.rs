@@ -14,6 +14,7 @@ mod member;
 mod power_levels;
 mod third_party;
 
+pub(crate) use self::power_levels::level;
 pub use self::{
     create::Create,
     denied::Denied,

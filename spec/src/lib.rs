@@ -17,6 +17,7 @@ pub mod event;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
 pub mod hash;
+pub mod invite_permission;
 pub mod json;
 pub mod name;
 pub mod redact;
@@ -25,4 +26,5 @@ pub mod resolve;
 pub mod room_version;
 pub mod server_name;
 pub mod sign;
+pub mod upgrade;
 pub mod visibility;

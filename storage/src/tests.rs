@@ -1,6 +1,7 @@
 //! Tests of the whole store, each on every database.
 
 mod connections;
+mod directory_users;
 mod fixture;
 mod locks;
 mod outbox;

@@ -15,8 +15,8 @@ pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
         access_token, account, destination, device, filter, membership::Membership, openid_token,
-        pending_redaction, profile, refresh_token, registration_token, remote_key, server_key,
-        staged_event,
+        pending_redaction, profile, refresh_token, registration_token, remote_key, report,
+        server_key, staged_event,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -327,6 +327,15 @@ pub enum Plain {
         /// The alias.
         alias: OwnedRoomAliasId,
     },
+    /// All aliases of a room lead to another from now on.
+    AliasesMoved {
+        /// Where they led.
+        from: RoomRow,
+        /// Where they lead.
+        to: RoomRow,
+    },
+    /// A report to those who run the server. Its id is given by the database.
+    Report(Box<report::Model>),
     /// A new account. [`Error::Conflict`](crate::Error::Conflict) if the name is taken.
     Account(account::Model),
     /// Changes an account: what is `Set` in the model, found by its `user_id`.

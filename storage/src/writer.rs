@@ -29,6 +29,7 @@ use crate::{
 };
 
 mod batch;
+mod directory_users;
 mod heads;
 mod ordered;
 mod prepared;

@@ -385,6 +385,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "deleteRoomTag" => Ask::by(Alice).with("tag", "u.play"),
         // Rooms and membership
         "createRoom" => Ask::by(Alice).body(json!({"preset": "private_chat", "name": "A room", "invite": ["{bob}"]})),
+        "upgradeRoom" => Ask::by(Alice).with("roomId", "{lobby}").body(json!({"new_version": "11"})),
         "joinRoom" | "joinRoomById" => Ask::by(Bob).body(json!({})),
         "knockRoom" => Ask::by(Eve).with("roomIdOrAlias", "{lobby}").body(json!({"reason": "a case"})),
         "inviteUser" => Ask::by(Alice).body(json!({"user_id": "@somebody-{random}:{server}"})),
@@ -406,6 +407,13 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getRoomSummary" => Ask::by(Alice),
         "requestOpenIdToken" => Ask::by(Alice).body(json!({})),
         "exchangeOpenIdToken" => Ask::by(Nobody).query("access_token", "{openid}"),
+        "reportEvent" | "reportRoom" => Ask::by(Bob).body(json!({"reason": "spam"})),
+        "reportUser" => Ask::by(Bob).with("userId", "{alice}").body(json!({"reason": "spam"})),
+        "getTurnServer" | "getProtocols" => Ask::by(Alice),
+        "queryLocationByAlias" => Ask::by(Alice).query("alias", "{alias}"),
+        "queryUserByID" => Ask::by(Alice).query("userid", "{alice}"),
+        "queryLocationByProtocol" | "queryUserByProtocol" => Ask::by(Alice).with("protocol", "irc"),
+        "deleteAccountData" | "deleteAccountDataPerRoom" => Ask::by(Alice).with("type", "org.example.gone"),
         // Directory
         "setRoomAlias" => Ask::by(Alice).with("roomAlias", "#{random}:{server}").body(json!({"room_id": "{room}"})),
         "getRoomIdByAlias" => Ask::by(Nobody),
@@ -413,6 +421,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getLocalAliases" => Ask::by(Alice),
         "getPublicRooms" => Ask::by(Nobody).query("limit", "5"),
         "queryPublicRooms" => Ask::by(Alice).body(json!({"filter": {"generic_search_term": "{random}"}})),
+        "searchUserDirectory" => Ask::by(Alice).body(json!({"search_term": "bob", "limit": 5})),
         "getRoomVisibilityOnDirectory" => Ask::by(Nobody),
         "setRoomVisibilityOnDirectory" => Ask::by(Alice).body(json!({"visibility": "private"})),
         // Presence

@@ -11,9 +11,18 @@ const VERSIONS: [&str; 20] = [
     "v1.11", "v1.12", "v1.13", "v1.14", "v1.15", "v1.16", "v1.17", "v1.18", "v1.19",
 ];
 
+/// The extensions that clients ask for by name before they use them.
+const FEATURES: [&str; 3] = [
+    "org.rookery.ws",
+    // Account data that is taken away, and who may invite.
+    "org.matrix.msc3391",
+    "org.matrix.msc4155",
+];
+
 /// Answers with the versions and the extensions of this server.
 pub(crate) async fn handle(_ask: MaybeAuthed<Request>) -> Result<Reply<Response>, ApiError> {
     let mut response = Response::new(VERSIONS.map(str::to_owned).to_vec());
-    response.unstable_features = [("org.rookery.ws".to_owned(), true)].into();
+    let features = FEATURES.map(|feature| (feature.to_owned(), true));
+    response.unstable_features = features.into();
     Ok(Reply(response))
 }

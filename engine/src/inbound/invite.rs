@@ -25,7 +25,7 @@ impl Inbound {
     /// [`Error::UnsupportedRoomVersion`]. [`Error::InvalidParam`], [`Error::BadJson`]: it is no invite of a local user by
     /// one of `origin`, signed by that server, or the room's state with it is not what the room's version asks for.
     /// [`Error::MissingParam`]: there is no such state. [`Error::Forbidden`]: the room is not for this server, or does
-    /// not let the invite in. [`Error::NotFound`]: there is no such user.
+    /// not let the invite in. [`Error::InviteBlocked`]: the user does not want it. [`Error::NotFound`]: there is no such user.
     pub async fn invite(
         &self,
         origin: &ServerName,
@@ -50,6 +50,7 @@ impl Inbound {
         if account.is_none_or(|account| account.deactivated) {
             return Err(Error::NotFound(Subject::User));
         }
+        context.check_invite(event.sender(), &user).await?;
         self.check_room_state(room, version, &room_state).await?;
         let signed = event.countersigned(version, &context.key);
         let handle = self

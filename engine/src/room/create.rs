@@ -118,6 +118,72 @@ struct Plan {
     ask: CreateRoom,
 }
 
+/// The beginning of a room.
+pub(super) struct Founding {
+    /// Who creates it.
+    pub(super) by: OwnedUserId,
+    pub(super) version: &'static RoomVersion,
+    /// Of the create event, as far as the server does not decide it.
+    pub(super) content: Object,
+    /// Whether the directory lists it.
+    pub(super) published: bool,
+    /// Its id, unless that follows from the create event.
+    pub(super) id: OwnedRoomId,
+    /// What to add to the time of the create event.
+    pub(super) later_ms: i64,
+}
+
+impl Founding {
+    /// The room with its first two events: the create event and the creator's join.
+    pub(super) async fn room(self, context: &Arc<Context>) -> Result<Room> {
+        let row = context.store.ids().next_room();
+        let meta = RoomMeta {
+            row,
+            // Until there is a create event, for those versions where that says it.
+            id: self.id.clone(),
+            version: self.version,
+        };
+        let mut room = Room::empty(context.clone(), Arc::new(meta));
+        let mut content = self.content;
+        content.remove("creator");
+        content.insert("room_version".to_owned(), Value::from(self.version.id()));
+        if self.version.auth.creator == Creator::Content {
+            content.insert("creator".to_owned(), Value::from(self.by.as_str()));
+        }
+        let create = Draft {
+            room_id: (self.version.room_ids == RoomIds::Chosen).then_some(self.id),
+            sender: self.by.clone(),
+            event_type: "m.room.create".to_owned(),
+            state_key: Some(String::new()),
+            content,
+            redacts: None,
+        };
+        let now = context.clock.now_ms().saturating_add(self.later_ms);
+        let create = room
+            .append_at(create, now, None)
+            .await
+            .map_err(first_state)?;
+        let id = create.event.room_id().to_owned();
+        room.meta = Arc::new(RoomMeta {
+            row,
+            id: id.clone(),
+            version: self.version,
+        });
+        room.also(Plain::Room(NewRoom {
+            row,
+            room_id: id,
+            version: self.version.id().to_owned(),
+            creator: self.by.clone(),
+            published: self.published,
+        }));
+        let mut content = member_fields(context, &self.by).await?;
+        content.insert("membership".to_owned(), Value::from("join"));
+        let join = room.member_draft(&self.by, &self.by, content);
+        room.append(join, None).await.map_err(first_state)?;
+        Ok(room)
+    }
+}
+
 impl Plan {
     fn new(
         context: &Context,
@@ -144,51 +210,17 @@ impl Plan {
         })
     }
 
-    /// The room with its first two events: the create event and the creator's join.
-    /// `later_ms` is added to the time of the create event.
+    /// The room with its first two events.
     async fn found(&self, context: &Arc<Context>, later_ms: i64) -> Result<Room> {
-        let server_name = &context.server_name;
-        // From version 12 on the id follows from the create event; the room borrows one until it has that.
-        let borrowed = RoomId::new_v1(server_name);
-        let row = context.store.ids().next_room();
-        let meta = RoomMeta {
-            row,
-            id: borrowed.clone(),
+        let founding = Founding {
+            by: self.by.user_id.clone(),
             version: self.version,
-        };
-        let mut room = Room::empty(context.clone(), Arc::new(meta));
-        let room_id = (self.version.room_ids == RoomIds::Chosen).then_some(borrowed);
-        let create = Draft {
-            room_id,
-            sender: self.by.user_id.clone(),
-            event_type: "m.room.create".to_owned(),
-            state_key: Some(String::new()),
-            content: self.create_content()?,
-            redacts: None,
-        };
-        let now = context.clock.now_ms().saturating_add(later_ms);
-        let create = room
-            .append_at(create, now, None)
-            .await
-            .map_err(first_state)?;
-        let id = create.event.room_id().to_owned();
-        room.meta = Arc::new(RoomMeta {
-            row,
-            id: id.clone(),
-            version: self.version,
-        });
-        room.also(Plain::Room(NewRoom {
-            row,
-            room_id: id,
-            version: self.version.id().to_owned(),
-            creator: self.by.user_id.clone(),
+            content: self.create_content(),
             published: self.ask.published,
-        }));
-        let mut content = member_fields(context, &self.by.user_id).await?;
-        content.insert("membership".to_owned(), Value::from("join"));
-        let join = self.state(&room, "m.room.member", self.by.user_id.as_str(), content);
-        room.append(join, None).await.map_err(first_state)?;
-        Ok(room)
+            id: RoomId::new_v1(&context.server_name),
+            later_ms,
+        };
+        founding.room(context).await
     }
 
     /// Power levels, alias, the preset's state, the initial state, name and topic, in the order of the specification.
@@ -252,6 +284,13 @@ impl Plan {
             .into_iter()
             .filter(|target| target.server_name() == own)
         {
+            match room.context.check_invite(&self.by.user_id, target).await {
+                Err(Error::InviteBlocked) => {
+                    tracing::info!(%target, "a new room's invite is not wanted");
+                    continue;
+                }
+                checked => checked?,
+            }
             let mut content = invite_content(&room.context, target, self.ask.is_direct).await?;
             content.insert("membership".to_owned(), Value::from("invite"));
             let draft = self.state(room, "m.room.member", target.as_str(), content);
@@ -284,14 +323,9 @@ impl Plan {
             .any(|state| state.event_type == event_type && state.state_key.is_empty())
     }
 
-    /// The content of the create event. What the server decides replaces what the client wrote.
-    fn create_content(&self) -> Result<Object> {
+    /// The content of the create event, but for what the server decides.
+    fn create_content(&self) -> Object {
         let mut content = self.ask.creation_content.clone();
-        content.remove("creator");
-        content.insert("room_version".to_owned(), Value::from(self.version.id()));
-        if self.version.auth.creator == Creator::Content {
-            content.insert("creator".to_owned(), Value::from(self.by.user_id.as_str()));
-        }
         if self.version.auth.privileged_creators && self.preset == Preset::TrustedPrivate {
             let mut creators: BTreeSet<String> =
                 additional_creators(&content).map(str::to_owned).collect();
@@ -302,7 +336,7 @@ impl Plan {
                 content.insert("additional_creators".to_owned(), Value::Array(creators));
             }
         }
-        Ok(content)
+        content
     }
 
     /// The first power levels: all levels spelt out, then what the asker overrides.
@@ -349,7 +383,7 @@ impl Plan {
             ));
         };
         if privileged {
-            let content = self.create_content()?;
+            let content = self.create_content();
             let mut creators = additional_creators(&content).chain([creator]);
             if let Some(named) = creators.find(|creator| users.contains_key(*creator)) {
                 return Err(Error::InvalidParam(format!(
@@ -381,7 +415,7 @@ fn topic_content(topic: &str) -> Object {
 }
 
 /// A refusal while the room is being made is the fault of what was asked for.
-fn first_state(error: Error) -> Error {
+pub(super) fn first_state(error: Error) -> Error {
     match error {
         Error::Denied(denied) => Error::InvalidRoomState(denied.to_string()),
         error => error,

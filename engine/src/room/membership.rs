@@ -71,6 +71,9 @@ impl RoomHandle {
         target: Target,
         is_direct: bool,
     ) -> Result<OwnedEventId> {
+        self.context
+            .check_invite(&by.user_id, &target.user_id)
+            .await?;
         let content = invite_content(&self.context, &target.user_id, is_direct).await?;
         let draft = self.member_draft(by, &target.user_id, "invite", target.reason, content);
         if target.user_id.server_name() != self.context.server_name {
@@ -178,6 +181,9 @@ impl RoomHandle {
         let membership = content.get("membership").and_then(Value::as_str);
         let joins = membership == Some("join") && target == by.user_id;
         let invites = membership == Some("invite");
+        if invites {
+            self.context.check_invite(&by.user_id, &target).await?;
+        }
         let draft = self.draft(
             by,
             "m.room.member".to_owned(),

@@ -86,6 +86,9 @@ impl RoomHandle {
         if ask.event_type == "m.room.canonical_alias" {
             self.check_canonical_alias(&ask.content).await?;
         }
+        if ask.event_type == "m.room.tombstone" {
+            self.check_tombstone(&ask.content)?;
+        }
         let draft = self.draft(by, ask.event_type, Some(ask.state_key), ask.content);
         self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
             .await?

@@ -18,6 +18,7 @@ use storage::{
 use super::{Build, ephemeral::Receipt, filter};
 use crate::{
     Error, Result,
+    account_data::is_deleted,
     push::rules::{self, PUSH_RULES},
     rooms::RoomHandle,
 };
@@ -70,7 +71,9 @@ impl Build<'_> {
         for data in
             account_data::since(db, &self.by.user_id, Position::MIN, self.to.position).await?
         {
-            if let Some(room) = data.room() {
+            if let Some(room) = data.room()
+                && !is_deleted(&data.content)
+            {
                 extras
                     .entry(room)
                     .or_default()
@@ -94,7 +97,8 @@ impl Build<'_> {
             None => {
                 let db = self.rooms.context.store.reader();
                 let stored = account_data::of_room(db, &self.by.user_id, None).await?;
-                let mut data: Vec<Datum> = stored.iter().map(Datum::from).collect();
+                let stored = stored.iter().filter(|data| !is_deleted(&data.content));
+                let mut data: Vec<Datum> = stored.map(Datum::from).collect();
                 let rules = data.iter().find(|datum| datum.event_type == PUSH_RULES);
                 let rules = rules.map(|datum| datum.content.as_str());
                 let rules = rules::parse(&self.by.user_id, rules)?;

@@ -6,7 +6,7 @@ use engine::buckets::Bucket;
 
 use federation::keys::OwnKeys;
 
-use crate::config::{Config, Rate, RegistrationMode, ServerGlob};
+use crate::config::{Config, Rate, RegistrationMode, ServerGlob, Voip};
 use crate::tls;
 
 pub(super) fn storage(config: &Config) -> storage::Settings {
@@ -62,8 +62,32 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
             .iter()
             .map(|o| o.0.clone())
             .collect(),
+        turn: turn(&config.voip),
         sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
     }
+}
+
+/// Nothing where no server is named; that one can be opened was checked.
+fn turn(voip: &Voip) -> Option<client_api::Turn> {
+    let access = match (
+        &voip.turn_shared_secret,
+        &voip.turn_username,
+        &voip.turn_password,
+    ) {
+        (Some(secret), ..) => client_api::TurnAccess::Shared {
+            secret: secret.0.clone(),
+        },
+        (None, Some(name), Some(password)) => client_api::TurnAccess::Fixed {
+            username: name.0.clone(),
+            password: password.0.clone(),
+        },
+        _ => return None,
+    };
+    (!voip.turn_uris.is_empty()).then(|| client_api::Turn {
+        uris: voip.turn_uris.iter().map(|uri| uri.0.clone()).collect(),
+        lifetime_s: voip.turn_lifetime.as_secs(),
+        access,
+    })
 }
 
 /// # Errors

@@ -194,7 +194,7 @@ impl Setting for Vec<PathBuf> {
     }
 }
 
-fn list<T: Setting>(raw: &Raw) -> Option<Vec<T>> {
+pub(super) fn list<T: Setting>(raw: &Raw) -> Option<Vec<T>> {
     match raw {
         Raw::List(items) => items.iter().map(T::read).collect(),
         Raw::Untyped(text) => text

@@ -165,7 +165,7 @@ impl Content {
 }
 
 /// The level that a value stands for, as this room version reads it.
-fn level(levels: Levels, value: &Value) -> Option<i64> {
+pub(crate) fn level(levels: Levels, value: &Value) -> Option<i64> {
     match value {
         Value::Integer(level) => Some(*level),
         Value::String(text) if levels != Levels::Integers => {

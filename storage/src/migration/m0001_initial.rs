@@ -12,9 +12,11 @@ use sea_orm_migration::{
 };
 
 mod accounts;
+mod directory;
 mod events;
 mod federation;
 mod log;
+mod moderation;
 mod relations;
 mod rooms;
 
@@ -35,6 +37,8 @@ impl MigrationTrait for Migration {
         relations::up(manager).await?;
         log::up(manager).await?;
         accounts::up(manager).await?;
+        directory::up(manager).await?;
+        moderation::up(manager).await?;
         federation::up(manager).await
     }
 }

@@ -16,7 +16,7 @@ use sea_orm::{
 };
 
 use super::{
-    heads, ordered,
+    directory_users, heads, ordered,
     prepared::{Prepared, Row},
     rows::{Existing, delete, insert, update, values},
     summaries,
@@ -64,7 +64,7 @@ pub(super) async fn apply(
     for plain in writes.iter().flat_map(|write| &write.ordered) {
         ordered::apply(db, plain).await?;
     }
-    let state_keys = foundations(db, writes).await?;
+    let (state_keys, before) = foundations(db, writes).await?;
     let rows = blocks.iter().map(values).collect();
     insert::<counter::Entity>(db, Existing::IsReplaced(&[counter::Column::Name]), rows).await?;
     let (positions, last) = place(db, writes).await?;
@@ -73,6 +73,7 @@ pub(super) async fn apply(
     for plain in writes.iter().flat_map(|write| &write.afterwards) {
         afterwards(db, plain).await?;
     }
+    directory_users::apply(db, writes, &before).await?;
     Ok(Outcome {
         changes: changes(writes, &positions),
         positions,
@@ -81,11 +82,11 @@ pub(super) async fn apply(
     })
 }
 
-/// Rows that others refer to. Returns the state keys.
+/// Rows that others refer to. Returns the state keys, and what was so before.
 async fn foundations(
     db: &impl ConnectionTrait,
     writes: &[&mut Prepared],
-) -> Result<Vec<state_key::Model>> {
+) -> Result<(Vec<state_key::Model>, summaries::Before)> {
     // Until its first commit a key comes with every write that uses it.
     let state_keys: BTreeMap<_, _> = writes
         .iter()
@@ -110,7 +111,7 @@ async fn foundations(
         .collect();
     insert::<snapshot::Entity>(db, Existing::Conflicts, rows).await?;
 
-    summaries::apply(db, writes).await?;
+    let before = summaries::apply(db, writes).await?;
 
     // Where a room stands in the end is all that matters.
     let heads: BTreeMap<RoomRow, &RoomHead> = writes
@@ -119,7 +120,7 @@ async fn foundations(
         .map(|head| (head.room, head))
         .collect();
     heads::update(db, heads.into_values()).await?;
-    Ok(state_keys)
+    Ok((state_keys, before))
 }
 
 /// Takes positions and sets them in the rows. Also returns the last one, if there is any.

@@ -1,7 +1,7 @@
 //! What is rare enough to be written one by one: accounts and what belongs to them, aliases.
 
 use sea_orm::{
-    ActiveValue::{Set, Unchanged},
+    ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter,
     sea_query::{Expr, ExprTrait},
 };
@@ -10,8 +10,8 @@ use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
         access_token, account, alias, counter, destination, device, filter, openid_token,
-        pending_redaction, profile, refresh_token, registration_token, remote_key, server_key,
-        staged_event, summary,
+        pending_redaction, profile, refresh_token, registration_token, remote_key, report,
+        server_key, staged_event, summary,
     },
     error::{Error, Result},
     outbox::FLOOR,
@@ -55,6 +55,22 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         }
         Plain::AliasDelete { alias } => {
             delete::<alias::Entity>(db, alias::Column::Alias.eq(alias.as_str())).await
+        }
+        Plain::AliasesMoved { from, to } => {
+            alias::Entity::update_many()
+                .col_expr(alias::Column::Room, Expr::value(*to))
+                .filter(alias::Column::Room.eq(*from))
+                .exec(db)
+                .await?;
+            Ok(())
+        }
+        Plain::Report(model) => {
+            let new = report::ActiveModel {
+                id: NotSet,
+                ..report::ActiveModel::from(report::Model::clone(model))
+            };
+            report::Entity::insert(new).exec(db).await?;
+            Ok(())
         }
         Plain::Account(model) => add(db, model).await,
         Plain::AccountUpdate(change) => update(db, change.clone()).await.map(drop),

@@ -3,11 +3,11 @@
 //! The number follows from the memberships of the batch and those that are stored, so it is right whichever way a
 //! membership came. It costs a look-up for each membership that is written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -28,13 +28,17 @@ use crate::{
 
 /// Writes the summaries of new rooms and of those that show something else now, and counts who is joined. To be called
 /// while the memberships of the batch are not written yet.
-pub(super) async fn apply(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<()> {
+pub(super) async fn apply(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<Before> {
     let new: BTreeMap<RoomRow, bool> = all(writes, |write| &write.listed).copied().collect();
     // What a room shows in the end is all that matters.
     let mut shown: BTreeMap<RoomRow, &NewSummary> = all(writes, |write| &write.summaries)
         .map(|summary| (summary.room, summary))
         .collect();
-    let mut joined = joined(db, writes, &new).await?;
+    let before = Before {
+        joined: joined_before(db, writes, &new).await?,
+        turned: turned(db, &shown, &new).await?,
+    };
+    let mut joined = joined(writes, &before);
     let rows = new.iter().map(|(room, published)| {
         let model = summary::Model {
             published: *published,
@@ -55,7 +59,37 @@ pub(super) async fn apply(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -
             .exec(db)
             .await?;
     }
-    Ok(())
+    Ok(before)
+}
+
+/// What was so before the batch, and is different after it.
+pub(super) struct Before {
+    /// Those whose membership the batch changes, as far as they were joined.
+    pub(super) joined: HashSet<(RoomRow, String)>,
+    /// The rooms that are open to everybody only before or only after it.
+    pub(super) turned: Vec<RoomRow>,
+}
+
+async fn turned(
+    db: &impl ConnectionTrait,
+    shown: &BTreeMap<RoomRow, &NewSummary>,
+    new: &BTreeMap<RoomRow, bool>,
+) -> Result<Vec<RoomRow>> {
+    let rooms: Vec<RoomRow> = shown.keys().copied().collect();
+    let rooms: Vec<RoomRow> = rooms
+        .into_iter()
+        .filter(|room| !new.contains_key(room))
+        .collect();
+    let mut turned = Vec::new();
+    for stored in crate::summaries::by_rows(db, &rooms).await? {
+        let was = stored.join_rule == "public" || stored.world_readable;
+        let is = shown.get(&stored.room);
+        let is = is.is_some_and(|now| now.join_rule == "public" || now.world_readable);
+        if was != is {
+            turned.push(stored.room);
+        }
+    }
+    Ok(turned)
 }
 
 fn all<'a, T: 'a>(
@@ -66,41 +100,53 @@ fn all<'a, T: 'a>(
 }
 
 /// By how many the rooms of the batch grow; negative where they shrink.
-async fn joined(
+fn joined(writes: &[&mut Prepared], before: &Before) -> BTreeMap<RoomRow, i64> {
+    let mut joined = BTreeMap::new();
+    for (room, users) in members(writes) {
+        let now = users.values().filter(|now| **now == Membership::Join);
+        let now = i64::try_from(now.count()).expect("a batch is small");
+        *joined.entry(room).or_default() += now;
+    }
+    for (room, _) in &before.joined {
+        *joined.entry(*room).or_default() -= 1;
+    }
+    joined
+}
+
+/// What the users of the batch become in its rooms in the end.
+fn members<'a>(writes: &'a [&mut Prepared]) -> HashMap<RoomRow, HashMap<&'a str, Membership>> {
+    let mut rooms: HashMap<RoomRow, HashMap<&str, Membership>> = HashMap::new();
+    for (_, row) in all(writes, |write| &write.memberships) {
+        let room = rooms.entry(row.room).or_default();
+        room.insert(&row.user_id, row.membership);
+    }
+    rooms
+}
+
+/// Who of the users of the batch is joined by what is stored.
+async fn joined_before(
     db: &impl ConnectionTrait,
     writes: &[&mut Prepared],
     new: &BTreeMap<RoomRow, bool>,
-) -> Result<BTreeMap<RoomRow, i64>> {
-    let mut users: HashMap<RoomRow, HashMap<&str, Membership>> = HashMap::new();
-    for (_, row) in all(writes, |write| &write.memberships) {
-        let room = users.entry(row.room).or_default();
-        room.insert(&row.user_id, row.membership);
-    }
-    let mut joined = BTreeMap::new();
-    for (room, users) in users {
-        let now = users.values().filter(|now| **now == Membership::Join);
-        let mut more = i64::try_from(now.count()).expect("a batch is small");
-        if !new.contains_key(&room) {
-            let users: Vec<&str> = users.into_keys().collect();
-            more -= before(db, room, &users).await?;
+) -> Result<HashSet<(RoomRow, String)>> {
+    let mut before = HashSet::new();
+    for (room, users) in members(writes) {
+        if new.contains_key(&room) {
+            continue;
         }
-        joined.insert(room, more);
+        let users: Vec<&str> = users.into_keys().collect();
+        for users in padded(&users) {
+            let joined = membership::Entity::find()
+                .select_only()
+                .column(membership::Column::UserId)
+                .filter(membership::Column::Room.eq(room))
+                .filter(membership::Column::UserId.is_in(users))
+                .filter(membership::Column::Membership.eq(Membership::Join));
+            let joined = joined.into_tuple::<String>().all(db).await?;
+            before.extend(joined.into_iter().map(|user| (room, user)));
+        }
     }
-    Ok(joined)
-}
-
-/// How many of these users are joined by what is stored.
-async fn before(db: &impl ConnectionTrait, room: RoomRow, users: &[&str]) -> Result<i64> {
-    let mut count = 0;
-    for users in padded(users) {
-        count += membership::Entity::find()
-            .filter(membership::Column::Room.eq(room))
-            .filter(membership::Column::UserId.is_in(users))
-            .filter(membership::Column::Membership.eq(Membership::Join))
-            .count(db)
-            .await?;
-    }
-    Ok(i64::try_from(count).expect("a batch is small"))
+    Ok(before)
 }
 
 /// The summary of a new room.

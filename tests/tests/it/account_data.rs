@@ -126,3 +126,57 @@ async fn rooms_carry_tags() {
     let long = "t".repeat(256);
     assert_eq!(alice.put(tag(&long), &json!({})).await.status, 400);
 }
+
+/// MSC3391: what is taken away is seen empty once, and is gone.
+#[tokio::test]
+async fn account_data_can_be_taken_away() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().await;
+    let unstable = |path: String| path.replace("/v3/", "/unstable/org.matrix.msc3391/");
+    let global = v3(&["user", &alice.id, "account_data", "org.example.gone"]);
+    let in_room = v3(&[
+        "user",
+        &alice.id,
+        "rooms",
+        &room.id,
+        "account_data",
+        "org.example.gone",
+    ]);
+    for by_delete in [true, false] {
+        for path in [&global, &in_room] {
+            alice.put(path.clone(), &json!({"a": 1})).await.ok();
+        }
+        let since = alice.syncs().await.next_batch();
+        for path in [&global, &in_room] {
+            if by_delete {
+                bob.delete(unstable(path.clone()))
+                    .await
+                    .refused(403, "M_FORBIDDEN");
+                alice.delete(unstable(path.clone())).await.ok();
+                alice.delete(unstable(path.clone())).await.ok();
+            } else {
+                alice.put(path.clone(), &json!({})).await.ok();
+            }
+            alice.get(path.clone()).await.refused(404, "M_NOT_FOUND");
+        }
+        let sync = alice.syncs().since(&since).await;
+        let empty = json!({});
+        assert_eq!(sync.account_data("org.example.gone"), Some(&empty));
+        assert_eq!(
+            sync.of_room(&room, "account_data", "org.example.gone"),
+            Some(&empty)
+        );
+        let first = alice.syncs().await;
+        assert_eq!(first.account_data("org.example.gone"), None);
+        assert_eq!(
+            first.of_room(&room, "account_data", "org.example.gone"),
+            None
+        );
+    }
+    let rules = v3(&["user", &alice.id, "account_data", "m.push_rules"]);
+    let refused = alice.delete(unstable(rules)).await;
+    assert_eq!(refused.status, 405, "{}", refused.summary());
+}

@@ -1,6 +1,7 @@
 //! Black-box tests: what people do, and what must be refused, over HTTP.
 
 mod account_data;
+mod calls;
 mod coverage;
 mod directory;
 mod durability;
@@ -17,6 +18,7 @@ mod filters;
 mod fuzz;
 mod handshakes;
 mod history;
+mod invite_permission;
 mod lies;
 mod membership;
 mod messages;
@@ -27,10 +29,13 @@ mod presence;
 mod profile;
 mod push;
 mod receipts;
+mod reports;
 mod rooms;
 mod session;
 mod spaces;
 mod state;
 mod sync;
 mod typing;
+mod upgrades;
+mod user_directory;
 mod websocket;

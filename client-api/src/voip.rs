@@ -1,0 +1,3 @@
+//! What calls need of the server.
+
+pub(crate) mod get_turn_server;
