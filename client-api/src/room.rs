@@ -13,10 +13,12 @@ pub(crate) mod get_hierarchy;
 pub(crate) mod get_member_events;
 pub(crate) mod get_message_events;
 pub(crate) mod get_mutual_rooms;
+pub(crate) mod get_relating_events;
 pub(crate) mod get_room_event;
 pub(crate) mod get_state_event_for_key;
 pub(crate) mod get_state_events;
 pub(crate) mod get_summary;
+pub(crate) mod get_thread_roots;
 pub(crate) mod invite_user;
 pub(crate) mod join_room_by_id;
 pub(crate) mod join_room_by_id_or_alias;
@@ -32,7 +34,11 @@ pub(crate) mod set_read_marker;
 pub(crate) mod unban_user;
 pub(crate) mod upgrade_room;
 
+use actix_web::{HttpRequest, web::Query};
+use engine::RelationFilter;
 use ruma::UInt;
+
+use crate::error::ApiError;
 
 /// The most events in one page; a larger wish is cut, not refused.
 const LIMIT_MAX: u16 = 1000;
@@ -40,4 +46,20 @@ const LIMIT_MAX: u16 = 1000;
 /// The size of a page as the engine takes it.
 fn limit(wish: UInt) -> u16 {
     u16::try_from(wish).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
+}
+
+/// What the filter in the query says of relations.
+///
+/// # Errors
+/// 400: it says something else than lists.
+fn relation_filter(request: &HttpRequest) -> Result<RelationFilter, ApiError> {
+    #[derive(serde::Deserialize)]
+    struct Asked {
+        filter: Option<String>,
+    }
+    let asked = Query::<Asked>::from_query(request.query_string());
+    match asked.ok().and_then(|Query(asked)| asked.filter) {
+        Some(filter) => Ok(RelationFilter::parse(&filter)?),
+        None => Ok(RelationFilter::default()),
+    }
 }

@@ -81,6 +81,10 @@ fn reading(router: &mut Router) {
     router.endpoint(room::get_message_events::handle);
     router.endpoint(room::get_context::handle);
     router.endpoint(room::get_event_by_timestamp::handle);
+    router.endpoint(room::get_relating_events::all);
+    router.endpoint(room::get_relating_events::with_rel_type);
+    router.endpoint(room::get_relating_events::with_rel_type_and_event_type);
+    router.endpoint(room::get_thread_roots::handle);
     router.endpoint(room::aliases::handle);
     router.endpoint(room::get_hierarchy::handle);
     router.endpoint(room::get_summary::handle);

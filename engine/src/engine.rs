@@ -28,6 +28,7 @@ use crate::{
     ephemeral::Ephemeral,
     erased::Erased,
     events::Events,
+    ignores::{Ignored, Ignores},
     inbound::Inbound,
     notifier::Notifier,
     peers::Peers,
@@ -121,6 +122,8 @@ impl Engine {
         if settings.presence.enabled {
             store.subscribe(presence.clone());
         }
+        let ignores = Arc::new(Ignores::new(store.clone()));
+        store.subscribe(ignores.clone());
         store.subscribe(notifier.clone());
         let context = Arc::new(Context {
             server_name: settings.server_name,
@@ -129,6 +132,7 @@ impl Engine {
             events: Events::new(store.clone()),
             states: States::new(store.clone()),
             erased: Erased::new(store.clone()),
+            ignores,
             typing: Typing::new(clock.clone(), notifier.clone(), ephemeral.clone()),
             ephemeral,
             presence,
@@ -328,6 +332,14 @@ impl Engine {
     /// Only those of the store.
     pub async fn leave_all(&self, user: &UserId) -> Result<()> {
         self.rooms.leave_all(user).await
+    }
+
+    /// Those whom a user of this server ignores. No query for one who was asked for lately.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn ignored_by(&self, user: &UserId) -> Result<Arc<Ignored>> {
+        self.context.ignores.of(user).await
     }
 
     /// Returns when something has changed since the last call that lives in memory only: who types, who is there. For one

@@ -18,6 +18,7 @@ mod erased;
 mod error;
 mod events;
 mod filter;
+mod ignores;
 pub mod inbound;
 mod invite_permission;
 mod mutual;
@@ -51,6 +52,7 @@ pub use self::{
     directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},
     error::{Error, Result, Subject},
+    ignores::Ignored,
     mutual::MutualRooms,
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
     push::rules::RulePlace,
@@ -58,6 +60,7 @@ pub use self::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
     },
     receipts::ReceiptThread,
+    relations::{RelationFilter, RelationsAsk, RelationsPage, ThreadsAsk, ThreadsPage},
     reports::Complaint,
     requester::Requester,
     room::{

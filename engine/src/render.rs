@@ -8,6 +8,8 @@ use spec::{
     json::{Object, Value},
 };
 
+use crate::relations::bundle::Bundle;
+
 /// Whether an event names its room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -33,6 +35,9 @@ pub(crate) struct Unsigned<'a> {
     pub(crate) redacted_because: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) replaces_state: Option<&'a EventId>,
+    /// What is aggregated of its children.
+    #[serde(rename = "m.relations", skip_serializing_if = "Option::is_none")]
+    pub(crate) relations: Option<&'a Bundle>,
     /// Only for the device that sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transaction_id: Option<&'a str>,

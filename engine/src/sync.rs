@@ -253,6 +253,7 @@ impl Build<'_> {
         }
         let id = room.meta.id.clone();
         match member.membership {
+            Membership::Invite if self.ignores(&member.sender).await? => {}
             Membership::Invite => {
                 if !self.wants_invite(member).await? {
                     return Ok(());
@@ -284,6 +285,12 @@ impl Build<'_> {
         let permission = context.invite_permission(&self.by.user_id).await?;
         let sender = UserId::parse(&member.sender);
         Ok(sender.is_ok_and(|sender| permission.verdict(&sender) == Verdict::Allow))
+    }
+
+    /// Whether the user ignores `sender`.
+    async fn ignores(&self, sender: &str) -> Result<bool> {
+        let ignored = self.rooms.context.ignores.of(&self.by.user_id).await?;
+        Ok(<&UserId>::try_from(sender).is_ok_and(|sender| ignored.contains(sender)))
     }
 
     /// The position after which events are news to the client.

@@ -10,6 +10,7 @@ use crate::{
     },
     error::Result,
     id::{Position, RoomRow},
+    padded::padded,
 };
 
 /// Account data as stored.
@@ -39,6 +40,27 @@ pub async fn find(
         .one(db)
         .await?
         .map(|row| row.content))
+}
+
+/// The global data of one type of these users, as JSON text; those who have none are left out. Look-ups by primary key,
+/// 256 a query.
+pub async fn of_users(
+    db: &impl ConnectionTrait,
+    users: &[&UserId],
+    event_type: &str,
+) -> Result<Vec<(String, String)>> {
+    let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+    let mut found = Vec::new();
+    for chunk in padded(&users) {
+        let these = Entity::find()
+            .select_only()
+            .columns([Column::UserId, Column::Content])
+            .filter(Column::UserId.is_in(chunk))
+            .filter(Column::Room.eq(GLOBAL))
+            .filter(Column::EventType.eq(event_type));
+        found.extend(these.into_tuple::<(String, String)>().all(db).await?);
+    }
+    Ok(found)
 }
 
 /// All account data of a user, global and of every room. One query.

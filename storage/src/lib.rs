@@ -34,6 +34,7 @@ pub mod reports;
 pub mod rooms;
 pub mod server_keys;
 pub mod snapshots;
+mod sql;
 pub mod staged;
 mod state_keys;
 mod store;

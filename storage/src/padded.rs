@@ -6,13 +6,16 @@ const CHUNK_MAX: usize = 256;
 
 /// `items` in chunks, each filled up to a power of two by repeating its last item.
 pub(crate) fn padded<T: Clone>(items: &[T]) -> impl Iterator<Item = Vec<T>> {
-    items.chunks(CHUNK_MAX).map(|chunk| {
-        let mut chunk = chunk.to_vec();
-        if let Some(last) = chunk.last().cloned() {
-            chunk.resize(chunk.len().next_power_of_two(), last);
-        }
-        chunk
-    })
+    items.chunks(CHUNK_MAX).map(padded_one)
+}
+
+/// `items` as one list, however many they are, filled up in the same way.
+pub(crate) fn padded_one<T: Clone>(items: &[T]) -> Vec<T> {
+    let mut items = items.to_vec();
+    if let Some(last) = items.last().cloned() {
+        items.resize(items.len().next_power_of_two(), last);
+    }
+    items
 }
 
 #[cfg(test)]

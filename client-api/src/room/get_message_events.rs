@@ -1,18 +1,19 @@
 //! `GET /_matrix/client/v3/rooms/{roomId}/messages`: client-server API, "Getting events for a room".
 
-use actix_web::web;
+use actix_web::{HttpRequest, web};
 use engine::{Direction, Engine, MessagesAsk};
 use ruma::api::{
     Direction as RumaDirection,
     client::message::get_message_events::v3::{Request, Response},
 };
 
-use super::limit;
+use super::{limit, relation_filter};
 use crate::{error::ApiError, extract::Authed, reply::Reply};
 
 /// Answers with one page of the history, in the direction asked for.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
+    request: HttpRequest,
     Authed {
         requester, body, ..
     }: Authed<Request>,
@@ -26,6 +27,7 @@ pub(crate) async fn handle(
         },
         limit: limit(body.limit),
         filter: body.filter,
+        relations: relation_filter(&request)?,
     };
     let page = engine
         .room(&body.room_id)

@@ -18,6 +18,7 @@ use super::view::{Seen, View};
 use crate::{
     Error, Requester, Result, Subject,
     events::Placed,
+    relations::RelationFilter,
     render::Shape,
     rooms::RoomHandle,
     sync::{filter, token::PageToken},
@@ -35,6 +36,8 @@ pub struct ContextAsk {
     pub limit: u16,
     /// Which of them; the event itself always comes.
     pub filter: RoomEventFilter,
+    /// Which of them by their relations.
+    pub relations: RelationFilter,
 }
 
 /// An event and its surroundings.
@@ -76,26 +79,26 @@ impl RoomHandle {
         let (before, after) = (limit / 2, limit - limit / 2);
         let (db, room) = (self.context.store.reader(), self.meta.row);
         let stored = self.before(at, before).await?;
-        let before = self
-            .surroundings(&mut view, stored, before, &ask.filter)
-            .await?;
+        let before = self.surroundings(&mut view, stored, before, &ask).await?;
         let page = Limit::from(after);
         let stored = timeline::forward(db, room, at, Spot::MAX, page).await?;
-        let mut after = self
-            .surroundings(&mut view, stored, after, &ask.filter)
-            .await?;
+        let mut after = self.surroundings(&mut view, stored, after, &ask).await?;
         after.retain(|seen| seen.placed.spot.anchor <= access.horizon());
         let oldest = before.last().map_or(at, |seen| seen.placed.spot);
         let newest = after.last().map_or(at, |seen| seen.placed.spot);
         let rows = self
             .context_state(&event, &before, &after, &ask.filter)
             .await?;
+        let all = before.iter().chain(&after).chain([&event]);
+        let bundles = view.bundles(all, Shape::Whole).await?;
         Ok(EventContext {
             start: PageToken::before(oldest).to_string(),
             end: PageToken::behind(newest).to_string(),
-            event: view.render(&event, Shape::Whole).await?,
-            events_before: view.render_all(&before, Shape::Whole).await?,
-            events_after: view.render_all(&after, Shape::Whole).await?,
+            event: view.render_with(&event, &bundles, Shape::Whole).await?,
+            events_before: view
+                .render_all_with(&before, &bundles, Shape::Whole)
+                .await?,
+            events_after: view.render_all_with(&after, &bundles, Shape::Whole).await?,
             state: self.render_state(by, &rows).await?,
         })
     }
@@ -125,7 +128,7 @@ impl RoomHandle {
         view: &mut View<'_>,
         mut stored: Vec<StoredEvent>,
         at_most: usize,
-        wanted: &RoomEventFilter,
+        ask: &ContextAsk,
     ) -> Result<Vec<Seen>> {
         // A stored page has one row at least.
         stored.truncate(at_most);
@@ -134,7 +137,8 @@ impl RoomHandle {
             .events
             .place(&self.context.metas, stored)
             .await?;
-        placed.retain(|placed| filter::allows_event(wanted, &placed.event));
+        placed.retain(|placed| filter::allows_event(&ask.filter, &placed.event));
+        let placed = ask.relations.wanted(view, placed).await?;
         view.filter(placed).await
     }
 

@@ -17,6 +17,7 @@ use super::view::{Seen, View};
 use crate::{
     Requester, Result,
     events::Placed,
+    relations::RelationFilter,
     remote::backfill::Filled,
     render::Shape,
     rooms::RoomHandle,
@@ -63,6 +64,8 @@ pub struct MessagesAsk {
     pub limit: u16,
     /// Which events.
     pub filter: RoomEventFilter,
+    /// Which of them by their relations.
+    pub relations: RelationFilter,
 }
 
 /// A part of the timeline.
@@ -170,6 +173,7 @@ impl RoomHandle {
                 .into_iter()
                 .filter(|placed| filter::allows_event(&ask.filter, &placed.event))
                 .collect();
+            let wanted = ask.relations.wanted(view, wanted).await?;
             for seen in view.filter(wanted).await? {
                 if walked.seen.len() == limit {
                     return Ok(walked);

@@ -38,7 +38,7 @@ impl RoomHandle {
         state_key: &str,
     ) -> Result<Raw<AnyStateEvent>> {
         let known = self.find_state(by, event_type, state_key).await?;
-        render_for(self, by, &known, None, Shape::Whole).await
+        render_for(self, by, &known, None, None, Shape::Whole).await
     }
 
     async fn find_state(
@@ -69,7 +69,7 @@ impl RoomHandle {
             .get_many(&self.context.metas, rows)
             .await?
         {
-            rendered.push(render_for(self, by, &known, None, Shape::Whole).await?);
+            rendered.push(render_for(self, by, &known, None, None, Shape::Whole).await?);
         }
         Ok(rendered)
     }

@@ -18,6 +18,8 @@ use super::access::Access;
 use crate::{
     Requester, Result,
     events::{KnownEvent, Placed},
+    ignores::Ignored,
+    relations::bundle::{Bundle, Bundles},
     render::{self, Shape, Unsigned},
     room::extremities,
     rooms::RoomHandle,
@@ -25,9 +27,10 @@ use crate::{
 
 /// A reader of a room. It remembers what it has learned of the states that it met, most events share one.
 pub(crate) struct View<'a> {
-    room: &'a RoomHandle,
-    reader: &'a Requester,
-    access: Access,
+    pub(crate) room: &'a RoomHandle,
+    pub(crate) reader: &'a Requester,
+    pub(crate) access: Access,
+    pub(crate) ignored: Arc<Ignored>,
     visibility_key: Option<StateKeyRow>,
     member_key: Option<StateKeyRow>,
     met: HashMap<SnapshotRow, Moment>,
@@ -53,6 +56,7 @@ impl<'a> View<'a> {
         let keys = room.context.store.state_keys().find(&pairs).await?;
         let met = HashMap::new();
         Ok(Self {
+            ignored: room.context.ignores.of(&reader.user_id).await?,
             room,
             reader,
             access,
@@ -62,9 +66,19 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Those of `events` that the reader may see, in the same order. Two queries at most, however many states they have.
-    pub(crate) async fn filter(&mut self, events: Vec<Placed>) -> Result<Vec<Seen>> {
-        self.meet(&events).await?;
+    /// Those of `events` that the reader may and wants to see, in the same order: nothing but state of those whom they
+    /// ignore. Two queries at most, however many states they have.
+    pub(crate) async fn filter(&mut self, mut events: Vec<Placed>) -> Result<Vec<Seen>> {
+        events.retain(|placed| {
+            placed.event.is_state() || !self.ignored.contains(placed.event.sender())
+        });
+        self.visible(events).await
+    }
+
+    /// The same with what ignored users have sent.
+    pub(crate) async fn visible(&mut self, events: Vec<Placed>) -> Result<Vec<Seen>> {
+        self.meet(events.iter().filter_map(|placed| placed.snapshot))
+            .await?;
         let hidden = self.hidden(&events).await?;
         let erased = self.room.context.erased.users().await?;
         let mut seen = Vec::with_capacity(events.len());
@@ -113,12 +127,14 @@ impl<'a> View<'a> {
         Ok(redactions::pending_among(db, &redactions).await?)
     }
 
-    /// Learns visibility and membership in the states before `events`.
-    async fn meet(&mut self, events: &[Placed]) -> Result<()> {
+    /// Learns visibility and membership in these states.
+    pub(crate) async fn meet(
+        &mut self,
+        snapshots: impl IntoIterator<Item = SnapshotRow>,
+    ) -> Result<()> {
         let context = &self.room.context;
-        let new: BTreeSet<SnapshotRow> = events
-            .iter()
-            .filter_map(|placed| placed.snapshot)
+        let new: BTreeSet<SnapshotRow> = snapshots
+            .into_iter()
             .filter(|snapshot| !self.met.contains_key(snapshot))
             .collect();
         if new.is_empty() {
@@ -154,62 +170,107 @@ impl<'a> View<'a> {
 
     /// The reader's membership at an event that they may see; `None` when they may not.
     fn sees(&self, placed: &Placed) -> Option<Membership> {
-        let nothing = Moment {
-            visibility: HistoryVisibility::of(None),
-            membership: Membership::of(None),
-            joined_later: false,
-        };
-        let met = placed.snapshot.and_then(|snapshot| self.met.get(&snapshot));
-        let before = met.copied().unwrap_or(nothing);
         let joined_later = match self.access {
             Access::Joined => true,
             // What stands at the departure is the departure, or that by which it came to be known.
             Access::Departed { position, .. } => placed.spot < Spot::news(position),
             Access::Peeking => false,
         };
-        let user = self.reader.user_id.as_str();
-        let own = placed.event.is("m.room.member", user);
         let moment = Moment {
             joined_later,
-            ..before
+            ..self.before(placed.snapshot)
         };
+        let user = self.reader.user_id.as_str();
+        let own = placed.event.is("m.room.member", user);
         let after = if own {
             Membership::of(Some(&placed.event))
         } else {
-            before.membership
+            moment.membership
         };
         (own || visibility::may_see(&placed.event, user, moment)).then_some(after)
     }
 
-    /// The event in the form for this reader.
-    pub(crate) async fn render<T>(&self, seen: &Seen, shape: Shape) -> Result<Raw<T>> {
-        render_for(
-            self.room,
-            self.reader,
-            &seen.placed.known,
-            Some(seen.membership),
-            shape,
-        )
-        .await
+    /// Whether the reader may see ordinary events with this state before them, of those that lie within what they may see
+    /// at all. The state was met.
+    pub(crate) fn sees_in(&self, snapshot: Option<SnapshotRow>) -> bool {
+        visibility::may_see_at(Moment {
+            joined_later: self.access != Access::Peeking,
+            ..self.before(snapshot)
+        })
     }
 
-    /// The events in the form for this reader, in the same order.
-    pub(crate) async fn render_all<T>(&self, seen: &[Seen], shape: Shape) -> Result<Vec<Raw<T>>> {
+    /// What was met in a state.
+    fn before(&self, snapshot: Option<SnapshotRow>) -> Moment {
+        let met = snapshot.and_then(|snapshot| self.met.get(&snapshot));
+        met.copied().unwrap_or(Moment {
+            visibility: HistoryVisibility::of(None),
+            membership: Membership::of(None),
+            joined_later: false,
+        })
+    }
+
+    /// The event in the form for this reader, with what is aggregated of its children.
+    pub(crate) async fn render<T>(&mut self, seen: &Seen, shape: Shape) -> Result<Raw<T>> {
+        let bundles = self.bundles([seen], shape).await?;
+        self.render_with(seen, &bundles, shape).await
+    }
+
+    /// The events in the form for this reader, in the same order. What is aggregated of their children costs ten queries
+    /// at most for 256 events.
+    pub(crate) async fn render_all<T>(
+        &mut self,
+        seen: &[Seen],
+        shape: Shape,
+    ) -> Result<Vec<Raw<T>>> {
+        let bundles = self.bundles(seen, shape).await?;
+        self.render_all_with(seen, &bundles, shape).await
+    }
+
+    /// The same with what was aggregated before.
+    pub(crate) async fn render_all_with<T>(
+        &self,
+        seen: &[Seen],
+        bundles: &Bundles,
+        shape: Shape,
+    ) -> Result<Vec<Raw<T>>> {
         let mut rendered = Vec::with_capacity(seen.len());
         for event in seen {
-            rendered.push(self.render(event, shape).await?);
+            rendered.push(self.render_with(event, bundles, shape).await?);
         }
         Ok(rendered)
+    }
+
+    /// One event, with what was aggregated before.
+    pub(crate) async fn render_with<T>(
+        &self,
+        seen: &Seen,
+        bundles: &Bundles,
+        shape: Shape,
+    ) -> Result<Raw<T>> {
+        let bundle = bundles.get(&seen.placed.row);
+        self.render_bundled(seen, bundle, shape).await
+    }
+
+    /// One event with its bundle.
+    pub(crate) async fn render_bundled<T>(
+        &self,
+        seen: &Seen,
+        bundle: Option<&Bundle>,
+        shape: Shape,
+    ) -> Result<Raw<T>> {
+        let (known, membership) = (&seen.placed.known, Some(seen.membership));
+        render_for(self.room, self.reader, known, membership, bundle, shape).await
     }
 }
 
 /// An event for a reader who is known to be allowed to see it. `membership` is theirs at the event, for events of the
-/// timeline.
+/// timeline, `bundle` what is aggregated of its children.
 pub(crate) async fn render_for<T>(
     room: &RoomHandle,
     reader: &Requester,
     known: &KnownEvent,
     membership: Option<Membership>,
+    bundle: Option<&Bundle>,
     shape: Shape,
 ) -> Result<Raw<T>> {
     let context = &room.context;
@@ -220,6 +281,7 @@ pub(crate) async fn render_for<T>(
             .saturating_sub(known.event.origin_server_ts())
             .max(0),
         membership: membership.map(Membership::as_str),
+        relations: bundle,
         ..Unsigned::default()
     };
     let replaced = match known.replaces {

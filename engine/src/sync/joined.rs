@@ -12,8 +12,9 @@ use crate::{
     events::Placed,
     read::{
         access::Access,
-        view::{Seen, View, render_for},
+        view::{Seen, View},
     },
+    relations::bundle::Bundles,
     render::Shape,
     rooms::RoomHandle,
 };
@@ -27,6 +28,8 @@ const PAGES_MAX: usize = 10;
 
 /// The newest events of a room, oldest first.
 pub(super) struct Window {
+    /// How the user stands to the room.
+    pub(super) access: Access,
     pub(super) seen: Vec<Seen>,
     /// Whether visible events were left out before the first.
     pub(super) limited: bool,
@@ -124,6 +127,7 @@ impl Build<'_> {
         }
         let is_seen = |row: &EventRow| seen.iter().any(|seen| seen.placed.row == *row);
         Ok(Window {
+            access: Access::Joined,
             limited: left_out > 0 || gap.is_some(),
             unseen: resettled || !changes.iter().all(is_seen),
             seen,
@@ -175,6 +179,7 @@ impl Build<'_> {
             from
         };
         Ok(Window {
+            access,
             seen: found,
             limited,
             start,
@@ -188,18 +193,21 @@ impl Build<'_> {
         events.into_iter().filter(wanted).collect()
     }
 
-    /// The timeline section.
+    /// The timeline section. Where events were left out, the client could not aggregate their children by itself.
     pub(super) async fn timeline(&self, room: &RoomHandle, window: Window) -> Result<Timeline> {
         let mut timeline = Timeline::new();
         timeline.limited = window.limited;
         let start = before_first(&window.seen, window.start);
         timeline.prev_batch = Some(PageToken::News(start).to_string());
-        for seen in &window.seen {
-            let known = &seen.placed.known;
-            let raw =
-                render_for(room, self.by, known, Some(seen.membership), Shape::InSync).await?;
-            timeline.events.push(raw);
-        }
+        let mut view = View::new(room, self.by, window.access).await?;
+        let bundles = if window.limited {
+            view.bundles(&window.seen, Shape::InSync).await?
+        } else {
+            Bundles::new()
+        };
+        timeline.events = view
+            .render_all_with(&window.seen, &bundles, Shape::InSync)
+            .await?;
         Ok(timeline)
     }
 }

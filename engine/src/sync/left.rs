@@ -56,6 +56,7 @@ impl Build<'_> {
                 }];
                 let start = Position(member.position.get() - 1);
                 let window = Window {
+                    access: Access::Peeking,
                     seen,
                     limited: false,
                     start,

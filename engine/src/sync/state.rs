@@ -82,7 +82,7 @@ impl Build<'_> {
             .await?
         {
             if filter::allows_event(&self.ask.filter.room.state, &known.event) {
-                events.push(render_for(room, self.by, &known, None, Shape::InSync).await?);
+                events.push(render_for(room, self.by, &known, None, None, Shape::InSync).await?);
             }
         }
         let events = StateEvents::with_events(events);

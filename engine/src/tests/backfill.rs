@@ -41,6 +41,7 @@ async fn page(
         direction,
         limit: 30,
         filter: RoomEventFilter::default(),
+        relations: crate::RelationFilter::default(),
     };
     let handle = person.room(room).await;
     handle.messages(&person.requester, ask).await.unwrap()
@@ -232,6 +233,7 @@ async fn the_surroundings_of_the_first_known_event_are_fetched() {
             event_id: member(&bob, &room).await.event.id().to_owned(),
             limit: 10,
             filter: RoomEventFilter::default(),
+            relations: crate::RelationFilter::default(),
         };
         let context = handle.context(&bob.requester, ask).await.unwrap();
         assert_eq!(context.events_before.len(), 5);

@@ -13,6 +13,7 @@ fn page(from: Option<String>, direction: Direction, limit: u16) -> MessagesAsk {
         direction,
         limit,
         filter: RoomEventFilter::default(),
+        relations: crate::RelationFilter::default(),
     }
 }
 

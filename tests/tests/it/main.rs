@@ -29,6 +29,7 @@ mod presence;
 mod profile;
 mod push;
 mod receipts;
+mod relations;
 mod reports;
 mod rooms;
 mod session;
