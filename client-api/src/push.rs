@@ -1,6 +1,7 @@
-//! Push rules.
+//! Push rules, and what they have notified of.
 
 pub(crate) mod delete_pushrule;
+pub(crate) mod get_notifications;
 pub(crate) mod get_pushrule;
 pub(crate) mod get_pushrule_actions;
 pub(crate) mod get_pushrule_enabled;

@@ -34,6 +34,11 @@ impl Audience {
         self.users.keys()
     }
 
+    /// How many users are joined.
+    pub(crate) fn joined(&self) -> u64 {
+        self.users.values().sum()
+    }
+
     /// Whether a server is among them.
     #[must_use]
     pub fn contains(&self, server: &ServerName) -> bool {
@@ -88,7 +93,7 @@ impl Engine {
 }
 
 impl Context {
-    async fn servers_at(
+    pub(crate) async fn servers_at(
         &self,
         room: RoomRow,
         snapshot: Option<SnapshotRow>,

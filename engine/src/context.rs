@@ -21,6 +21,7 @@ use crate::{
     notifier::Notifier,
     peers::Peers,
     presence::Presence,
+    push::scores::Scores,
     remote::{
         Handshakes,
         asked::{Asked, Lately},
@@ -52,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) typing: Typing,
     pub(crate) presence: Arc<Presence>,
     pub(crate) audiences: Audiences,
+    /// What notifies whom.
+    pub(crate) scores: Scores,
     pub(crate) backfills: Backfills,
     /// What other servers have answered lately.
     pub(crate) asked: Asked,

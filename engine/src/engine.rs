@@ -33,6 +33,7 @@ use crate::{
     notifier::Notifier,
     peers::Peers,
     presence::{Presence, PresenceSettings},
+    push::scores::Scores,
     remote::{
         Handshakes,
         asked::{Asked, Lately},
@@ -87,8 +88,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`] and
-    /// [`Engine::run_presence`], which the caller runs and supervises.
+    /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`],
+    /// [`Engine::run_presence`] and [`Engine::run_push`], which the caller runs and supervises.
     ///
     /// # Panics
     /// Outside of a tokio runtime: the one that this is called on is where the rooms' workers run.
@@ -124,6 +125,9 @@ impl Engine {
         }
         let ignores = Arc::new(Ignores::new(store.clone()));
         store.subscribe(ignores.clone());
+        // Before whoever wakes those that wait for counts.
+        let scores = Scores::default();
+        store.subscribe(scores.queue.clone());
         store.subscribe(notifier.clone());
         let context = Arc::new(Context {
             server_name: settings.server_name,
@@ -137,6 +141,7 @@ impl Engine {
             ephemeral,
             presence,
             audiences: Audiences::default(),
+            scores,
             asked: Asked::default(),
             walks: Lately::new(),
             staging: Arc::default(),

@@ -55,7 +55,7 @@ pub use self::{
     ignores::Ignored,
     mutual::MutualRooms,
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
-    push::rules::RulePlace,
+    push::{Notification, NotificationsAsk, NotificationsPage, rules::RulePlace},
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
     },

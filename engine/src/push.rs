@@ -1,4 +1,20 @@
-//! Push: which events notify whom, and how. Client-server API, "Push Notifications".
+//! Push: which events notify whom, and how. Client-server API, "Push Notifications" and "Receiving notifications".
+//!
+//! Nothing of it is done while an event is sent. It follows the one log behind the writer: [`scores`] tries the rules of
+//! all who are in the room on each event, and remembers in a table and in memory what that changes. Whoever answers with
+//! counts waits until the log has been followed as far as the answer goes, and does the work if nobody else does
+//! ([`Context::scored`](crate::context::Context::scored)), so that a count comes with the event that changed it.
+//!
+//! The default rules are tried once for all who have no others; only those who have changed their rules, ignore somebody
+//! or are mentioned are looked at one by one, and only where that makes a difference there is a row for them.
 
 mod defaults;
+mod follow;
+mod list;
+mod outcome;
+mod personal;
 pub(crate) mod rules;
+pub(crate) mod scores;
+pub(crate) mod unread;
+
+pub use self::list::{Notification, NotificationsAsk, NotificationsPage};

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::json;
+use spec::relation::THREAD;
 use storage::{
-    Logged, Position, Write, events, receipts,
+    Logged, Position, Write, events, receipts, relations,
     write::{NewAccountData, NewReceipt},
 };
 
@@ -40,7 +41,8 @@ impl RoomHandle {
     /// Says that the user has read up to an event. One that lies before what they have read already changes nothing.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]: the user is not in the room. [`Error::InvalidParam`]: there is no such kind of receipt.
+    /// [`Error::Forbidden`]: the user is not in the room. [`Error::InvalidParam`]: there is no such kind of receipt, or the
+    /// event does not belong to the thread.
     pub async fn set_receipt(
         &self,
         by: &Requester,
@@ -57,11 +59,11 @@ impl RoomHandle {
                 ));
             }
             FULLY_READ => vec![self.fully_read(by, event_id)],
-            "m.read" | "m.read.private" => self
-                .receipt(by, kind, event_id, &thread)
-                .await?
-                .into_iter()
-                .collect(),
+            "m.read" | "m.read.private" => {
+                self.check_thread(event_id, &thread).await?;
+                let receipt = self.receipt(by, kind, event_id, &thread).await?;
+                receipt.into_iter().collect()
+            }
             other => {
                 return Err(Error::InvalidParam(format!(
                     "There is no receipt type {other}: it is m.read, m.read.private or m.fully_read"
@@ -103,6 +105,39 @@ impl RoomHandle {
             event_type: FULLY_READ.to_owned(),
             content: json!({ "event_id": event_id }).to_string(),
         })
+    }
+
+    /// Whether a receipt for an event may name a thread: client-server API, "Threaded read receipts". Of an event that is
+    /// not here nobody knows, so that it may.
+    ///
+    /// As with Synapse the root of a thread and what relates to it may be read in either timeline, and only what says
+    /// itself that it is in a thread may not be read in the main one.
+    async fn check_thread(&self, event_id: &EventId, thread: &ReceiptThread) -> Result<()> {
+        if *thread == ReceiptThread::Unthreaded {
+            return Ok(());
+        }
+        let related = relations::of_ids(self.context.store.reader(), &[event_id]).await?;
+        let mut related = related
+            .iter()
+            .filter(|related| related.room == self.meta.row);
+        let related = related.next();
+        let fits = match (thread, related) {
+            (ReceiptThread::Thread(root), _) if root == event_id => true,
+            (ReceiptThread::Thread(root), Some(related)) => {
+                let threads = self.threads_of_ids(&[event_id]).await?;
+                related.parent == root.as_str() || threads.get(event_id) == Some(root)
+            }
+            (ReceiptThread::Thread(_), None) => self.position_of(event_id).await?.is_none(),
+            (_, related) => related.is_none_or(|related| related.rel_type != THREAD),
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::InvalidParam(format!(
+                "The event does not belong to the thread {}",
+                thread.as_str()
+            )))
+        }
     }
 
     /// The receipt, unless the user has read further already.

@@ -15,6 +15,7 @@ mod presence;
 mod state;
 mod summary;
 pub(crate) mod token;
+mod unread;
 
 use std::time::Duration;
 
@@ -107,6 +108,8 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             position: from.position.min(position),
             ..from
         });
+        // The counts below are those of this position or a later one.
+        rooms.context.scored(position).await?;
         let build = Build {
             rooms,
             by,
@@ -225,7 +228,12 @@ impl Build<'_> {
                 let extra = self.all_extras(&[row]).await?.remove(0);
                 self.entered_room(&room, extra).await?
             } else {
-                self.changed_room(&room, from.position, change).await?
+                let counted = self.counts_changed(&change);
+                let mut built = self.changed_room(&room, from.position, change).await?;
+                if counted || !built.is_empty() {
+                    self.count(&mut built, row).await?;
+                }
+                built
             };
             if entered || self.ask.full_state || !built.is_empty() {
                 response.rooms.join.insert(room.meta.id.clone(), built);

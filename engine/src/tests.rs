@@ -12,6 +12,7 @@ mod handshake;
 mod history;
 mod outgoing;
 mod presence;
+mod push;
 mod receive;
 mod redactions;
 mod relations;

@@ -20,6 +20,7 @@ mod listener;
 mod lock;
 pub mod members;
 mod migration;
+pub mod notifications;
 pub mod outbox;
 mod packed;
 mod padded;

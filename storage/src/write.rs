@@ -14,9 +14,9 @@ use spec::event::Event;
 pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
-        access_token, account, destination, device, filter, membership::Membership, openid_token,
-        pending_redaction, profile, refresh_token, registration_token, remote_key, report,
-        server_key, staged_event,
+        access_token, account, destination, device, filter, membership::Membership, notification,
+        openid_token, pending_redaction, profile, reading, refresh_token, registration_token,
+        remote_key, report, server_key, staged_event,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -443,6 +443,35 @@ pub enum Plain {
     },
     /// Up to where all servers without a row of their own have everything.
     OutboxFloor(Position),
+    /// What notifies whom. Nothing happens to what is known already.
+    Notifications(Vec<notification::Model>),
+    /// Forgets what notifies whom in a room before this position (exclusive).
+    NotificationsPruned {
+        /// Where.
+        room: RoomRow,
+        /// Before which position.
+        before: Position,
+    },
+    /// A user has read so far; nothing happens if they had read further.
+    Reading(reading::Model),
+    /// A user joined a room: nothing before that is unread to them.
+    ReadingBegins {
+        /// Who.
+        user_id: OwnedUserId,
+        /// Where.
+        room: RoomRow,
+        /// The position of the join.
+        position: Position,
+    },
+    /// A user is in a room no more.
+    ReadingEnds {
+        /// Who.
+        user_id: OwnedUserId,
+        /// Where.
+        room: RoomRow,
+    },
+    /// Up to where it is known what notifies whom.
+    NotificationsFloor(Position),
 }
 
 /// A pair of event type and state key to be stored.

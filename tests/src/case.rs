@@ -360,7 +360,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "register" => Ask::by(Nobody).body(json!({"username": "reg-{random}", "password": "a long password"})),
         "checkUsernameAvailability" => Ask::by(Nobody).query("username", "free-{random}"),
         "registrationTokenValidity" => Ask::by(Nobody).query("token", "no-such-token"),
-        "getPushRules" | "getPushRulesGlobal" | "getPushRule" | "isPushRuleEnabled" | "getPushRuleActions" => Ask::by(Alice),
+        "getNotifications" | "getPushRules" | "getPushRulesGlobal" | "getPushRule" | "isPushRuleEnabled" | "getPushRuleActions" => Ask::by(Alice),
         "setPushRule" => Ask::by(Alice).body(json!({"pattern": "word", "actions": ["notify"]})),
         "deletePushRule" => Ask::by(Alice).with("ruleId", "spare"),
         "setPushRuleEnabled" => Ask::by(Alice).body(json!({"enabled": true})),

@@ -75,6 +75,18 @@ impl RoomHandle {
     }
 }
 
+/// The root of the thread to which an event of a room belongs that is stored; `None` for the main timeline. No query for
+/// an event that relates to nothing or says its thread itself.
+pub(crate) async fn of(
+    context: &Context,
+    room: RoomRow,
+    event: &Event,
+) -> Result<Option<OwnedEventId>> {
+    let step = Step::of(event).map(|step| (event.id().to_owned(), step));
+    let mut found = follow(context, room, step.into_iter().collect()).await?;
+    Ok(found.remove(event.id()))
+}
+
 /// Follows the way from each event, all of them at once.
 async fn follow(
     context: &Context,
@@ -125,7 +137,7 @@ impl Room {
     /// thread itself.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "what counts unread events by thread asks it")
+        expect(dead_code, reason = "for what a room takes in before it is stored")
     )]
     pub(crate) async fn thread_of(&self, event: &Event) -> Result<Option<OwnedEventId>> {
         let mut step = Step::of(event);

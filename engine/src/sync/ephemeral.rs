@@ -17,7 +17,7 @@ pub(super) const PRIVATE: &str = "m.read.private";
 /// How far somebody has read.
 #[derive(Clone, Debug)]
 pub(super) struct Receipt {
-    user_id: String,
+    pub(super) user_id: String,
     kind: String,
     /// Empty for none.
     thread_id: String,

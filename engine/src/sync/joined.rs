@@ -53,6 +53,7 @@ impl Build<'_> {
         built.ephemeral = self.ephemeral(room, &extra.receipts, typing)?;
         built.account_data.events = self.room_account_data(room, extra.account_data)?;
         built.timeline = self.timeline(room, window).await?;
+        self.fill_counts(&mut built, extra.unread.as_deref());
         Ok(built)
     }
 

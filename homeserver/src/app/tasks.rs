@@ -56,6 +56,17 @@ pub(super) fn start(
         }
     });
 
+    let for_push = engine.clone();
+    supervisor.spawn("push", move |mut stop| {
+        let engine = for_push.clone();
+        async move {
+            tokio::select! {
+                () = engine.run_push() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let outbound = federation.outbound();
     supervisor.spawn("federation outbound", move |mut stop| {
         let outbound = Arc::clone(&outbound);

@@ -17,6 +17,7 @@ mod events;
 mod federation;
 mod log;
 mod moderation;
+mod push;
 mod relations;
 mod rooms;
 
@@ -36,6 +37,7 @@ impl MigrationTrait for Migration {
         events::up(manager).await?;
         relations::up(manager).await?;
         log::up(manager).await?;
+        push::up(manager).await?;
         accounts::up(manager).await?;
         directory::up(manager).await?;
         moderation::up(manager).await?;

@@ -2,18 +2,20 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Iterable as _, ModelTrait, QueryFilter,
+    sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
 };
 
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
-        access_token, account, alias, counter, destination, device, filter, openid_token,
-        pending_redaction, profile, refresh_token, registration_token, remote_key, report,
-        server_key, staged_event, summary,
+        access_token, account, alias, counter, destination, device, filter, notification,
+        openid_token, pending_redaction, profile, reading, refresh_token, registration_token,
+        remote_key, report, server_key, staged_event, summary,
     },
     error::{Error, Result},
+    id::RoomRow,
+    notifications,
     outbox::FLOOR,
     padded::padded,
     write::Plain,
@@ -166,6 +168,41 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             };
             put(db, &floor, &[counter::Column::Name]).await
         }
+        Plain::Notifications(models) => {
+            use notification::Column::{Position, Room, UserId};
+            let rows = models.iter().map(values).collect();
+            let known = Existing::Stays(&[Room, UserId, Position]);
+            insert::<notification::Entity>(db, known, rows).await
+        }
+        Plain::NotificationsPruned { room, before } => {
+            let it = notification::Column::Room.eq(*room);
+            let old = notification::Column::Position.lt(*before);
+            delete::<notification::Entity>(db, it.and(old)).await
+        }
+        Plain::Reading(model) => reading(db, model).await,
+        Plain::ReadingBegins {
+            user_id,
+            room,
+            position,
+        } => {
+            reading_ends(db, user_id.as_str(), *room).await?;
+            let whole = reading::Model {
+                user_id: user_id.to_string(),
+                room: *room,
+                thread: reading::WHOLE.to_owned(),
+                position: *position,
+                since: *position,
+            };
+            add(db, &whole).await
+        }
+        Plain::ReadingEnds { user_id, room } => reading_ends(db, user_id.as_str(), *room).await,
+        Plain::NotificationsFloor(position) => {
+            let floor = counter::Model {
+                name: notifications::FLOOR.to_owned(),
+                value: position.get(),
+            };
+            put(db, &floor, &[counter::Column::Name]).await
+        }
         // These are merged with others of their kind.
         Plain::StateKey(_)
         | Plain::Room(_)
@@ -177,6 +214,30 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         | Plain::Redacted { .. }
         | Plain::Gap { .. } => Ok(()),
     }
+}
+
+/// Moves forward how far a user has read.
+async fn reading(db: &impl ConnectionTrait, model: &reading::Model) -> Result<()> {
+    use reading::Column::{Position, Room, Thread, UserId};
+    let further = Expr::col((Alias::new("excluded"), Position));
+    let further = further.gt(Expr::col((reading::Entity, Position)));
+    let forward = OnConflict::columns([UserId, Room, Thread])
+        .update_column(Position)
+        .action_and_where(further)
+        .to_owned();
+    let mut statement = Query::insert();
+    statement
+        .into_table(reading::Entity)
+        .columns(reading::Column::iter())
+        .values_panic(values(model).into_iter().map(Expr::val))
+        .on_conflict(forward);
+    db.execute(&statement).await?;
+    Ok(())
+}
+
+async fn reading_ends(db: &impl ConnectionTrait, user_id: &str, room: RoomRow) -> Result<()> {
+    let it = reading::Column::UserId.eq(user_id);
+    delete::<reading::Entity>(db, it.and(reading::Column::Room.eq(room))).await
 }
 
 async fn add<M: ModelTrait>(db: &impl ConnectionTrait, model: &M) -> Result<()> {

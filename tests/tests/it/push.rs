@@ -184,3 +184,54 @@ async fn rules_that_cannot_be_are_refused() {
         assert_eq!(answer.status, 400, "{body}: {}", answer.summary());
     }
 }
+
+#[tokio::test]
+async fn unread_counts_follow_what_the_other_device_reads() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let tablet = bob.logs_in_again().await;
+    let message = alice.says(&room, "hello").await;
+    let mention =
+        json!({"msgtype": "m.text", "body": "bob!", "m.mentions": {"user_ids": [bob.id]}});
+    let last = alice.sends(&room, "m.room.message", &mention).await.ok();
+    let sync = tablet.syncs().await;
+    let counts = |sync: &tests::sync::Sync| {
+        let counts = &sync.joined(&room)?["unread_notifications"];
+        Some((
+            counts["notification_count"].as_u64()?,
+            counts["highlight_count"].as_u64()?,
+        ))
+    };
+    assert_eq!(counts(&sync), Some((2, 1)));
+    let here = room.clone();
+    let waiting = tablet
+        .watches(&sync.next_batch(), move |sync| {
+            let counts = &sync.joined(&here)?["unread_notifications"];
+            (counts["notification_count"] == 0).then_some(())
+        })
+        .await;
+    bob.reads(&room, "m.read.private", &last.event_id)
+        .await
+        .ok();
+    waiting.await.expect("a sync with the new count");
+    let path = "/_matrix/client/v3/notifications";
+    let listed = bob.get(path).query("only", "highlight").await.ok();
+    let listed = listed["notifications"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["event"]["event_id"], last.event_id.as_str());
+    assert_eq!(
+        (&listed[0]["read"], &listed[0]["room_id"]),
+        (&json!(true), &json!(room.id))
+    );
+    let all = bob.get(path).await.ok();
+    let of = |index: usize| all["notifications"][index]["event"]["event_id"].as_str();
+    assert_eq!((of(0), of(1)), (Some(&*last.event_id), Some(&*message)));
+    bob.get(path)
+        .query("from", "nowhere")
+        .await
+        .refused_by_us(400, "M_INVALID_PARAM");
+}

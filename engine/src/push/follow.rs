@@ -1,0 +1,523 @@
+//! Following the log: what each entry of it changes for the counts of this server's users.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ruma::{
+    OwnedUserId, UInt, UserId,
+    power_levels::NotificationPowerLevels,
+    push::{FlattenedJson, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
+    room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
+    serde::Raw,
+};
+use spec::{
+    auth::{Power, PowerLevels},
+    event::Event,
+    json,
+};
+use storage::{
+    EventRow, Limit, Logged, Plain, Position, RoomRow, SnapshotRow, events,
+    members::Membership,
+    notifications::{self, EVERYBODY, MAIN, Notification, Reading},
+    receipts,
+    timeline::Spot,
+    write::{NewEvent, NewMembership, Outcome as Fate},
+};
+
+use super::{
+    defaults,
+    outcome::{self, Outcome},
+    personal::IGNORED_USERS,
+    rules::PUSH_RULES,
+    scores::{Change, Followed, is_local, lock},
+};
+use crate::{
+    Result,
+    context::Context,
+    events::KnownEvent,
+    relations::thread,
+    render::{self, Shape, Unsigned},
+    room::new_membership,
+};
+
+/// How many stored events are read at once.
+const PAGE: u64 = 500;
+
+/// How many users that an event mentions are looked at; who is mentioned after them is notified as everybody is.
+const MENTIONS_MAX: usize = 200;
+
+/// How many notifications of a room are kept; as many may be unread there. Who has more sees this number.
+const KEPT: u64 = 2_000;
+
+/// After how many more of them old ones are deleted.
+const PRUNE_EVERY: u64 = 500;
+
+/// For how many rooms it is counted how many notifications they got.
+const GROWN_MAX: usize = 10_000;
+
+/// Whom the rules are tried for that speak of nobody: no user of any server, since no server can have this name.
+const NOBODY: &str = "@nobody:rookery.invalid";
+
+/// An event of the log.
+struct News<'a> {
+    position: Position,
+    room: RoomRow,
+    row: EventRow,
+    event: &'a Event,
+    fate: Fate,
+    /// The state before it.
+    snapshot: Option<SnapshotRow>,
+    /// The state of the room with it.
+    current: Option<SnapshotRow>,
+    replaces: Option<EventRow>,
+    /// What it makes of a user of this server.
+    member: Option<NewMembership>,
+}
+
+impl Context {
+    /// Follows these entries. One that cannot be followed is left out, so that it does not hold up all others.
+    pub(super) async fn follow(&self, entries: &[(Position, Arc<Logged>)]) -> Followed {
+        let mut followed = Followed::default();
+        for (position, logged) in entries {
+            let done = match logged.as_ref() {
+                Logged::Event(new) => {
+                    let news = self.news(*position, new);
+                    self.follow_event(news, &mut followed).await
+                }
+                Logged::Receipt(new) => {
+                    let thread = (new.thread_id.as_str(), &*new.event_id);
+                    self.follow_receipt(*position, new.room, &new.user_id, thread, &mut followed)
+                        .await
+                }
+                Logged::AccountData(new) => {
+                    let personal = [PUSH_RULES, IGNORED_USERS].contains(&new.event_type.as_str());
+                    if personal && new.room.is_none() {
+                        self.personal_changes(&new.user_id).await
+                    } else {
+                        Ok(())
+                    }
+                }
+            };
+            report(*position, done);
+        }
+        followed
+    }
+
+    /// The same from the store, for entries after `at` up to `end`: at most a page of them. Answers how far it came.
+    pub(super) async fn follow_stored(
+        &self,
+        at: Position,
+        end: Position,
+    ) -> Result<(Position, Followed)> {
+        let db = self.store.reader();
+        // Rules may have changed in what was missed.
+        self.forget_personal();
+        let stored = notifications::news(db, at, end, Limit::new(PAGE)).await?;
+        let last = stored.last().and_then(|event| event.position);
+        let reached = match last {
+            Some(last) if stored.len() as u64 == PAGE => last,
+            _ => end,
+        };
+        let mut receipts = receipts::changed(db, at, reached)
+            .await?
+            .into_iter()
+            .peekable();
+        let mut followed = Followed::default();
+        for event in stored {
+            let Some(position) = event.position else {
+                continue;
+            };
+            while let Some(receipt) = receipts.next_if(|receipt| receipt.position < position) {
+                self.follow_stored_receipt(&receipt, &mut followed).await;
+            }
+            let meta = self.metas.by_row(event.room).await?;
+            let parsed = event.parse(meta.version)?;
+            let news = News {
+                position,
+                room: event.room,
+                row: event.id,
+                fate: event.outcome,
+                snapshot: event.snapshot,
+                current: event.current,
+                replaces: event.replaces,
+                member: new_membership(&parsed),
+                event: &parsed,
+            };
+            report(position, self.follow_event(news, &mut followed).await);
+        }
+        for receipt in receipts {
+            self.follow_stored_receipt(&receipt, &mut followed).await;
+        }
+        Ok((reached, followed))
+    }
+
+    async fn follow_stored_receipt(
+        &self,
+        receipt: &receipts::StoredReceipt,
+        followed: &mut Followed,
+    ) {
+        let user = UserId::parse(receipt.user_id.as_str());
+        let event = ruma::EventId::parse(receipt.event_id.as_str());
+        if let (Ok(user), Ok(event)) = (user, event) {
+            let thread = (receipt.thread_id.as_str(), &*event);
+            let done = self
+                .follow_receipt(receipt.position, receipt.room, &user, thread, followed)
+                .await;
+            report(receipt.position, done);
+        }
+    }
+
+    fn news<'a>(&self, position: Position, new: &'a NewEvent) -> News<'a> {
+        News {
+            position,
+            room: new.room,
+            row: new.row,
+            event: &new.event,
+            fate: new.outcome,
+            snapshot: new.snapshot,
+            current: new.current,
+            replaces: new.replaces,
+            member: new.membership.clone(),
+        }
+    }
+
+    /// A receipt: its user has read up to the event, if that is here.
+    async fn follow_receipt(
+        &self,
+        position: Position,
+        room: RoomRow,
+        user: &UserId,
+        (thread, event_id): (&str, &ruma::EventId),
+        followed: &mut Followed,
+    ) -> Result<()> {
+        if !is_local(self, user) {
+            return Ok(());
+        }
+        let stored = events::by_id(self.store.reader(), event_id).await?;
+        let spot = stored.filter(|stored| stored.room == room);
+        let Some(spot) = spot.and_then(|stored| stored.spot()) else {
+            return Ok(());
+        };
+        let up_to = read_by(spot);
+        followed.plain.push(reading(room, user, thread, up_to));
+        let change = Change::Read {
+            room,
+            user: user.to_owned(),
+            thread: thread.to_owned(),
+            up_to,
+        };
+        followed.changes.push((position, Arc::new(change)));
+        Ok(())
+    }
+
+    async fn follow_event(&self, news: News<'_>, followed: &mut Followed) -> Result<()> {
+        match news.fate {
+            Fate::Accepted => self.notify(&news, followed).await?,
+            // The invite to a room that this server is not in.
+            Fate::Outlier if news.member.is_some() => self.notify(&news, followed).await?,
+            Fate::Outlier | Fate::SoftFailed | Fate::Rejected => return Ok(()),
+        }
+        self.follow_member(&news, followed).await
+    }
+
+    /// What somebody of this server has become in a room.
+    async fn follow_member(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
+        let member = news.member.as_ref();
+        let Some(member) = member.filter(|member| is_local(self, &member.user_id)) else {
+            return Ok(());
+        };
+        let (user_id, room) = (member.user_id.clone(), news.room);
+        let joins = member.membership == Membership::Join;
+        let was_joined = match news.replaces {
+            Some(row) => is_join(&self.events.get(&self.metas, row).await?.event),
+            None => false,
+        };
+        if joins == was_joined {
+            return Ok(());
+        }
+        followed.plain.push(match joins {
+            true => Plain::ReadingBegins {
+                user_id: user_id.clone(),
+                room,
+                position: news.position,
+            },
+            false => Plain::ReadingEnds {
+                user_id: user_id.clone(),
+                room,
+            },
+        });
+        self.personal_moves(room, &user_id, joins).await?;
+        let change = Change::Moved {
+            room,
+            user: user_id,
+        };
+        followed.changes.push((news.position, Arc::new(change)));
+        Ok(())
+    }
+
+    /// Whom an event notifies.
+    async fn notify(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
+        let sender = news.event.sender();
+        let thread = thread::of(self, news.room, news.event).await?;
+        let thread = thread.map_or_else(|| MAIN.to_owned(), |root| root.to_string());
+        let own = is_local(self, sender).then(|| sender.to_owned());
+        if own.is_some() && news.fate == Fate::Accepted {
+            followed
+                .plain
+                .push(reading(news.room, sender, &thread, news.position));
+        }
+        let (everybody, some) = self.outcomes(news).await?;
+        let row = |user: &str, outcome: &Outcome, than: &Outcome| Notification {
+            room: news.room,
+            user_id: user.to_owned(),
+            position: news.position,
+            event: news.row,
+            thread: thread.clone(),
+            notify: i64::from(outcome.notify) - i64::from(than.notify),
+            highlight: i64::from(outcome.highlight) - i64::from(than.highlight),
+            actions: outcome.actions.clone(),
+        };
+        let rows = &mut followed.notifications;
+        if everybody.notify {
+            rows.push(row(EVERYBODY, &everybody, &Outcome::default()));
+            followed.plain.extend(self.prune(news.room).await?);
+        }
+        let mut differences = BTreeMap::new();
+        for (user, outcome) in some {
+            if outcome != everybody {
+                let row = row(user.as_str(), &outcome, &everybody);
+                differences.insert(user, (row.notify, row.highlight));
+                rows.push(row);
+            }
+        }
+        if own.is_none() && !everybody.notify && differences.is_empty() {
+            return Ok(());
+        }
+        let change = Change::Event {
+            room: news.room,
+            own,
+            thread,
+            all: (i64::from(everybody.notify), i64::from(everybody.highlight)),
+            some: differences,
+        };
+        followed.changes.push((news.position, Arc::new(change)));
+        Ok(())
+    }
+
+    /// What the event does for everybody in the room, and for those who have to be looked at one by one.
+    async fn outcomes(&self, news: &News<'_>) -> Result<(Outcome, Vec<(OwnedUserId, Outcome)>)> {
+        let sender = news.event.sender();
+        let here = news.fate == Fate::Accepted;
+        let personal = match here {
+            true => self.personal_in(news.room).await?,
+            false => Arc::default(),
+        };
+        let mut users: BTreeSet<OwnedUserId> = personal.iter().cloned().collect();
+        users.extend(self.mentioned(news).await?);
+        let member = news.member.as_ref();
+        let invited = member.filter(|member| member.membership == Membership::Invite);
+        let invited = invited.filter(|member| is_local(self, &member.user_id));
+        users.extend(invited.map(|member| member.user_id.clone()));
+        users.remove(sender);
+
+        let raw: Raw<json::Object> =
+            render::client_event(news.event, Shape::Whole, &Unsigned::default());
+        let flat = FlattenedJson::from_raw(&raw);
+        let mut context = self.condition_context(news).await?;
+        let everybody = match here {
+            true => outcome::of(&common_rules(), &flat, &context).await?,
+            false => Outcome::default(),
+        };
+        let mut some = Vec::with_capacity(users.len());
+        for user in users {
+            let rules = self.rules_of(&user).await?;
+            if self.ignores.of(&user).await?.contains(sender) {
+                some.push((user, Outcome::default()));
+                continue;
+            }
+            context.user_id.clone_from(&user);
+            context.user_display_name = match rules.names_the_user() {
+                true => self.display_name(news.snapshot, &user).await?,
+                false => String::new(),
+            };
+            let outcome = outcome::of(&rules.ruleset, &flat, &context).await?;
+            some.push((user, outcome));
+        }
+        Ok((everybody, some))
+    }
+
+    /// What the conditions of rules may look at besides the event: the room as it is at it.
+    async fn condition_context(&self, news: &News<'_>) -> Result<PushConditionRoomCtx> {
+        let members = match news.fate {
+            Fate::Accepted => {
+                let state = news.current.or(news.snapshot);
+                self.servers_at(news.room, state).await?.joined()
+            }
+            _ => 0,
+        };
+        let nobody = UserId::parse(NOBODY).expect("it is written as user IDs are");
+        let context = PushConditionRoomCtx::new(
+            news.event.room_id().to_owned(),
+            UInt::new_saturating(members),
+            nobody,
+            String::new(),
+        );
+        if !mentions_the_room(news.event) {
+            return Ok(context);
+        }
+        let pairs = [("m.room.create", ""), ("m.room.power_levels", "")];
+        let state = self.state_events(news.snapshot, &pairs).await?;
+        let [Some(create), levels] = &state[..] else {
+            return Ok(context);
+        };
+        let version = self.metas.by_row(news.room).await?.version;
+        let levels = levels.as_ref().map(|levels| levels.event.as_ref());
+        let levels = PowerLevels::parse(version, &create.event, levels);
+        let integer = |level: i64| ruma::Int::new_saturating(level);
+        let level = match levels.user(news.event.sender().as_str()) {
+            Power::Level(level) => integer(level),
+            Power::Infinite => ruma::Int::MAX,
+        };
+        let mut notifications = NotificationPowerLevels::new();
+        notifications.room = integer(levels.notification("room"));
+        // Creators who stand above all are in the level already.
+        let rules = RoomPowerLevelsRules::new(&AuthorizationRules::V1, []);
+        let sender = news.event.sender().to_owned();
+        Ok(context.with_power_levels(PushConditionPowerLevelsCtx::new(
+            BTreeMap::from([(sender, level)]),
+            integer(levels.users_default()),
+            notifications,
+            rules,
+        )))
+    }
+
+    /// The users of this server whom an event mentions and who are in the room.
+    async fn mentioned(&self, news: &News<'_>) -> Result<Vec<OwnedUserId>> {
+        let mentions = news.event.content().get("m.mentions");
+        let users = mentions.and_then(|mentions| mentions.get("user_ids")?.as_array());
+        let users = users
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|user| user.as_str());
+        let users: BTreeSet<OwnedUserId> = users
+            .filter_map(|user| UserId::parse(user).ok())
+            .filter(|user| is_local(self, user))
+            .take(MENTIONS_MAX)
+            .collect();
+        if users.is_empty() || news.fate != Fate::Accepted {
+            return Ok(Vec::new());
+        }
+        let pairs: Vec<_> = users
+            .iter()
+            .map(|user| ("m.room.member", user.as_str()))
+            .collect();
+        let members = self.state_events(news.snapshot, &pairs).await?;
+        let joined = users.iter().zip(&members).filter(|(_, member)| {
+            let member = member.as_ref();
+            member.is_some_and(|member| is_join(&member.event))
+        });
+        Ok(joined.map(|(user, _)| user.clone()).collect())
+    }
+
+    async fn display_name(&self, state: Option<SnapshotRow>, user: &UserId) -> Result<String> {
+        let pair = ("m.room.member", user.as_str());
+        let member = self.state_events(state, &[pair]).await?.pop().flatten();
+        let name = |member: Arc<KnownEvent>| {
+            let name = member.event.content().get("displayname")?;
+            name.as_str().map(str::to_owned)
+        };
+        Ok(member.and_then(name).unwrap_or_default())
+    }
+
+    /// The events that hold these places in a state, in order.
+    async fn state_events(
+        &self,
+        state: Option<SnapshotRow>,
+        pairs: &[(&str, &str)],
+    ) -> Result<Vec<Option<Arc<KnownEvent>>>> {
+        let keys = self.store.state_keys().find(pairs).await?;
+        let state = self.states.get(state).await?;
+        let rows: Vec<Option<EventRow>> = keys
+            .into_iter()
+            .map(|key| state.get(&key?).copied())
+            .collect();
+        let present: Vec<EventRow> = rows.iter().copied().flatten().collect();
+        let mut found = self
+            .events
+            .get_many(&self.metas, &present)
+            .await?
+            .into_iter();
+        Ok(rows
+            .into_iter()
+            .map(|row| row.and_then(|_| found.next()))
+            .collect())
+    }
+
+    /// Deletes old notifications of a room now and then. One query then, none otherwise.
+    async fn prune(&self, room: RoomRow) -> Result<Option<Plain>> {
+        let due = {
+            let mut grown = lock(&self.scores.grown);
+            if grown.len() >= GROWN_MAX {
+                grown.clear();
+            }
+            // At the first one after a start it is looked as well.
+            let count = grown.entry(room).or_insert(PRUNE_EVERY - 1);
+            *count = (*count + 1) % PRUNE_EVERY;
+            *count == 0
+        };
+        if !due {
+            return Ok(None);
+        }
+        let before = notifications::place_of(self.store.reader(), room, KEPT).await?;
+        Ok(before.map(|before| Plain::NotificationsPruned { room, before }))
+    }
+}
+
+/// The default rules but for those that speak of one user.
+fn common_rules() -> Ruleset {
+    let nobody = UserId::parse(NOBODY).expect("it is written as user IDs are");
+    let mut rules = defaults::of(&nobody);
+    let personal = [".m.rule.invite_for_me", ".m.rule.is_user_mention"];
+    rules
+        .override_
+        .retain(|rule| !personal.contains(&rule.rule_id.as_str()));
+    rules
+}
+
+/// Up to where somebody has read who has read the event at `spot`.
+fn read_by(spot: Spot) -> Position {
+    match spot.is_history() {
+        // It stands in front of its anchor, behind all news before that.
+        true => Position(spot.anchor.get() - 1),
+        false => spot.position,
+    }
+}
+
+fn reading(room: RoomRow, user: &UserId, thread: &str, position: Position) -> Plain {
+    Plain::Reading(Reading {
+        user_id: user.to_string(),
+        room,
+        thread: thread.to_owned(),
+        position,
+        since: Position::ZERO,
+    })
+}
+
+fn is_join(event: &Event) -> bool {
+    let membership = event.content().get("membership");
+    membership.and_then(|membership| membership.as_str()) == Some("join")
+}
+
+fn mentions_the_room(event: &Event) -> bool {
+    let mentions = event.content().get("m.mentions");
+    mentions.and_then(|mentions| mentions.get("room")?.as_bool()) == Some(true)
+}
+
+fn report(position: Position, done: Result<()>) {
+    if let Err(error) = done {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(%position, error, "an entry of the log notifies nobody");
+    }
+}

@@ -1,0 +1,262 @@
+//! How far the log has been followed, and what that has changed lately.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quick_cache::sync::Cache;
+use ruma::{OwnedUserId, UserId};
+use storage::{Listener, Logged, Plain, Position, RoomRow, Write, notifications};
+use tokio::sync::Notify;
+
+use super::{personal::Personal, unread::Tally};
+use crate::{Engine, Result, context::Context};
+
+/// How many entries of the log may wait to be followed in memory; older ones are read from the store. As many as the
+/// notifier keeps, which shares them.
+const WAITING_MAX: usize = 8_192;
+
+/// How many changes are remembered: some 200 bytes each.
+const RECENT_MAX: usize = 8_192;
+
+/// How many entries are followed before what they change is written.
+const BATCH_MAX: usize = 256;
+
+/// For how many pairs of user and room the counts are remembered: some 200 bytes each.
+const TALLIES_MAX: usize = 50_000;
+
+/// After how many entries it is written down how far the log has been followed, though nothing came of them.
+const FLOOR_EVERY: i64 = 1_000;
+
+/// What an entry of the log changes for the counts of users.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// An event that notifies, or that a user of this server sent.
+    Event {
+        room: RoomRow,
+        /// The sender, if of this server: they have read so far.
+        own: Option<OwnedUserId>,
+        thread: String,
+        /// Notifications and highlights for everybody.
+        all: (i64, i64),
+        /// How that differs for some.
+        some: BTreeMap<OwnedUserId, (i64, i64)>,
+    },
+    /// A user has read; an empty thread stands for all.
+    Read {
+        room: RoomRow,
+        user: OwnedUserId,
+        thread: String,
+        up_to: Position,
+    },
+    /// A user has come or gone: nothing is unread.
+    Moved { room: RoomRow, user: OwnedUserId },
+}
+
+impl Change {
+    pub(super) fn room(&self) -> RoomRow {
+        match self {
+            Self::Event { room, .. } | Self::Read { room, .. } | Self::Moved { room, .. } => *room,
+        }
+    }
+}
+
+/// The entries of the log that nobody has followed yet.
+#[derive(Default)]
+pub(crate) struct Queue {
+    entries: Mutex<VecDeque<(Position, Arc<Logged>)>>,
+    more: Notify,
+}
+
+impl Listener for Queue {
+    fn committed(&self, changes: &[(Position, Arc<Logged>)]) {
+        let mut entries = lock(&self.entries);
+        entries.extend(changes.iter().cloned());
+        let excess = entries.len().saturating_sub(WAITING_MAX);
+        entries.drain(..excess);
+        drop(entries);
+        self.more.notify_one();
+    }
+}
+
+impl Queue {
+    /// The entries right behind `at`, as many as are in memory, at most [`BATCH_MAX`]; and the position of the first one
+    /// there is, if it is a later one. What lies before is forgotten.
+    fn behind(&self, at: Position) -> (Vec<(Position, Arc<Logged>)>, Option<Position>) {
+        let mut entries = lock(&self.entries);
+        while entries.front().is_some_and(|(position, _)| *position <= at) {
+            entries.pop_front();
+        }
+        let first = entries.front().map(|(position, _)| *position);
+        let expected = at.get() + 1;
+        let next = (expected..).zip(entries.iter());
+        let next = next.take_while(|(expected, (position, _))| position.get() == *expected);
+        let next = next.take(BATCH_MAX).map(|(_, entry)| entry.clone());
+        (next.collect(), first)
+    }
+}
+
+/// What the log has done to the counts of users.
+pub(crate) struct Scores {
+    pub(crate) queue: Arc<Queue>,
+    pub(super) personal: Personal,
+    pub(super) tallies: Cache<(OwnedUserId, RoomRow), Arc<Tally>>,
+    /// How many notifications a room has got since old ones were last looked for.
+    pub(super) grown: Mutex<HashMap<RoomRow, u64>>,
+    recent: Mutex<Recent>,
+    /// Held by whoever follows the log: up to where it has been followed; `None` before anybody has.
+    work: tokio::sync::Mutex<Option<Position>>,
+}
+
+/// The changes after `start`, up to `last`.
+struct Recent {
+    start: Position,
+    last: Position,
+    changes: VecDeque<(Position, Arc<Change>)>,
+    /// The last position that was written down.
+    written: Position,
+}
+
+impl Default for Scores {
+    fn default() -> Self {
+        Self {
+            queue: Arc::default(),
+            personal: Personal::default(),
+            tallies: Cache::new(TALLIES_MAX),
+            grown: Mutex::default(),
+            recent: Mutex::new(Recent {
+                start: Position::MIN,
+                last: Position::MIN,
+                changes: VecDeque::new(),
+                written: Position::MIN,
+            }),
+            work: tokio::sync::Mutex::new(None),
+        }
+    }
+}
+
+/// Changes with their positions, oldest first.
+pub(super) type Changes = Vec<(Position, Arc<Change>)>;
+
+/// What following a part of the log comes to.
+#[derive(Default)]
+pub(super) struct Followed {
+    pub(super) notifications: Vec<notifications::Notification>,
+    pub(super) plain: Vec<Plain>,
+    pub(super) changes: Changes,
+}
+
+impl Scores {
+    /// Up to where the log has been followed.
+    pub(super) fn last(&self) -> Position {
+        lock(&self.recent).last
+    }
+
+    /// What changed in `room` after `since`, and up to where; `None` if the memory does not reach back so far.
+    pub(super) fn since(&self, room: RoomRow, since: Position) -> Option<(Position, Changes)> {
+        let recent = lock(&self.recent);
+        if since < recent.start {
+            return None;
+        }
+        let first = recent
+            .changes
+            .partition_point(|(position, _)| *position <= since);
+        let changes = recent.changes.range(first..);
+        let changes = changes.filter(|(_, change)| change.room() == room);
+        Some((recent.last, changes.cloned().collect()))
+    }
+
+    fn publish(&self, at: Position, changes: Changes) {
+        let mut recent = lock(&self.recent);
+        recent.last = at;
+        recent.changes.extend(changes);
+        while recent.changes.len() > RECENT_MAX {
+            if let Some((position, _)) = recent.changes.pop_front() {
+                recent.start = position;
+            }
+        }
+    }
+}
+
+impl Context {
+    /// Returns once the log has been followed up to `to`; does it, unless somebody else does. `to` must be committed.
+    /// Dropping the future loses nothing.
+    pub(crate) async fn scored(&self, to: Position) -> Result<()> {
+        if self.scores.last() >= to {
+            return Ok(());
+        }
+        let mut work = self.scores.work.lock().await;
+        let mut at = match *work {
+            Some(at) => at,
+            None => {
+                let floor = notifications::floor(self.store.reader()).await?;
+                let floor = floor.unwrap_or(Position::ZERO);
+                let mut recent = lock(&self.scores.recent);
+                (recent.start, recent.last) = (floor, floor);
+                (recent.written, *work) = (floor, Some(floor));
+                floor
+            }
+        };
+        while at < to {
+            let (entries, first) = self.scores.queue.behind(at);
+            let (reached, followed) = match entries.last() {
+                Some((last, _)) => (*last, self.follow(&entries).await),
+                None => {
+                    let end = first.map_or(to, |first| to.min(Position(first.get() - 1)));
+                    self.follow_stored(at, end).await?
+                }
+            };
+            // From here on nothing waits: it is done as a whole, or not at all.
+            self.write_followed(reached, followed);
+            at = reached;
+            *work = Some(at);
+        }
+        Ok(())
+    }
+
+    /// Has what was followed written, in the order of the calls, and tells those who count.
+    fn write_followed(&self, reached: Position, followed: Followed) {
+        let Followed {
+            notifications,
+            mut plain,
+            changes,
+        } = followed;
+        if !notifications.is_empty() {
+            plain.push(Plain::Notifications(notifications));
+        }
+        let mut recent = lock(&self.scores.recent);
+        let due = reached.get().saturating_sub(recent.written.get()) >= FLOOR_EVERY;
+        if !plain.is_empty() || due {
+            recent.written = reached;
+            plain.push(Plain::NotificationsFloor(reached));
+            // Nobody waits for it. What is lost in a crash is followed again from the stored log.
+            drop(self.store.enqueue(Write::plain(plain)));
+        }
+        drop(recent);
+        self.scores.publish(reached, changes);
+    }
+}
+
+impl Engine {
+    /// Follows the log for notifications. Never returns; to be run in the background.
+    pub async fn run_push(&self) {
+        loop {
+            self.context.scores.queue.more.notified().await;
+            let to = self.context.store.position();
+            if let Err(error) = self.context.scored(to).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "cannot find out what notifies whom");
+            }
+        }
+    }
+}
+
+/// Whether a user is one of this server's.
+pub(super) fn is_local(context: &Context, user: &UserId) -> bool {
+    user.server_name() == context.server_name
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

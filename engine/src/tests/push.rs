@@ -1,0 +1,325 @@
+//! Who is notified of what, and what is unread to whom.
+
+use ruma::{
+    OwnedEventId, OwnedRoomId,
+    api::client::sync::sync_events::v3::Response,
+    push::{NewPushRule, NewSimplePushRule},
+};
+use serde_json::json;
+use spec::{json::Object, object};
+
+use super::fixture::{House, Person, houses};
+use crate::{
+    Error, NotificationsAsk, Preset, ReceiptThread, RulePlace, Send, SyncAsk, account_data::Place,
+};
+
+impl Person {
+    async fn sends_content(&self, room: &OwnedRoomId, content: Object) -> OwnedEventId {
+        let ask = Send {
+            event_type: "m.room.message".to_owned(),
+            content,
+            txn_id: None,
+        };
+        let room = self.room(room).await;
+        room.send(&self.requester, ask).await.expect("it is sent")
+    }
+
+    async fn reads(&self, room: &OwnedRoomId, event: &OwnedEventId, thread: ReceiptThread) {
+        let room = self.room(room).await;
+        let read = room.set_receipt(&self.requester, "m.read", event, thread);
+        read.await.expect("it is read");
+    }
+
+    async fn syncs_threads(&self, since: Option<&str>) -> Response {
+        let ask = SyncAsk {
+            since: since.map(str::to_owned),
+            filter: serde_json::from_value(
+                json!({"room": {"timeline": {"unread_thread_notifications": true}}}),
+            )
+            .expect("a filter"),
+            ..SyncAsk::default()
+        };
+        self.engine
+            .sync(&self.requester, &ask)
+            .await
+            .expect("it is answered")
+    }
+
+    async fn mutes(&self, room: &OwnedRoomId) {
+        let rule = NewPushRule::Room(NewSimplePushRule::new(room.clone(), Vec::new()));
+        let accounts = self.engine.accounts();
+        let put = accounts.put_push_rule(&self.requester, rule, RulePlace::default());
+        put.await.expect("the rule is kept");
+    }
+}
+
+/// Notifications and highlights of a room in a response.
+fn counts(response: &Response, room: &OwnedRoomId) -> Option<(u64, u64)> {
+    let unread = &response.rooms.join.get(room)?.unread_notifications;
+    Some((
+        unread.notification_count?.into(),
+        unread.highlight_count?.into(),
+    ))
+}
+
+/// Alice, and a room of hers that bob is in.
+async fn two(house: &House) -> (Person, Person, OwnedRoomId) {
+    let (alice, bob) = (house.person("alice"), house.person("bob"));
+    let room = alice.creates("12", Preset::Public).await;
+    bob.joins(&room).await.unwrap();
+    (alice, bob, room)
+}
+
+fn mention(text: &str, whom: &Person) -> Object {
+    let users = spec::json::Value::Array(vec![whom.requester.user_id.as_str().into()]);
+    object! { "body" => text, "msgtype" => "m.text", "m.mentions" => object! { "user_ids" => users } }
+}
+
+#[tokio::test]
+async fn counts_come_with_the_event_and_go_with_what_is_read() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let mut since = bob.syncs(None).await;
+        assert_eq!(counts(&since, &room), Some((0, 0)), "at first");
+        let first = alice.says(&room, "one").await.unwrap();
+        for (n, highlights) in [(1, 0), (2, 1), (3, 2)] {
+            let sync = bob.syncs(Some(&since.next_batch)).await;
+            assert_eq!(counts(&sync, &room), Some((n, highlights)), "after {n}");
+            since = sync;
+            if n < 3 {
+                alice.sends_content(&room, mention("bob!", &bob)).await;
+            }
+        }
+        let whole = bob.syncs(None).await;
+        assert_eq!(counts(&whole, &room), Some((3, 2)), "in a first sync");
+        assert_eq!(
+            counts(&alice.syncs(None).await, &room),
+            Some((0, 0)),
+            "to who wrote it"
+        );
+
+        // Only a part: the rest stays.
+        bob.reads(&room, &first, ReceiptThread::Unthreaded).await;
+        let sync = bob.syncs(Some(&since.next_batch)).await;
+        assert_eq!(counts(&sync, &room), Some((2, 2)), "after a receipt");
+        // To write is to read.
+        bob.says(&room, "two").await.unwrap();
+        let sync = bob.syncs(Some(&sync.next_batch)).await;
+        assert_eq!(counts(&sync, &room), Some((0, 0)), "after an own message");
+        let last = alice.says(&room, "three").await.unwrap();
+        bob.reads(&room, &last, ReceiptThread::Main).await;
+        let sync = bob.syncs(Some(&sync.next_batch)).await;
+        assert_eq!(counts(&sync, &room), Some((0, 0)), "all read");
+        // Backwards is no way.
+        bob.reads(&room, &first, ReceiptThread::Unthreaded).await;
+        assert_eq!(counts(&bob.syncs(None).await, &room), Some((0, 0)));
+    }
+}
+
+#[tokio::test]
+async fn threads_are_counted_and_read_by_themselves() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let root = alice.says(&room, "root").await.unwrap();
+        let in_thread = |text: &str| {
+            let relation = object! { "rel_type" => "m.thread", "event_id" => root.as_str() };
+            object! { "body" => text, "msgtype" => "m.text", "m.relates_to" => relation }
+        };
+        let reply = alice.sends_content(&room, in_thread("reply")).await;
+        let at = |response: &Response| {
+            let joined = &response.rooms.join[&room];
+            let thread = joined.unread_thread_notifications.get(&root);
+            let thread = thread.and_then(|count| count.notification_count);
+            (
+                counts(response, &room).map(|(n, _)| n),
+                thread.map(u64::from),
+            )
+        };
+        let sync = bob.syncs_threads(None).await;
+        assert_eq!(at(&sync), (Some(1), Some(1)));
+        assert_eq!(
+            counts(&bob.syncs(None).await, &room),
+            Some((2, 0)),
+            "in one sum"
+        );
+        // What belongs elsewhere cannot be read there.
+        let handle = bob.room(&room).await;
+        let other = alice
+            .sends_content(&room, mention("elsewhere", &alice))
+            .await;
+        for (event, thread) in [
+            (&reply, ReceiptThread::Main),
+            (&reply, ReceiptThread::Thread(other.clone())),
+            (&other, ReceiptThread::Thread(root.clone())),
+        ] {
+            let read = handle.set_receipt(&bob.requester, "m.read", event, thread.clone());
+            let refused = read.await;
+            assert!(
+                matches!(refused, Err(Error::InvalidParam(_))),
+                "{event} {thread:?}: {refused:?}"
+            );
+        }
+        bob.reads(&room, &other, ReceiptThread::Main).await;
+        let sync = bob.syncs_threads(Some(&sync.next_batch)).await;
+        assert_eq!(at(&sync), (Some(0), Some(1)), "main is read");
+        bob.reads(&room, &reply, ReceiptThread::Thread(root.clone()))
+            .await;
+        let sync = bob.syncs_threads(Some(&sync.next_batch)).await;
+        assert_eq!(at(&sync), (Some(0), None), "the thread is read");
+        alice.sends_content(&room, in_thread("more")).await;
+        let last = alice.says(&room, "more").await.unwrap();
+        bob.reads(&room, &last, ReceiptThread::Unthreaded).await;
+        let sync = bob.syncs_threads(None).await;
+        assert_eq!(at(&sync), (Some(0), None), "all is read at once");
+    }
+}
+
+#[tokio::test]
+async fn rules_of_ones_own_decide_and_who_is_ignored_is_not_heard() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let carol = house.person("carol");
+        carol.joins(&room).await.unwrap();
+        bob.mutes(&room).await;
+        let ignored = json!({"ignored_users": {alice.requester.user_id.as_str(): {}}});
+        let place = Place {
+            user_id: &carol.requester.user_id,
+            room_id: None,
+        };
+        let content = serde_json::value::to_raw_value(&ignored).unwrap();
+        let accounts = house.engine.accounts();
+        let set =
+            accounts.set_account_data(&carol.requester, place, "m.ignored_user_list", &content);
+        set.await.unwrap();
+        alice.says(&room, "hello").await.unwrap();
+        alice.sends_content(&room, mention("carol!", &carol)).await;
+        for (who, expected) in [(&bob, (0, 0)), (&carol, (0, 0))] {
+            assert_eq!(
+                counts(&who.syncs(None).await, &room),
+                Some(expected),
+                "{:?}",
+                who.requester.user_id
+            );
+        }
+        // A mention comes before the rule that mutes the room.
+        alice.sends_content(&room, mention("bob!", &bob)).await;
+        assert_eq!(counts(&bob.syncs(None).await, &room), Some((1, 1)));
+        // Somebody new hears as usual, but not of what was before.
+        let dave = house.person("dave");
+        dave.joins(&room).await.unwrap();
+        assert_eq!(counts(&dave.syncs(None).await, &room), Some((0, 0)));
+        alice.says(&room, "hello dave").await.unwrap();
+        assert_eq!(counts(&dave.syncs(None).await, &room), Some((1, 0)));
+        dave.leaves(&room).await.unwrap();
+        alice.says(&room, "is he gone?").await.unwrap();
+        dave.joins(&room).await.unwrap();
+        assert_eq!(
+            counts(&dave.syncs(None).await, &room),
+            Some((0, 0)),
+            "after coming back"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_those_who_may_notify_the_whole_room() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let everybody = || object! { "body" => "@room", "msgtype" => "m.text", "m.mentions" => object! { "room" => true } };
+        bob.sends_content(&room, everybody()).await;
+        assert_eq!(
+            counts(&alice.syncs(None).await, &room),
+            Some((1, 0)),
+            "by bob"
+        );
+        alice.sends_content(&room, everybody()).await;
+        assert_eq!(
+            counts(&bob.syncs(None).await, &room),
+            Some((1, 1)),
+            "by the creator"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_followed_before_a_stop_is_followed_after_it() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let first = alice.says(&room, "one").await.unwrap();
+        assert_eq!(counts(&bob.syncs(None).await, &room), Some((1, 0)));
+        alice.says(&room, "two").await.unwrap();
+        bob.reads(&room, &first, ReceiptThread::Unthreaded).await;
+        alice.sends_content(&room, mention("bob!", &bob)).await;
+        // Another engine on the same data, that has heard of nothing.
+        let again = House::on(house.engine.context.store.clone());
+        let bob = again.person("bob");
+        assert_eq!(counts(&bob.syncs(None).await, &room), Some((2, 1)));
+    }
+}
+
+#[tokio::test]
+async fn notifications_are_listed_newest_first() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let den = alice.creates("12", Preset::Private).await;
+        let first = alice.says(&room, "one").await.unwrap();
+        let second = alice.sends_content(&room, mention("bob!", &bob)).await;
+        bob.says(&room, "mine").await.unwrap();
+        let invite = alice.invites(&den, &bob).await.unwrap();
+        let last = alice.says(&room, "two").await.unwrap();
+        let list = async |ask: NotificationsAsk| {
+            let page = house
+                .engine
+                .notifications(&bob.requester, &ask)
+                .await
+                .unwrap();
+            let ids = page.notifications.iter().map(|found| {
+                let id = found.event.get_field::<OwnedEventId>("event_id").unwrap();
+                (id.expect("an id"), found.read)
+            });
+            (ids.collect::<Vec<_>>(), page.next)
+        };
+        let (all, next) = list(NotificationsAsk::default()).await;
+        let expected = [
+            (last.clone(), false),
+            (invite, false),
+            (second.clone(), true),
+            (first, true),
+        ];
+        assert_eq!((all.as_slice(), next), (expected.as_slice(), None));
+        let (page, next) = list(NotificationsAsk {
+            limit: Some(1),
+            ..Default::default()
+        })
+        .await;
+        assert_eq!(page, [(last, false)]);
+        let rest = NotificationsAsk {
+            from: next,
+            only_highlights: true,
+            ..Default::default()
+        };
+        assert_eq!(list(rest).await.0, [(second, true)]);
+        let nonsense = NotificationsAsk {
+            from: Some("here".to_owned()),
+            ..Default::default()
+        };
+        assert!(
+            house
+                .engine
+                .notifications(&bob.requester, &nonsense)
+                .await
+                .is_err()
+        );
+        assert!(
+            alice
+                .engine
+                .notifications(&alice.requester, &NotificationsAsk::default())
+                .await
+                .unwrap()
+                .notifications
+                .len()
+                == 1,
+            "bob's message"
+        );
+    }
+}
