@@ -26,6 +26,7 @@ mod reporting;
 mod room;
 mod router;
 mod routes;
+mod search;
 mod session;
 mod settings;
 mod socket;

@@ -9,8 +9,8 @@ use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
 use crate::{
     account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
-    filter, limits::Class, presence, profile, push, reporting, room, router::Router, session,
-    socket, sync, thirdparty, voip,
+    filter, limits::Class, presence, profile, push, reporting, room, router::Router, search,
+    session, socket, sync, thirdparty, voip,
 };
 
 /// The whole table.
@@ -85,6 +85,7 @@ fn reading(router: &mut Router) {
     router.endpoint(room::get_relating_events::with_rel_type);
     router.endpoint(room::get_relating_events::with_rel_type_and_event_type);
     router.endpoint(room::get_thread_roots::handle);
+    router.limited(Some(Class::Requests), search::handle);
     router.endpoint(room::aliases::handle);
     router.endpoint(room::get_hierarchy::handle);
     router.endpoint(room::get_summary::handle);

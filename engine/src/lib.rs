@@ -37,6 +37,7 @@ mod requester;
 mod room;
 mod room_meta;
 mod rooms;
+mod search;
 mod space;
 mod states;
 mod summary;
@@ -71,11 +72,16 @@ pub use self::{
         upgrade::Upgrade,
     },
     rooms::RoomHandle,
+    search::{
+        HitContext, HitProfile, SearchAsk, SearchContext, SearchHit, SearchOrder, SearchPage,
+    },
     space::{HierarchyAsk, HierarchyPage, SeenRoom},
     sync::SyncAsk,
     turn::TurnCredentials,
     user_directory::People,
 };
+
+pub use spec::search::Key as SearchKey;
 
 #[cfg(test)]
 mod tests;

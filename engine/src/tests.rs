@@ -19,5 +19,6 @@ mod relations;
 mod removal;
 mod reports;
 mod rescind;
+mod search;
 mod upgrade;
 mod wire;

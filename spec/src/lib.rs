@@ -3,7 +3,7 @@
 //! - [`room_version`]: the rules of room versions 1 to 12 as data; all other chapters take one of them.
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
 //! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
-//! - [`relation`]: which event speaks of which.
+//! - [`relation`]: which event speaks of which; [`search`]: what is searched of it.
 //! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`name`], [`server_name`],
 //!   [`discovery`]: how things are called, and where servers are.
 //!
@@ -24,6 +24,7 @@ pub mod redact;
 pub mod relation;
 pub mod resolve;
 pub mod room_version;
+pub mod search;
 pub mod server_name;
 pub mod sign;
 pub mod upgrade;

@@ -23,6 +23,7 @@ pub mod relation;
 pub mod remote_key;
 pub mod report;
 pub mod room;
+pub mod searchable;
 pub mod server_key;
 pub mod snapshot;
 pub mod staged_event;

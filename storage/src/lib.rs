@@ -33,6 +33,7 @@ pub mod relations;
 pub mod remote_keys;
 pub mod reports;
 pub mod rooms;
+pub mod search;
 pub mod server_keys;
 pub mod snapshots;
 mod sql;

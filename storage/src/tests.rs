@@ -7,6 +7,7 @@ mod locks;
 mod outbox;
 mod queries;
 mod relations;
+mod search;
 mod snapshots;
 mod staged;
 mod state_keys;

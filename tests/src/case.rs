@@ -403,6 +403,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getRelatingEvents" | "getThreadRoots" => Ask::by(Bob),
         "getRelatingEventsWithRelType" => Ask::by(Bob).with("relType", "m.thread"),
         "getRelatingEventsWithRelTypeAndEventType" => Ask::by(Bob).with("relType", "m.thread").with("eventType", "m.room.message"),
+        "search" => Ask::by(Bob).body(json!({"search_categories": {"room_events": {"search_term": "message"}}})),
         "getRoomStateWithKey" => Ask::by(Bob).with("eventType", "m.room.create"),
         "setRoomStateWithKey" => Ask::by(Alice).with("eventType", "m.room.topic").body(json!({"topic": "{random}"})),
         "getMutualRooms" => Ask::by(Alice).query("user_id", "{bob}"),

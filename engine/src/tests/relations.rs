@@ -227,7 +227,12 @@ impl Person {
     }
 
     /// An edit of an event.
-    async fn edits(&self, room: &OwnedRoomId, original: &EventId, body: &str) -> OwnedEventId {
+    pub(super) async fn edits(
+        &self,
+        room: &OwnedRoomId,
+        original: &EventId,
+        body: &str,
+    ) -> OwnedEventId {
         let content = object! {
             "body" => format!("* {body}"), "msgtype" => "m.text",
             "m.new_content" => object! { "body" => body, "msgtype" => "m.text" },

@@ -18,6 +18,7 @@ use super::{Connections, STATEMENTS_MAX, options};
 use crate::{
     error::{Error, Result},
     migration::Migrator,
+    search,
     store::{Durability, Settings},
 };
 
@@ -32,6 +33,12 @@ const LOCK: &str =
 pub(super) async fn open(settings: &Settings) -> Result<Connections> {
     let writer = open_writer(settings).await?;
     Migrator::up(&writer, None).await?;
+    if !search::is_indexed(&writer).await? {
+        tracing::warn!(
+            "searching reads all messages of a room, because the extension pg_trgm could not be created; \
+            a superuser can: CREATE EXTENSION pg_trgm; CREATE INDEX searchable_text ON searchable USING gin (text gin_trgm_ops);"
+        );
+    }
     let mut reader = pool(settings, settings.readers);
     reader.test_before_acquire_if_idle_for(Duration::from_secs(30));
     let reader = Database::connect(reader).await?;

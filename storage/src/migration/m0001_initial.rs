@@ -20,6 +20,7 @@ mod moderation;
 mod push;
 mod relations;
 mod rooms;
+mod search;
 
 /// See the module.
 pub(crate) struct Migration;
@@ -36,6 +37,7 @@ impl MigrationTrait for Migration {
         rooms::up(manager).await?;
         events::up(manager).await?;
         relations::up(manager).await?;
+        search::up(manager).await?;
         log::up(manager).await?;
         push::up(manager).await?;
         accounts::up(manager).await?;

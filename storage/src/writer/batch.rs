@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     entity::{
-        account_data, counter, event, membership, receipt, relation, room, snapshot, state_key,
+        account_data, counter, event, membership, receipt, relation, room, searchable, snapshot,
+        state_key,
     },
     error::{Error, Result},
     id::{Position, RoomRow},
@@ -238,6 +239,16 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
     )
     .await?;
 
+    let searchable = writes
+        .iter()
+        .flat_map(|write| &write.logged)
+        .filter_map(|entry| entry.searchable.as_ref())
+        .map(values)
+        .collect();
+    // Two events of one millisecond may share a moment, if four million others lie between them.
+    let key = &[searchable::Column::Moment];
+    insert::<searchable::Entity>(db, Existing::Stays(key), searchable).await?;
+
     let rows = receipts.into_values().map(values).collect();
     let key = &[
         receipt::Column::Room,
@@ -296,7 +307,8 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
                 ..Default::default()
             };
             update(db, change).await?;
-            delete::<relation::Entity>(db, relation::Column::Child.eq(*event)).await
+            delete::<relation::Entity>(db, relation::Column::Child.eq(*event)).await?;
+            delete::<searchable::Entity>(db, searchable::Column::Event.eq(*event)).await
         }
         Plain::Gap { event, open } => {
             let change = event::ActiveModel {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    entity::{account_data, event, membership, receipt, relation, room, snapshot, state_key},
+    entity::{
+        account_data, event, membership, receipt, relation, room, searchable, snapshot, state_key,
+    },
     id::{EventRow, Position, RoomRow},
     packed::pack_events,
     write::{
@@ -36,6 +38,8 @@ pub(super) struct Entry {
     pub(super) row: Row,
     /// Of an event that relates to another one.
     pub(super) relation: Option<relation::Model>,
+    /// Of an event in which there is something to search.
+    pub(super) searchable: Option<searchable::Model>,
     pub(super) place: Place,
     pub(super) announcement: Arc<Logged>,
 }
@@ -118,13 +122,14 @@ impl Prepared {
             Logged::Receipt(new) => (Row::Receipt(new.into()), Place::New),
             Logged::AccountData(new) => (Row::AccountData(new.into()), Place::New),
         };
-        let relation = match &logged {
-            Logged::Event(new) => relation::Model::of(new),
-            _ => None,
+        let (relation, searchable) = match &logged {
+            Logged::Event(new) => (relation::Model::of(new), searchable::Model::of(new)),
+            _ => (None, None),
         };
         self.logged.push(Entry {
             row,
             relation,
+            searchable,
             place,
             announcement: Arc::new(logged),
         });

@@ -32,6 +32,7 @@ mod receipts;
 mod relations;
 mod reports;
 mod rooms;
+mod search;
 mod session;
 mod spaces;
 mod state;

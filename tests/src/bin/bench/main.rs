@@ -14,6 +14,7 @@ mod idle;
 mod paging;
 mod person;
 mod samples;
+mod search;
 mod sends;
 mod server;
 mod startup;
@@ -70,7 +71,7 @@ struct Arguments {
     /// Numbers of rooms of the `sync` measure, rising.
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [10, 100, 300])]
     sync_rooms: Vec<usize>,
-    /// Messages that the `paging` measure goes back through.
+    /// Messages that the `paging` measure goes back through, and the `search` measure searches.
     #[arg(long, value_name = "COUNT", default_value_t = 5_000)]
     history: usize,
     /// Numbers of members of the rooms that the `federation` measure joins.
@@ -96,6 +97,8 @@ enum Measure {
     Sync,
     /// Scrolling back through a long room.
     Paging,
+    /// Searching a long room.
+    Search,
     /// Two servers of ours: messages from one to the other, and joins of large rooms.
     Federation,
     /// Memory of clients that wait for nothing.
@@ -103,13 +106,14 @@ enum Measure {
 }
 
 impl Measure {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Startup,
         Self::Sends,
         Self::Arrival,
         Self::Creation,
         Self::Sync,
         Self::Paging,
+        Self::Search,
         Self::Federation,
         Self::Idle,
     ];
@@ -166,6 +170,7 @@ async fn measure(arguments: &Arguments, source: Source, table: &mut Table) -> Re
             Measure::Creation => creation::measure(&server, arguments, table).await?,
             Measure::Sync => sync::measure(&server, arguments, table).await?,
             Measure::Paging => paging::measure(&server, arguments, table).await?,
+            Measure::Search => search::measure(&server, arguments, table).await?,
             Measure::Federation => federation::measure(&server, arguments, table).await?,
             Measure::Idle => idle::measure(&mut server, arguments, table).await?,
         }

@@ -68,7 +68,8 @@ pub(crate) async fn measure(
     Ok(())
 }
 
-async fn fill(people: Vec<Person>, room: &str, messages: usize) -> Result<()> {
+/// Has `people` say that many messages together.
+pub(crate) async fn fill(people: Vec<Person>, room: &str, messages: usize) -> Result<()> {
     let each = messages.div_ceil(people.len());
     let mut tasks: JoinSet<Result<()>> = JoinSet::new();
     for mut person in people {

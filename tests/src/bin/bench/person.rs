@@ -178,7 +178,12 @@ impl Person {
             .success(path)
     }
 
-    async fn post<T: DeserializeOwned>(&mut self, path: &str, body: &Value) -> Result<T> {
+    /// What a `POST` answers.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T> {
         let token = Some(&self.authorization);
         let answer = self
             .connection

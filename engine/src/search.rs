@@ -1,0 +1,381 @@
+//! Searching the rooms of a user: client-server API, "Server Side Search".
+
+mod context;
+mod cursor;
+mod rank;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use ruma::{
+    OwnedEventId, OwnedRoomId, OwnedUserId,
+    api::client::filter::RoomEventFilter,
+    events::{AnyStateEvent, AnyTimelineEvent},
+    serde::Raw,
+};
+use spec::search::Key;
+use storage::{
+    EventRow, Limit, RoomRow, events,
+    members::{self, Membership},
+    search::{self, Match, Matching},
+};
+
+pub use self::context::{HitContext, HitProfile, SearchContext};
+use self::cursor::Cursor;
+use crate::{
+    Engine, Error, RelationFilter, Requester, Result,
+    events::Placed,
+    read::{
+        access::Access,
+        view::{Seen, View},
+    },
+    render::Shape,
+    rooms::RoomHandle,
+    sync::filter,
+};
+
+/// How many results one answer has if the client does not say.
+const LIMIT_DEFAULT: usize = 10;
+/// How many results one answer may have.
+const LIMIT_MAX: usize = 100;
+/// How many rooms of a user are searched, the newest.
+const ROOMS_MAX: usize = 8_000;
+/// How many words of a search count. More would find nothing but whole texts anyway.
+const TERMS_MAX: usize = 16;
+/// How many characters of a word count.
+const TERM_CHARS_MAX: usize = 128;
+/// How many matches are ranked among each other, the newest that there are: those before them come after all of these.
+const WINDOW: usize = 1_000;
+/// How many matches of a window are looked at together.
+const TOGETHER: usize = 50;
+/// How many windows one request may look through for matches that the user may see and the filter wants.
+const WINDOWS_MAX: usize = 5;
+/// Up to where matches are counted.
+const COUNT_MAX: usize = 1_000;
+
+/// By what results are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchOrder {
+    /// How well they match.
+    Rank,
+    /// When they were sent.
+    Recent,
+}
+
+/// What to search for, and where.
+#[derive(Clone, Debug)]
+pub struct SearchAsk {
+    /// Words that must all stand in a text, anywhere in it and in other words too.
+    pub term: String,
+    /// Where the text stands; empty: anywhere.
+    pub keys: Vec<Key>,
+    /// In which rooms and of which events, and how many results.
+    pub filter: RoomEventFilter,
+    /// Which events by their relations.
+    pub relations: RelationFilter,
+    /// What comes first.
+    pub order: SearchOrder,
+    /// Whether results come with what stands around them.
+    pub context: Option<SearchContext>,
+    /// Whether the state of the rooms comes too.
+    pub include_state: bool,
+    /// Where to start: the token of an earlier answer.
+    pub from: Option<String>,
+}
+
+/// Some results.
+#[derive(Clone, Debug)]
+pub struct SearchPage {
+    /// How many there are about, and at most a thousand.
+    pub count: i64,
+    /// The words, as they were looked for.
+    pub highlights: Vec<String>,
+    /// The results.
+    pub results: Vec<SearchHit>,
+    /// The token at which the next page starts; `None` when there is no more.
+    pub next_batch: Option<String>,
+    /// The current state of the rooms that there are results of, if it was asked for.
+    pub state: BTreeMap<OwnedRoomId, Vec<Raw<AnyStateEvent>>>,
+}
+
+/// One result.
+#[derive(Clone, Debug)]
+pub struct SearchHit {
+    /// How well it matches: above zero, and the more the better.
+    pub rank: f64,
+    /// Its ID.
+    pub event_id: OwnedEventId,
+    /// Its room.
+    pub room_id: OwnedRoomId,
+    /// Who sent it.
+    pub sender: OwnedUserId,
+    /// The event.
+    pub event: Raw<AnyTimelineEvent>,
+    /// What stands around it.
+    pub context: Option<HitContext>,
+}
+
+/// A match that the user sees.
+struct Found {
+    rank: f64,
+    room: RoomRow,
+    seen: Seen,
+}
+
+/// One search on its way.
+struct Search<'a> {
+    engine: &'a Engine,
+    by: &'a Requester,
+    ask: &'a SearchAsk,
+    terms: Vec<String>,
+    keys: Vec<Key>,
+    senders: Option<Vec<String>>,
+    rows: Vec<RoomRow>,
+    /// The rooms that matches were found in; `None` for those that the user may read nothing of.
+    rooms: HashMap<RoomRow, Option<(RoomHandle, Access)>>,
+}
+
+impl Engine {
+    /// Searches the rooms that the user is or was in, as far as they may see them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParam`]: the token is not one of this server's.
+    pub async fn search(&self, by: &Requester, ask: SearchAsk) -> Result<SearchPage> {
+        let cursor = ask.from.as_deref().map(str::parse).transpose()?;
+        let mut search = Search::new(self, by, &ask).await?;
+        let count = search.count().await?;
+        let (found, next) = search.collect(cursor).await?;
+        let (results, state) = search.show(found).await?;
+        Ok(SearchPage {
+            count,
+            highlights: search.terms,
+            results,
+            next_batch: next.map(|next| next.to_string()),
+            state,
+        })
+    }
+}
+
+impl<'a> Search<'a> {
+    async fn new(engine: &'a Engine, by: &'a Requester, ask: &'a SearchAsk) -> Result<Self> {
+        let keys = if ask.keys.is_empty() {
+            Key::ALL.to_vec()
+        } else {
+            ask.keys.clone()
+        };
+        let senders = ask.filter.senders.as_deref();
+        Ok(Self {
+            terms: terms(&ask.term),
+            keys,
+            senders: senders.map(|list| list.iter().map(ToString::to_string).collect()),
+            rows: rooms(engine, by, &ask.filter).await?,
+            rooms: HashMap::new(),
+            engine,
+            by,
+            ask,
+        })
+    }
+
+    fn matching(&self) -> Matching<'_> {
+        Matching {
+            rooms: &self.rows,
+            terms: &self.terms,
+            keys: &self.keys,
+            senders: self.senders.as_deref(),
+        }
+    }
+
+    async fn count(&self) -> Result<i64> {
+        let db = self.engine.context.store.reader();
+        Ok(search::count(db, &self.matching(), Limit::from(COUNT_MAX)).await?)
+    }
+
+    /// Looks through the matches from `cursor` on, as many as one answer holds; also says where to go on.
+    async fn collect(&mut self, cursor: Option<Cursor>) -> Result<(Vec<Found>, Option<Cursor>)> {
+        let limit = self
+            .ask
+            .filter
+            .limit
+            .and_then(|limit| usize::try_from(limit).ok());
+        let limit = limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+        let (mut found, mut cursor) = (Vec::new(), cursor.unwrap_or(Cursor::NEWEST));
+        for _ in 0..WINDOWS_MAX {
+            let db = self.engine.context.store.reader();
+            let size = Limit::from(WINDOW);
+            let window = search::page(db, &self.matching(), cursor.before, size).await?;
+            let Some((newest, oldest)) = window.first().zip(window.last()) else {
+                return Ok((found, None));
+            };
+            // What comes later does not move the window for the next page.
+            cursor.before = cursor.before.min(newest.moment.saturating_add(1));
+            let (behind, full) = (oldest.moment, window.len() as u64 == size.get());
+            let ranked = self.ranked(window);
+            while cursor.skip < ranked.len() {
+                let last = ranked.len().min(cursor.skip + TOGETHER);
+                let part = &ranked[cursor.skip..last];
+                let mut seen = self.seen(part).await?;
+                for (rank, one) in part {
+                    cursor.skip += 1;
+                    if let Some(seen) = seen.remove(&one.event) {
+                        let (rank, room) = (*rank, one.room);
+                        found.push(Found { rank, room, seen });
+                    }
+                    if found.len() == limit {
+                        return Ok((found, Some(cursor)));
+                    }
+                }
+            }
+            if !full {
+                return Ok((found, None));
+            }
+            cursor = Cursor::behind(behind);
+        }
+        Ok((found, Some(cursor)))
+    }
+
+    /// The matches of a window in the order that was asked for, each with its rank.
+    fn ranked(&self, window: Vec<Match>) -> Vec<(f64, Match)> {
+        let ranked = window.into_iter();
+        let mut ranked: Vec<(f64, Match)> = ranked
+            .map(|one| (rank::of(&one.text, &self.terms), one))
+            .collect();
+        if self.ask.order == SearchOrder::Rank {
+            ranked.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        }
+        ranked
+    }
+
+    /// Those of these matches that the user may see and the filter wants. A few queries, and some for each room among them.
+    async fn seen(&mut self, part: &[(f64, Match)]) -> Result<HashMap<EventRow, Seen>> {
+        let context = &self.engine.context;
+        let rows: Vec<EventRow> = part.iter().map(|(_, one)| one.event).collect();
+        let stored = events::by_rows(context.store.reader(), &rows).await?;
+        let mut by_room: BTreeMap<RoomRow, Vec<Placed>> = BTreeMap::new();
+        let room_of: HashMap<EventRow, RoomRow> =
+            part.iter().map(|(_, one)| (one.event, one.room)).collect();
+        for placed in context.events.place(&context.metas, stored).await? {
+            // A redaction may be on its way to the index.
+            let wanted = placed.redacted_by.is_none()
+                && filter::allows_event(&self.ask.filter, &placed.event);
+            if let Some(room) = room_of.get(&placed.row).filter(|_| wanted) {
+                by_room.entry(*room).or_default().push(placed);
+            }
+        }
+        let mut found = HashMap::new();
+        for (row, placed) in by_room {
+            self.enter(row).await?;
+            let Some(Some((room, access))) = self.rooms.get(&row) else {
+                continue;
+            };
+            let mut view = View::new(room, self.by, *access).await?;
+            let mut placed = self.ask.relations.wanted(&view, placed).await?;
+            placed.retain(|placed| placed.spot.anchor <= access.horizon());
+            let seen = view.filter(placed).await?;
+            found.extend(seen.into_iter().map(|seen| (seen.placed.row, seen)));
+        }
+        Ok(found)
+    }
+
+    /// Learns how the user stands to a room.
+    async fn enter(&mut self, row: RoomRow) -> Result<()> {
+        if self.rooms.contains_key(&row) {
+            return Ok(());
+        }
+        let room = self.engine.rooms().by_row(row).await?;
+        let access = match room.access(self.by).await {
+            Ok(access) => Some(access),
+            Err(Error::Forbidden(_)) => None,
+            Err(error) => return Err(error),
+        };
+        self.rooms.insert(row, access.map(|access| (room, access)));
+        Ok(())
+    }
+
+    /// The results as the user sees them, and the state of their rooms. A few queries for each room, and for each result if
+    /// its surroundings are wanted.
+    async fn show(
+        &self,
+        found: Vec<Found>,
+    ) -> Result<(
+        Vec<SearchHit>,
+        BTreeMap<OwnedRoomId, Vec<Raw<AnyStateEvent>>>,
+    )> {
+        let mut state = BTreeMap::new();
+        let mut hits: HashMap<EventRow, SearchHit> = HashMap::new();
+        let among: HashSet<RoomRow> = found.iter().map(|found| found.room).collect();
+        for row in among {
+            let Some(Some((room, access))) = self.rooms.get(&row) else {
+                continue;
+            };
+            let of_room: Vec<&Found> = found.iter().filter(|found| found.room == row).collect();
+            let mut view = View::new(room, self.by, *access).await?;
+            let seen = of_room.iter().map(|found| &found.seen);
+            let bundles = view.bundles(seen, Shape::Whole).await?;
+            for Found { rank, seen, .. } in of_room {
+                let event = &seen.placed.event;
+                let context = match self.ask.context {
+                    Some(wanted) => Some(context::of(&mut view, seen, wanted).await?),
+                    None => None,
+                };
+                let hit = SearchHit {
+                    rank: *rank,
+                    event_id: event.id().to_owned(),
+                    room_id: event.room_id().to_owned(),
+                    sender: event.sender().to_owned(),
+                    event: view.render_with(seen, &bundles, Shape::Whole).await?,
+                    context,
+                };
+                hits.insert(seen.placed.row, hit);
+            }
+            if self.ask.include_state {
+                let rows: Vec<EventRow> = room
+                    .visible_state(*access)
+                    .await?
+                    .values()
+                    .copied()
+                    .collect();
+                let rendered = room.render_state(self.by, &rows).await?;
+                state.insert(room.meta.id.clone(), rendered);
+            }
+        }
+        let in_order = found.iter();
+        let hits = in_order.filter_map(|found| hits.remove(&found.seen.placed.row));
+        Ok((hits.collect(), state))
+    }
+}
+
+/// The rooms that the user is or was in and the filter wants, the newest.
+async fn rooms(engine: &Engine, by: &Requester, wanted: &RoomEventFilter) -> Result<Vec<RoomRow>> {
+    let context = &engine.context;
+    let which = [Membership::Join, Membership::Leave, Membership::Ban];
+    let members = members::of_user(context.store.reader(), &by.user_id, &which).await?;
+    let mut rows: Vec<RoomRow> = members.into_iter().map(|member| member.room).collect();
+    if wanted.rooms.is_some() || !wanted.not_rooms.is_empty() {
+        let metas = context.metas.by_rows(&rows).await?;
+        let allowed = metas.into_iter().filter(|meta| {
+            !wanted.not_rooms.contains(&meta.id)
+                && wanted
+                    .rooms
+                    .as_ref()
+                    .is_none_or(|rooms| rooms.contains(&meta.id))
+        });
+        rows = allowed.map(|meta| meta.row).collect();
+    }
+    let old = rows.len().saturating_sub(ROOMS_MAX);
+    Ok(rows.split_off(old))
+}
+
+/// The words of a search, in lower case, each once.
+fn terms(term: &str) -> Vec<String> {
+    let mut terms: Vec<String> = Vec::new();
+    for word in term.split(|c: char| c.is_whitespace() || c == '\0') {
+        let word: String = word.chars().take(TERM_CHARS_MAX).collect();
+        let word = word.to_lowercase();
+        if !word.is_empty() && !terms.contains(&word) {
+            terms.push(word);
+        }
+        if terms.len() == TERMS_MAX {
+            break;
+        }
+    }
+    terms
+}

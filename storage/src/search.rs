@@ -1,0 +1,188 @@
+//! Texts by what stands in them.
+//!
+//! Here the two databases need words of their own: SQLite has an index beside the table (FTS5), PostgreSQL one on it
+//! (pg_trgm). Both know every three characters in a row; shorter terms are looked for by reading texts.
+
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use spec::search::Key;
+
+use crate::{
+    entity::searchable,
+    error::Result,
+    id::{EventRow, RoomRow},
+    page::Limit,
+    sql::Sql,
+};
+
+/// The fewest characters that the index can find.
+const INDEXED_CHARS_MIN: usize = 3;
+/// How many texts are read for terms of which none can be found by the index: the newest.
+const READ_MAX: i64 = 20_000;
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub struct Matching<'a> {
+    /// In which rooms; not empty.
+    pub rooms: &'a [RoomRow],
+    /// What must stand in the text, all of it; in lower case, without NUL, not empty.
+    pub terms: &'a [String],
+    /// Where the text has to stand; not empty.
+    pub keys: &'a [Key],
+    /// Whose text it has to be; `None`: anybody's.
+    pub senders: Option<&'a [String]>,
+}
+
+/// A text in which everything stands.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub struct Match {
+    /// By which pages go on.
+    pub moment: i64,
+    /// The event.
+    pub event: EventRow,
+    /// Its room.
+    pub room: RoomRow,
+    /// The text, in lower case.
+    pub text: String,
+}
+
+/// Matching texts from before a moment (exclusive), newest first.
+///
+/// At most `limit`; fewer mean that there are no more. One query: with the index its cost grows with the matches, in rooms
+/// that are not asked for too; where no term is long enough for it, with the texts of the rooms, of which the newest 20,000
+/// are read.
+pub async fn page(
+    db: &impl ConnectionTrait,
+    matching: &Matching<'_>,
+    before: i64,
+    limit: Limit,
+) -> Result<Vec<Match>> {
+    if is_hopeless(matching) {
+        return Ok(Vec::new());
+    }
+    let mut sql = Sql::new("SELECT s.moment, s.event, s.room, s.text FROM ");
+    let moment = find(&mut sql, db.get_database_backend(), matching, before);
+    sql.text(" ORDER BY ")
+        .text(moment)
+        .text(" DESC LIMIT ")
+        .value(limit.get().cast_signed());
+    let rows = sql.rows(db).await?;
+    let matches = rows.iter().map(|row| Match::from_query_result(row, ""));
+    Ok(matches.collect::<Result<_, _>>()?)
+}
+
+/// How many texts match, but at most `limit`. Otherwise as [`page`].
+pub async fn count(
+    db: &impl ConnectionTrait,
+    matching: &Matching<'_>,
+    limit: Limit,
+) -> Result<i64> {
+    if is_hopeless(matching) {
+        return Ok(0);
+    }
+    let mut sql = Sql::new("SELECT COUNT(*) FROM (SELECT 1 FROM ");
+    find(&mut sql, db.get_database_backend(), matching, i64::MAX);
+    sql.text(" LIMIT ")
+        .value(limit.get().cast_signed())
+        .text(") AS found");
+    let rows = sql.rows(db).await?;
+    Ok(match rows.first() {
+        Some(row) => row.try_get_by_index(0)?,
+        None => 0,
+    })
+}
+
+/// Whether PostgreSQL has the index: it lacks it where the extension pg_trgm was not to be had when the tables were made.
+pub(crate) async fn is_indexed(db: &impl ConnectionTrait) -> Result<bool> {
+    let sql = Sql::new(
+        "SELECT 1 FROM pg_indexes
+        WHERE schemaname = current_schema() AND indexname = 'searchable_text'",
+    );
+    Ok(!sql.rows(db).await?.is_empty())
+}
+
+fn is_hopeless(matching: &Matching<'_>) -> bool {
+    matching.rooms.is_empty()
+        || matching.terms.is_empty()
+        || matching.keys.is_empty()
+        || matching.senders.is_some_and(<[String]>::is_empty)
+}
+
+/// From where, and which of them. Returns what to call the moment where they are put in order: SQLite must be told that the
+/// order is that of its index, or it would read all matches first.
+fn find(sql: &mut Sql, backend: DbBackend, matching: &Matching<'_>, before: i64) -> &'static str {
+    let long = |term: &&String| term.chars().nth(INDEXED_CHARS_MIN - 1).is_some();
+    let (indexed, short): (Vec<&String>, Vec<&String>) = matching.terms.iter().partition(long);
+    let mut read = short;
+    let moment = match (backend, indexed.is_empty()) {
+        (DbBackend::Sqlite, false) => "search_index.rowid",
+        _ => "s.moment",
+    };
+    match backend {
+        _ if indexed.is_empty() => {
+            sql.text("(SELECT * FROM searchable WHERE room IN ")
+                .list(matching.rooms)
+                .text(" AND moment < ")
+                .value(before)
+                .text(" ORDER BY moment DESC LIMIT ")
+                .value(READ_MAX)
+                .text(") AS s WHERE 1 = 1");
+        }
+        DbBackend::Sqlite => {
+            // The index is in the order of moments: the newest matches come without the older ones.
+            sql.text(
+                "search_index CROSS JOIN searchable s ON s.moment = search_index.rowid
+                WHERE search_index MATCH ",
+            )
+            .value(phrases(&indexed))
+            .text(" AND search_index.rowid < ")
+            .value(before)
+            .text(" AND s.room IN ")
+            .list(matching.rooms);
+        }
+        _ => {
+            sql.text("searchable s WHERE s.moment < ")
+                .value(before)
+                .text(" AND s.room IN ")
+                .list(matching.rooms);
+            read.extend(indexed);
+        }
+    }
+    for term in read {
+        sql.text(" AND s.text LIKE ")
+            .value(pattern(term))
+            .text(" ESCAPE '\\'");
+    }
+    if matching.keys.len() < Key::ALL.len() {
+        let keys: Vec<i16> = matching
+            .keys
+            .iter()
+            .map(|key| searchable::number(*key))
+            .collect();
+        sql.text(" AND s.key IN ").list(&keys);
+    }
+    if let Some(senders) = matching.senders {
+        sql.text(" AND s.sender IN ").list(senders);
+    }
+    moment
+}
+
+/// All terms as FTS5 reads them: each as it is, whatever stands in it.
+fn phrases(terms: &[&String]) -> String {
+    let quoted = terms
+        .iter()
+        .map(|term| format!("\"{}\"", term.replace('"', "\"\"")));
+    quoted.collect::<Vec<_>>().join(" AND ")
+}
+
+/// A term anywhere in a text, as `LIKE` reads it.
+fn pattern(term: &str) -> String {
+    let mut pattern = String::from("%");
+    for c in term.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}

@@ -1,0 +1,167 @@
+//! Texts by what stands in them.
+
+use std::sync::Arc;
+
+use spec::{event::Event, room_version::RoomVersion, search::Key};
+
+use super::fixture::{Room, on_each};
+use crate::{
+    EventRow, Limit, Logged, Plain, Store, Write,
+    search::{self, Matching},
+    write::NewEvent,
+};
+
+/// A message with this text, sent at `ts`.
+fn message(store: &Store, room: &Room, ts: i64, body: &str) -> NewEvent {
+    let new = room.message_at(store, ts);
+    let old = format!(r#""body":"{}""#, new.row);
+    let body = spec::json::encode(&body.into());
+    let json = new
+        .event
+        .to_json()
+        .replace(&old, &format!(r#""body":{body}"#));
+    let version = RoomVersion::get("11").unwrap();
+    let event = Event::from_stored(version, new.event.id().to_owned(), &json).unwrap();
+    NewEvent {
+        event: Arc::new(event),
+        ..new
+    }
+}
+
+async fn writes(store: &Store, events: Vec<NewEvent>) -> Vec<EventRow> {
+    let rows = events.iter().map(|new| new.row).collect();
+    let write = Write {
+        logged: events.into_iter().map(Logged::Event).collect(),
+        ..Write::default()
+    };
+    store.write(write).await.unwrap();
+    rows
+}
+
+async fn found(store: &Store, room: &Room, terms: &[&str]) -> Vec<EventRow> {
+    let terms: Vec<String> = terms.iter().map(|term| (*term).to_owned()).collect();
+    let matching = Matching {
+        rooms: &[room.row],
+        terms: &terms,
+        keys: &Key::ALL,
+        senders: None,
+    };
+    let matches = search::page(store.reader(), &matching, i64::MAX, Limit::new(100)).await;
+    let rows: Vec<_> = matches.unwrap().iter().map(|one| one.event).collect();
+    let count = search::count(store.reader(), &matching, Limit::new(100)).await;
+    assert_eq!(count.unwrap(), rows.len() as i64);
+    rows
+}
+
+#[tokio::test]
+async fn parts_of_words_are_found_in_all_scripts_and_cases() {
+    on_each(async |store| {
+        let (room, other) = (Room::new(&store).await, Room::new(&store).await);
+        let texts = [
+            "The Rookery is full",
+            "ein rookie, überall",
+            "我喜欢旧金山的天气",
+            "昨日の東京タワー 서울특별시",
+            "100% \"quoted\" it's_under OR NOT a*b",
+        ];
+        let events = texts.iter().enumerate();
+        let events = events.map(|(ts, text)| message(&store, &room, ts as i64, text));
+        let rows = writes(&store, events.collect()).await;
+        writes(&store, vec![message(&store, &other, 9, "another rookery")]).await;
+        let cases: [(&[&str], &[usize]); 19] = [
+            (&["rook"], &[1, 0]),
+            (&["rookery"], &[0]),
+            (&["full", "rook"], &[0]),
+            (&["full", "rookie"], &[]),
+            (&["überall"], &[1]),
+            (&["旧金山"], &[2]),
+            (&["天气"], &[2]),
+            (&["我"], &[2]),
+            (&["東京タ"], &[3]),
+            (&["특별시"], &[3]),
+            (&["is"], &[0]),
+            (&["rook", "is"], &[0]),
+            (&["100%"], &[4]),
+            (&["%"], &[4]),
+            (&["\"quoted\""], &[4]),
+            (&["s_u"], &[4]),
+            (&["sxu"], &[]),
+            (&["a*b"], &[4]),
+            (&["or not"], &[4]),
+        ];
+        for (terms, expected) in cases {
+            let expected: Vec<_> = expected.iter().map(|index| rows[*index]).collect();
+            assert_eq!(found(&store, &room, terms).await, expected, "{terms:?}");
+        }
+        for hostile in [
+            "\"",
+            "'; drop table searchable; --",
+            "text : x",
+            "near(",
+            "^abc",
+            "\\",
+            "{a} : \"b",
+        ] {
+            found(&store, &room, &[hostile]).await;
+        }
+        assert_eq!(found(&store, &room, &["rook"]).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_redacted_is_not_found_and_what_was_sent_last_comes_first() {
+    on_each(async |store| {
+        let room = Room::new(&store).await;
+        let events = [3, 1, 2].map(|ts| message(&store, &room, ts, "needle"));
+        let json = events[0].event.to_json();
+        let rows = writes(&store, events.to_vec()).await;
+        assert_eq!(
+            found(&store, &room, &["needle"]).await,
+            [rows[0], rows[2], rows[1]]
+        );
+        let redacted = Plain::Redacted {
+            event: rows[0],
+            by: rows[1],
+            json,
+        };
+        store.write(Write::plain(vec![redacted])).await.unwrap();
+        for term in ["needle", "ne"] {
+            assert_eq!(
+                found(&store, &room, &[term]).await,
+                rows[1..].iter().rev().copied().collect::<Vec<_>>(),
+                "{term}"
+            );
+        }
+        let terms = ["needle".to_owned()];
+        let matching = Matching {
+            rooms: &[room.row],
+            terms: &terms,
+            keys: &[Key::Name],
+            senders: None,
+        };
+        let page = async |matching: &Matching<'_>, before| {
+            search::page(store.reader(), matching, before, Limit::new(1))
+                .await
+                .unwrap()
+        };
+        assert!(page(&matching, i64::MAX).await.is_empty());
+        let keys = &Key::ALL;
+        let matching = Matching { keys, ..matching };
+        let first = page(&matching, i64::MAX).await;
+        let second = page(&matching, first[0].moment).await;
+        assert_eq!((first[0].event, second[0].event), (rows[2], rows[1]));
+        assert!(page(&matching, second[0].moment).await.is_empty());
+        let nobody = ["@nobody:test".to_owned()];
+        let matching = Matching {
+            senders: Some(&nobody),
+            ..matching
+        };
+        assert!(page(&matching, i64::MAX).await.is_empty());
+        // A time that no clock shows.
+        let future = message(&store, &room, i64::MAX, "tomorrow");
+        let future = writes(&store, vec![future]).await;
+        assert_eq!(found(&store, &room, &["tomorrow"]).await, future);
+    })
+    .await;
+}
