@@ -239,7 +239,8 @@ impl From<Error> for ApiError {
             Error::Denied(
                 why @ (Denied::LevelsMalformed
                 | Denied::LevelsUsersMalformed
-                | Denied::LevelsNameCreator),
+                | Denied::LevelsNameCreator
+                | Denied::StateKeyMalformed),
             ) => Self::bad_json(why.sentence()),
             Error::Denied(why) => Self::forbidden(why.sentence()),
             Error::UnknownToken { soft_logout } => Self::unknown_token(soft_logout),
@@ -313,6 +314,9 @@ impl From<Error> for ApiError {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", why)
             }
             Error::Unreachable(why) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", why),
+            Error::NotInThread => crate::room::thread_subscription::not_in_thread(),
+            Error::Unsubscribed => crate::room::thread_subscription::unsubscribed(),
+            Error::DelayTooLong { max_ms } => crate::room::delay::too_long(max_ms),
             Error::Refused(why) => Self::new(bad_request, "M_UNKNOWN", why),
             Error::LimitExceeded { retry_after } => Self::limit_exceeded(retry_after),
             Error::Store(_) | Error::Internal(_) => {

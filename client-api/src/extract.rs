@@ -21,7 +21,7 @@ pub(crate) use self::{
     body::{check_json, drain, has_nul},
     leaving::Leaving,
     parse::{nul_in_body, wrong_shape},
-    raw::{RawAuthed, RawPublic, Typeless},
+    raw::{RawAuthed, RawPublic, Typeless, Untyped},
     token::of as token,
 };
 use crate::{Matched, Shared, error::ApiError, limits::Class};

@@ -18,6 +18,7 @@ pub(crate) fn all() -> Router {
     let mut router = Router::default();
     discovery(&mut router);
     rooms(&mut router);
+    delays(&mut router);
     membership(&mut router);
     reading(&mut router);
     waiting(&mut router);
@@ -58,6 +59,23 @@ fn rooms(router: &mut Router) {
     }
 }
 
+fn delays(router: &mut Router) {
+    let (get, post) = (&Method::GET, &Method::POST);
+    let requests = Some(Class::Requests);
+    let path = &[room::thread_subscription::PATH];
+    router.custom(get, path, None, room::thread_subscription::get);
+    router.custom(&Method::PUT, path, requests, room::thread_subscription::put);
+    router.custom(
+        &Method::DELETE,
+        path,
+        requests,
+        room::thread_subscription::delete,
+    );
+    router.custom(get, &[room::delay::LIST], requests, room::delay::list);
+    router.custom(post, &[room::delay::ONE], None, room::delay::manage);
+    router.custom(post, &[room::delay::ACTION], None, room::delay::act);
+}
+
 fn membership(router: &mut Router) {
     router.endpoint(room::join_room_by_id::handle);
     router.endpoint(room::join_room_by_id_or_alias::handle);
@@ -89,6 +107,12 @@ fn reading(router: &mut Router) {
     router.endpoint(room::aliases::handle);
     router.endpoint(room::get_hierarchy::handle);
     router.endpoint(room::get_summary::handle);
+    router.custom(
+        &Method::GET,
+        &room::room_initial_sync::PATHS,
+        None,
+        room::room_initial_sync::handle,
+    );
 }
 
 fn aliases(router: &mut Router) {

@@ -190,6 +190,11 @@ impl Accounts {
         self.inner.in_rooms.enter(user_id).await
     }
 
+    /// A name for one change, as no other has it.
+    pub(crate) fn new_change(&self) -> String {
+        self.inner.chance.secret()
+    }
+
     fn now_ms(&self) -> i64 {
         self.inner.clock.now_ms()
     }

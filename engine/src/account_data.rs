@@ -230,8 +230,16 @@ impl Accounts {
         }
         let direct = account_data::find(self.store().reader(), user_id, None, DIRECT).await?;
         let direct = direct.and_then(|json| directly(&json, old_id, new_id));
-        match direct {
-            Some(content) => self.log_account_data(user_id, None, DIRECT, &content).await,
+        if let Some(content) = direct {
+            self.log_account_data(user_id, None, DIRECT, &content)
+                .await?;
+        }
+        let rules = account_data::find(self.store().reader(), user_id, None, PUSH_RULES).await?;
+        match rules.and_then(|json| ruled_alike(&json, old_id, new_id)) {
+            Some(content) => {
+                self.log_account_data(user_id, None, PUSH_RULES, &content)
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -283,6 +291,50 @@ fn directly(json: &str, old: &RoomId, new: &RoomId) -> Option<String> {
     changed.then(|| Value::Object(direct).to_string())
 }
 
+/// Push rules with a copy for the new room of each rule for the old one, right behind that. `None`: there is none to copy.
+fn ruled_alike(json: &str, old: &RoomId, new: &RoomId) -> Option<String> {
+    let mut content: Value = serde_json::from_str(json).ok()?;
+    let mut changed = false;
+    for kind in ["override", "underride", "room"] {
+        let rules = content
+            .get_mut("global")
+            .and_then(|rules| rules.get_mut(kind));
+        let Some(rules) = rules.and_then(Value::as_array_mut) else {
+            continue;
+        };
+        let copies: Vec<(usize, Value)> = rules
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, for_room(rule, old, new)?)))
+            .filter(|(_, copy)| !rules.iter().any(|rule| rule["rule_id"] == copy["rule_id"]))
+            .collect();
+        changed |= !copies.is_empty();
+        for (index, copy) in copies.into_iter().rev() {
+            rules.insert(index + 1, copy);
+        }
+    }
+    changed.then(|| content.to_string())
+}
+
+/// A rule as it is for another room; `None`: it is not for the old one.
+fn for_room(rule: &Value, old: &RoomId, new: &RoomId) -> Option<Value> {
+    let mut rule = rule.clone();
+    let id = rule["rule_id"].as_str()?;
+    // Other rules that happen to name the room in a condition could not have an id of their own.
+    let copied = id.replace(old.as_str(), new.as_str());
+    if copied == id {
+        return None;
+    }
+    rule["rule_id"] = copied.into();
+    let conditions = rule.get_mut("conditions").and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        if condition["key"] == "room_id" && condition["pattern"] == old.as_str() {
+            condition["pattern"] = new.as_str().into();
+        }
+    }
+    Some(rule)
+}
+
 /// Whether stored data is none any more: it was replaced by an empty object (MSC3391).
 pub(crate) fn is_deleted(json: &str) -> bool {
     let inner = json.trim().strip_prefix('{');
@@ -301,4 +353,46 @@ fn check_own(by: &Requester, user_id: &UserId) -> Result<()> {
 
 fn damaged(error: serde_json::Error) -> Error {
     Error::Internal(format!("stored account data is not readable: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::room_id;
+    use serde_json::{Value, json};
+
+    use super::{is_deleted, ruled_alike};
+
+    /// PUSH-09: a room that is muted stays so when it is replaced.
+    #[test]
+    fn push_rules_follow_a_room() {
+        let (old, new) = (room_id!("!old:a"), room_id!("!new:a"));
+        let mute = |room: &str| {
+            json!({"rule_id": room, "actions": [], "enabled": true, "default": false,
+            "conditions": [{"kind": "event_match", "key": "room_id", "pattern": room}]})
+        };
+        let simple = |room: &str| json!({"rule_id": room, "actions": ["notify"], "enabled": true, "default": false});
+        let rules = json!({"global": {
+            "override": [{"rule_id": ".m.rule.master", "conditions": []}, mute("!old:a"), mute("!x:a")],
+            "room": [simple("!old:a")],
+        }});
+        let copied = ruled_alike(&rules.to_string(), old, new).expect("two to copy");
+        let copied: Value = serde_json::from_str(&copied).expect("JSON");
+        assert_eq!(copied["global"]["override"][2], mute("!new:a"));
+        assert_eq!(
+            copied["global"]["override"].as_array().map(Vec::len),
+            Some(4)
+        );
+        assert_eq!(
+            copied["global"]["room"],
+            json!([simple("!old:a"), simple("!new:a")])
+        );
+        assert_eq!(ruled_alike(&copied.to_string(), old, new), None, "once");
+        assert_eq!(ruled_alike("{}", old, new), None);
+    }
+
+    #[test]
+    fn an_empty_object_is_no_data() {
+        assert!(is_deleted("{}") && is_deleted(" { } "));
+        assert!(!is_deleted(r#"{"a":{}}"#) && !is_deleted("{ {}"));
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
     Clock,
     audience::Audiences,
     chance::Chance,
+    delayed_events::Delays,
     ephemeral::Ephemeral,
     erased::Erased,
     events::Events,
@@ -63,6 +64,7 @@ pub(crate) struct Context {
     /// The events of other servers that wait for what they build on.
     pub(crate) staging: Arc<Staging>,
     pub(crate) handshakes: Handshakes,
+    pub(crate) delays: Delays,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

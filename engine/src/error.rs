@@ -30,6 +30,10 @@ pub enum Subject {
     PushRule,
     /// The list of public rooms of another server.
     Directory,
+    /// An event that waits to be sent.
+    DelayedEvent,
+    /// A thread that the asker follows.
+    ThreadSubscription,
 }
 
 impl Subject {
@@ -47,6 +51,8 @@ impl Subject {
             Self::AccountData => "There is no such account data",
             Self::Filter => "You have no such filter",
             Self::PushRule => "You have no such push rule",
+            Self::ThreadSubscription => "You do not follow this thread",
+            Self::DelayedEvent => "There is no such event that waits",
             Self::Directory => "That server has no list of public rooms",
         }
     }
@@ -151,6 +157,18 @@ pub enum Error {
     /// A refusal without a code of its own in the specification (`M_UNKNOWN`, 400).
     #[error("refused: {0}")]
     Refused(String),
+    /// The event for whose sake a thread was to be followed is not in it.
+    #[error("the event is not in the thread")]
+    NotInThread,
+    /// The user has stopped to follow the thread since the event for whose sake they were to do so.
+    #[error("the user has unsubscribed since")]
+    Unsubscribed,
+    /// An event would wait for too long before it is sent.
+    #[error("a delay of over {max_ms} ms")]
+    DelayTooLong {
+        /// The longest one, in ms.
+        max_ms: i64,
+    },
     /// Too much of something in too short a time.
     #[error("rate limited")]
     LimitExceeded {

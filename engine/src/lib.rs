@@ -11,6 +11,7 @@ pub mod buckets;
 pub mod chance;
 mod clock;
 mod context;
+mod delayed_events;
 pub mod directory;
 mod engine;
 mod ephemeral;
@@ -42,6 +43,7 @@ mod space;
 mod states;
 mod summary;
 mod sync;
+mod thread_subscriptions;
 mod turn;
 mod typing;
 mod upgrade;
@@ -50,6 +52,7 @@ mod user_directory;
 pub use self::{
     audience::Audience,
     clock::Clock,
+    delayed_events::{Delay, DelayAction},
     directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},
     error::{Error, Result, Subject},
@@ -59,6 +62,7 @@ pub use self::{
     push::{Notification, NotificationsAsk, NotificationsPage, rules::RulePlace},
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
+        RoomSnapshot,
     },
     receipts::ReceiptThread,
     relations::{RelationFilter, RelationsAsk, RelationsPage, ThreadsAsk, ThreadsPage},

@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 
 use ruma::UserId;
 use serde_json::Value;
-use storage::{Plain, entity::profile, profiles};
+use storage::{
+    Plain, Write,
+    entity::{profile, unspread_profile},
+    profiles,
+};
 
 use crate::{Engine, Error, Requester, Result, Subject, account::Accounts};
 
@@ -98,12 +102,41 @@ impl Engine {
             return;
         }
         let (engine, user_id) = (self.clone(), user_id.to_owned());
-        tokio::spawn(async move {
-            let _alone = engine.accounts().alone_in_rooms(&user_id).await;
-            if let Err(error) = engine.spread_profile(&user_id).await {
-                tracing::warn!(%user_id, %error, "not all rooms have learnt of a changed profile");
+        tokio::spawn(async move { engine.tell_rooms(&user_id).await });
+    }
+
+    /// Has the rooms of a user learn of the newest name and picture. What fails is tried again at the next start.
+    async fn tell_rooms(&self, user_id: &UserId) {
+        let _alone = self.accounts().alone_in_rooms(user_id).await;
+        if let Err(error) = self.try_to_tell_rooms(user_id).await {
+            tracing::warn!(%user_id, %error, "not all rooms have learnt of a changed profile");
+        }
+    }
+
+    async fn try_to_tell_rooms(&self, user_id: &UserId) -> Result<()> {
+        let store = &self.context.store;
+        let Some(change) = profiles::unspread_of(store.reader(), user_id).await? else {
+            return Ok(());
+        };
+        self.spread_profile(user_id).await?;
+        let user_id = user_id.to_owned();
+        let spread = Plain::ProfileSpread { user_id, change };
+        store.write(Write::plain(vec![spread])).await?;
+        Ok(())
+    }
+
+    /// Goes on where an earlier life of the server was stopped: brings changed profiles into the rooms that do not know them
+    /// yet. To be run once, at the start.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn finish_profiles(&self) -> Result<()> {
+        for unspread in profiles::unspread(self.context.store.reader()).await? {
+            if let Ok(user_id) = UserId::parse(&unspread.user_id) {
+                self.tell_rooms(&user_id).await;
             }
-        });
+        }
+        Ok(())
     }
 }
 
@@ -160,7 +193,9 @@ impl Accounts {
             let sentence = format!("The profile would have over {PROFILE_BYTES_MAX} bytes");
             return Err(Error::ProfileTooLarge(sentence));
         }
-        self.write(vec![row(user_id, field, &value)]).await?;
+        let mut write = vec![row(user_id, field, &value)];
+        write.extend(self.unspread(user_id, field));
+        self.write(write).await?;
         Ok(true)
     }
 
@@ -186,10 +221,23 @@ impl Accounts {
         {
             return Ok(false);
         }
+        let unspread = self.unspread(user_id, field);
         let (user_id, field) = (user_id.to_owned(), field.to_owned());
-        self.write(vec![Plain::ProfileFieldDelete { user_id, field }])
-            .await?;
+        let mut write = vec![Plain::ProfileFieldDelete { user_id, field }];
+        write.extend(unspread);
+        self.write(write).await?;
         Ok(true)
+    }
+
+    /// What keeps in mind that the rooms of the user have to learn of a change, until they have.
+    fn unspread(&self, user_id: &UserId, field: &str) -> Option<Plain> {
+        let shown = [DISPLAYNAME, AVATAR_URL].contains(&field);
+        shown.then(|| {
+            Plain::UnspreadProfile(unspread_profile::Model {
+                user_id: user_id.to_string(),
+                change: self.new_change(),
+            })
+        })
     }
 
     async fn check_writable(&self, by: &Requester, user_id: &UserId, field: &str) -> Result<()> {

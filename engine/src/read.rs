@@ -3,6 +3,7 @@
 pub(crate) mod access;
 mod context;
 mod event;
+mod initial_sync;
 mod members;
 mod messages;
 mod near;
@@ -11,6 +12,7 @@ pub(crate) mod view;
 
 pub use self::{
     context::{ContextAsk, EventContext},
+    initial_sync::RoomSnapshot,
     members::{JoinedMember, MembersAsk},
     messages::{Direction, MessagesAsk, MessagesPage},
 };

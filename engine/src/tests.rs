@@ -1,5 +1,6 @@
 //! Rooms and sync over a store, as the APIs use them: a clock turned by hand, no HTTP.
 
+mod at_once;
 mod backfill;
 mod chat;
 mod directory;
@@ -12,6 +13,7 @@ mod handshake;
 mod history;
 mod outgoing;
 mod presence;
+mod profile;
 mod push;
 mod receive;
 mod redactions;

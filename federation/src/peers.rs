@@ -161,7 +161,7 @@ impl Peers for Network {
                 .segment(room)
                 .segment(user);
             if membership != "leave" {
-                for version in RoomVersion::all() {
+                for version in RoomVersion::supported() {
                     uri = uri.query("ver", version.id());
                 }
             }

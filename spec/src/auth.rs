@@ -22,6 +22,8 @@ pub use self::{
     member::{JoinRule, Membership, allowed_rooms},
     power_levels::{Power, PowerLevels},
 };
+use ruma::UserId;
+
 use crate::{
     event::Event,
     json::{Object, Value},
@@ -143,6 +145,32 @@ pub fn check_auth_events<'a>(
     Ok(())
 }
 
+/// The rule for state keys that begin with `@`: they are those of a user.
+fn check_owner(
+    owned_state: bool,
+    key: &str,
+    sender: &UserId,
+    levels: &PowerLevels,
+) -> Result<(), Denied> {
+    if !key.starts_with('@') || key == sender.as_str() {
+        return Ok(());
+    }
+    if !owned_state {
+        return Err(Denied::StateKeyOfAnotherUser);
+    }
+    // The server's name has no `_`, so that the first one behind the colon ends the ID.
+    let end = key
+        .find(':')
+        .and_then(|colon| Some(colon + key[colon..].find('_')?));
+    let owner = &key[..end.unwrap_or(key.len())];
+    let owner = UserId::parse(owner).map_err(|_| Denied::StateKeyMalformed)?;
+    if owner == sender || levels.user(sender.as_str()) > levels.user(owner.as_str()) {
+        Ok(())
+    } else {
+        Err(Denied::StateKeyOfAnotherUser)
+    }
+}
+
 /// Whether `state` allows `event`.
 ///
 /// # Errors
@@ -195,11 +223,8 @@ pub fn check_view(version: &RoomVersion, event: &Event, view: &impl View) -> Res
     if power < Power::Level(levels.for_event(event.event_type(), event.is_state())) {
         return Err(Denied::EventLevel);
     }
-    if event
-        .state_key()
-        .is_some_and(|key| key.starts_with('@') && key != sender.as_str())
-    {
-        return Err(Denied::StateKeyOfAnotherUser);
+    if let Some(key) = event.state_key() {
+        check_owner(rules.owned_state, key, sender, levels)?;
     }
     if event.event_type() == "m.room.power_levels" {
         return power_levels::check(version, event, create, levels, power);

@@ -139,6 +139,8 @@ pub struct Auth {
     pub privileged_creators: bool,
     /// The create event is known by the room ID and must not be among the auth events.
     pub implied_create: bool,
+    /// Users have the state whose key is their ID with `_` and more behind it, besides that with their ID: MSC3757.
+    pub owned_state: bool,
 }
 
 /// Which values stand for a power level.
@@ -164,12 +166,22 @@ pub enum Creator {
 impl RoomVersion {
     /// The rules of the version called `id`, if there are such.
     pub fn get(id: &str) -> Option<&'static Self> {
-        ALL.iter().find(|version| version.id == id)
+        Self::supported().find(|version| version.id == id)
     }
 
-    /// All versions, in the order in which they were made.
+    /// All versions of the specification, in the order in which they were made.
     pub fn all() -> &'static [Self] {
         &ALL
+    }
+
+    /// Versions that try out proposals.
+    pub fn unstable() -> &'static [Self] {
+        &UNSTABLE
+    }
+
+    /// The one and the other.
+    pub fn supported() -> impl Iterator<Item = &'static Self> {
+        ALL.iter().chain(&UNSTABLE)
     }
 
     /// The version's identifier, as `room_version` in the create event names it.
@@ -191,6 +203,8 @@ impl fmt::Display for RoomVersion {
         f.write_str(self.id)
     }
 }
+
+static UNSTABLE: [RoomVersion; 2] = [MSC3757_V10, MSC3757_V11];
 
 static ALL: [RoomVersion; 12] = [V1, V2, V3, V4, V5, V6, V7, V8, V9, V10, V11, V12];
 
@@ -242,6 +256,7 @@ const V1: RoomVersion = RoomVersion {
         creator: Creator::Content,
         privileged_creators: false,
         implied_create: false,
+        owned_state: false,
     },
     state_resolution: StateResolution::V1,
 };
@@ -398,6 +413,24 @@ const V12: RoomVersion = RoomVersion {
     ..V11
 };
 
+const MSC3757_V10: RoomVersion = RoomVersion {
+    id: "org.matrix.msc3757.10",
+    auth: Auth {
+        owned_state: true,
+        ..V10.auth
+    },
+    ..V10
+};
+
+const MSC3757_V11: RoomVersion = RoomVersion {
+    id: "org.matrix.msc3757.11",
+    auth: Auth {
+        owned_state: true,
+        ..V11.auth
+    },
+    ..V11
+};
+
 const MEMBER_V1: Keep = Keep::Keys(&[Key::Whole("membership")]);
 
 const MEMBER_V9: Keep = Keep::Keys(&[
@@ -446,6 +479,9 @@ mod tests {
     fn every_version_is_found_by_its_identifier_and_nothing_else_is() {
         for (index, version) in RoomVersion::all().iter().enumerate() {
             assert_eq!(version.id(), (index + 1).to_string());
+            assert_eq!(RoomVersion::get(version.id()), Some(version));
+        }
+        for version in RoomVersion::unstable() {
             assert_eq!(RoomVersion::get(version.id()), Some(version));
         }
         for unknown in ["", "0", "13", "01", "1.0", " 1", "org.matrix.msc1767"] {

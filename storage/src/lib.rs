@@ -8,6 +8,7 @@ pub mod account_data;
 pub mod accounts;
 pub mod aliases;
 mod connect;
+pub mod delayed_events;
 pub mod devices;
 pub mod directory_users;
 pub mod entity;
@@ -45,6 +46,7 @@ pub mod summaries;
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod thread_subscriptions;
 pub mod timeline;
 pub mod tokens;
 pub mod write;

@@ -6,7 +6,10 @@ use ruma::UserId;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use crate::{
-    entity::profile::{Column, Entity},
+    entity::{
+        profile::{Column, Entity},
+        unspread_profile,
+    },
     error::Result,
 };
 
@@ -17,6 +20,17 @@ pub async fn all(db: &impl ConnectionTrait, user_id: &UserId) -> Result<BTreeMap
         .all(db)
         .await?;
     Ok(rows.into_iter().map(|row| (row.field, row.value)).collect())
+}
+
+/// The users whose rooms may not know their newest name and picture, each with the change.
+pub async fn unspread(db: &impl ConnectionTrait) -> Result<Vec<unspread_profile::Model>> {
+    Ok(unspread_profile::Entity::find().all(db).await?)
+}
+
+/// By which change the rooms of a user may not know their newest name and picture; `None`: they know them.
+pub async fn unspread_of(db: &impl ConnectionTrait, user_id: &UserId) -> Result<Option<String>> {
+    let row = unspread_profile::Entity::find_by_id(user_id.to_string());
+    Ok(row.one(db).await?.map(|row| row.change))
 }
 
 /// The JSON text of one field.

@@ -14,9 +14,10 @@ use spec::event::Event;
 pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
-        access_token, account, destination, device, filter, membership::Membership, notification,
-        openid_token, pending_redaction, profile, reading, refresh_token, registration_token,
-        remote_key, report, server_key, staged_event,
+        access_token, account, delayed_event, destination, device, filter, membership::Membership,
+        notification, openid_token, pending_redaction, profile, reading, refresh_token,
+        registration_token, remote_key, report, server_key, staged_event, thread_subscription,
+        unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -333,6 +334,24 @@ pub enum Plain {
         from: RoomRow,
         /// Where they lead.
         to: RoomRow,
+    },
+    /// Whether a user follows a thread; replaces the row of the same user and thread.
+    ThreadSubscription(thread_subscription::Model),
+    /// An event that is sent later; replaces the row of the same id.
+    DelayedEvent(Box<delayed_event::Model>),
+    /// Forgets what became of delayed events.
+    DelayedEventsForgotten {
+        /// Of those that were done with before, in ms.
+        finished_before_ts: i64,
+    },
+    /// The rooms of a user may not know their newest name and picture; replaces the row of the same user.
+    UnspreadProfile(unspread_profile::Model),
+    /// The rooms of a user know them.
+    ProfileSpread {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// As of this change. Nothing happens if there was another.
+        change: String,
     },
     /// A report to those who run the server. Its id is given by the database.
     Report(Box<report::Model>),

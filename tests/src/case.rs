@@ -155,6 +155,17 @@ impl World {
         alice.in_room(&den, "ban", &banned).await.ok();
         let left = alice.creates_room().with([&bob]).await;
         bob.leaves(&left).await.ok();
+        let spare_event = alice.says(&room, "nobody answers").await;
+        let follows = v3(&["rooms", &room.id, "thread", &event, "subscription"]);
+        let follows = follows.replace("/v3/", "/unstable/io.element.msc4306/");
+        // Where the server has that.
+        let _ = alice.put(follows, &json!({})).await;
+        let later = v3(&["rooms", &room.id, "send", "m.room.message", "later"]);
+        let later = alice
+            .put(later, &json!({"msgtype": "m.text", "body": "later"}))
+            .query("org.matrix.msc4140.delay", 3_600_000)
+            .await
+            .json();
         let refreshing = json!({
             "type": "m.login.password", "password": alice.password, "refresh_token": true,
             "identifier": {"type": "m.id.user", "user": alice.id},
@@ -168,6 +179,10 @@ impl World {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let names = BTreeMap::from([
             ("openid", text(&openid["access_token"])),
+            ("delayId", text(&later["delay_id"])),
+            ("action", "restart".to_owned()),
+            ("threadRoot", event.clone()),
+            ("spareEvent", spare_event),
             ("alice", alice.id.clone()),
             ("bob", bob.id.clone()),
             ("eve", eve.id.clone()),
@@ -418,6 +433,13 @@ pub fn good(operation: &str) -> Option<Ask> {
         "queryUserByID" => Ask::by(Alice).query("userid", "{alice}"),
         "queryLocationByProtocol" | "queryUserByProtocol" => Ask::by(Alice).with("protocol", "irc"),
         "deleteAccountData" | "deleteAccountDataPerRoom" => Ask::by(Alice).with("type", "org.example.gone"),
+        "subscribeThread" => Ask::by(Bob).body(json!({})),
+        "getThreadSubscription" => Ask::by(Alice),
+        "unsubscribeThread" => Ask::by(Alice).with("threadRoot", "{spareEvent}"),
+        "roomInitialSync" => Ask::by(Bob).query("limit", "5"),
+        "getDelayedEvents" => Ask::by(Alice),
+        "manageDelayedEvent" => Ask::by(Nobody).body(json!({"action": "restart"})),
+        "actOnDelayedEvent" => Ask::by(Nobody).body(json!({})),
         // Directory
         "setRoomAlias" => Ask::by(Alice).with("roomAlias", "#{random}:{server}").body(json!({"room_id": "{room}"})),
         "getRoomIdByAlias" => Ask::by(Nobody),

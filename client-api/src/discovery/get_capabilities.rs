@@ -20,9 +20,12 @@ pub(crate) async fn handle(
             .serves(&method, &format!("/_matrix/client{path}"));
         json!({ "enabled": enabled })
     };
-    let versions = RoomVersion::all().iter();
-    let available: Map<String, Value> = versions
-        .map(|version| (version.id().to_owned(), "stable".into()))
+    let stable = RoomVersion::all().iter().map(|version| (version, "stable"));
+    let unstable = RoomVersion::unstable();
+    let unstable = unstable.iter().map(|version| (version, "unstable"));
+    let available: Map<String, Value> = stable
+        .chain(unstable)
+        .map(|(version, stability)| (version.id().to_owned(), stability.into()))
         .collect();
     Ok(Json(json!({ "capabilities": {
         "m.room_versions": { "default": engine.default_room_version(), "available": available },

@@ -12,11 +12,15 @@ const VERSIONS: [&str; 20] = [
 ];
 
 /// The extensions that clients ask for by name before they use them.
-const FEATURES: [&str; 3] = [
+const FEATURES: [&str; 5] = [
     "org.rookery.ws",
     // Account data that is taken away, and who may invite.
     "org.matrix.msc3391",
     "org.matrix.msc4155",
+    // Events that are sent later.
+    "org.matrix.msc4140",
+    // Threads that users follow.
+    "org.matrix.msc4306",
 ];
 
 /// Answers with the versions and the extensions of this server.

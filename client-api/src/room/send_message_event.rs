@@ -1,19 +1,26 @@
 //! `PUT /_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}`: client-server API, "Sending events to a room".
 
-use actix_web::web;
-use engine::{Engine, Send};
+use actix_web::{Either, HttpRequest, web};
+use engine::{Delay, Engine, Send};
 use ruma::api::client::message::send_message_event::v3::{Request, Response};
 
-use super::content;
-use crate::{error::ApiError, extract::Authed, reply::Reply};
+use serde_json::Value;
+
+use super::{content, delay};
+use crate::{
+    error::ApiError,
+    extract::Authed,
+    reply::{Json, Reply},
+};
 
 /// Sends an event and answers with its ID.
 ///
 /// The type is taken from the path as it stands: ruma knows several names of some types and would exchange them.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
+    request: HttpRequest,
     ask: Authed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Either<Reply<Response>, Json<Value>>, ApiError> {
     let Authed {
         requester,
         body,
@@ -25,10 +32,22 @@ pub(crate) async fn handle(
         content: content::body(raw)?,
         txn_id: Some(body.txn_id.to_string()),
     };
+    if let Some(delay_ms) = delay::wish(&request)? {
+        let later = Delay {
+            event_type: send.event_type,
+            state_key: None,
+            content: send.content,
+            delay_ms,
+            txn_id: send.txn_id,
+        };
+        return Ok(Either::Right(
+            delay::leave(&engine, requester, &body.room_id, later).await?,
+        ));
+    }
     let event_id = engine
         .room(&body.room_id)
         .await?
         .send(requester, send)
         .await?;
-    Ok(Reply(Response::new(event_id)))
+    Ok(Either::Left(Reply(Response::new(event_id))))
 }

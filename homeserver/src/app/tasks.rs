@@ -34,6 +34,34 @@ pub(super) fn start(
         }
     });
 
+    let for_delays = engine.clone();
+    supervisor.spawn("delayed events", move |mut stop| {
+        let engine = for_delays.clone();
+        async move {
+            tokio::select! {
+                () = engine.run_delayed_events() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
+    let for_profiles = engine.clone();
+    supervisor.spawn("profiles", move |mut stop| {
+        let engine = for_profiles.clone();
+        async move {
+            let finish = async {
+                if let Err(error) = engine.finish_profiles().await {
+                    tracing::warn!(%error, "changed profiles wait for the next start");
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                () = finish => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let inbound = engine.inbound();
     supervisor.spawn("federation inbound", move |mut stop| {
         let inbound = inbound.clone();

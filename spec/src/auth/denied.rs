@@ -49,6 +49,7 @@ pub enum Denied {
     SenderNotJoined,
     EventLevel,
     StateKeyOfAnotherUser,
+    StateKeyMalformed,
     LevelsMalformed,
     LevelsUsersMalformed,
     LevelsNameCreator,
@@ -104,6 +105,7 @@ impl Denied {
         Self::SenderNotJoined,
         Self::EventLevel,
         Self::StateKeyOfAnotherUser,
+        Self::StateKeyMalformed,
         Self::LevelsMalformed,
         Self::LevelsUsersMalformed,
         Self::LevelsNameCreator,
@@ -264,6 +266,10 @@ impl Denied {
             Self::StateKeyOfAnotherUser => (
                 "event.state_key",
                 "Only the user whom the state key names can set this.",
+            ),
+            Self::StateKeyMalformed => (
+                "event.state_key.malformed",
+                "The state key neither is a user ID nor begins with one and an underscore.",
             ),
             Self::LevelsMalformed => ("levels.malformed", "A power level is not an integer."),
             Self::LevelsUsersMalformed => (

@@ -18,8 +18,13 @@ pub(crate) fn read<T: DeserializeOwned>(name: &str) -> T {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The versions that a range names: "7", or "1-9".
+/// The versions that a range names: "7", or "1-9", or one that tries out a proposal.
 pub(crate) fn versions(range: &str) -> Vec<&'static RoomVersion> {
+    let unstable = RoomVersion::unstable().iter();
+    let named: Vec<_> = unstable.filter(|version| version.id() == range).collect();
+    if !named.is_empty() {
+        return named;
+    }
     let (first, last) = range.split_once('-').unwrap_or((range, range));
     let place = |id: &str| {
         let found = RoomVersion::all()

@@ -12,6 +12,7 @@ use sea_orm_migration::{
 };
 
 mod accounts;
+mod delayed;
 mod directory;
 mod events;
 mod federation;
@@ -42,6 +43,7 @@ impl MigrationTrait for Migration {
         push::up(manager).await?;
         accounts::up(manager).await?;
         directory::up(manager).await?;
+        delayed::up(manager).await?;
         moderation::up(manager).await?;
         federation::up(manager).await
     }

@@ -9,9 +9,10 @@ use sea_orm::{
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
-        access_token, account, alias, counter, destination, device, filter, notification,
-        openid_token, pending_redaction, profile, reading, refresh_token, registration_token,
-        remote_key, report, server_key, staged_event, summary,
+        access_token, account, alias, counter, delayed_event, destination, device, filter,
+        notification, openid_token, pending_redaction, profile, reading, refresh_token,
+        registration_token, remote_key, report, server_key, staged_event, summary,
+        thread_subscription, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -65,6 +66,21 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
                 .exec(db)
                 .await?;
             Ok(())
+        }
+        Plain::ThreadSubscription(model) => {
+            use thread_subscription::Column::{Room, ThreadRoot, UserId};
+            put(db, model, &[UserId, Room, ThreadRoot]).await
+        }
+        Plain::DelayedEvent(model) => put(db, &**model, &[delayed_event::Column::DelayId]).await,
+        Plain::DelayedEventsForgotten { finished_before_ts } => {
+            let old = delayed_event::Column::FinishedTs.lt(*finished_before_ts);
+            delete::<delayed_event::Entity>(db, old).await
+        }
+        Plain::UnspreadProfile(model) => put(db, model, &[unspread_profile::Column::UserId]).await,
+        Plain::ProfileSpread { user_id, change } => {
+            let it = unspread_profile::Column::UserId.eq(user_id.as_str());
+            let it = it.and(unspread_profile::Column::Change.eq(change));
+            delete::<unspread_profile::Entity>(db, it).await
         }
         Plain::Report(model) => {
             let new = report::ActiveModel {

@@ -21,6 +21,14 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     manager
         .create_table(
+            clustered(manager, "unspread_profiles", &["user_id"])
+                .col(text("user_id"))
+                .col(text("change"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_table(
             clustered(manager, "filters", &["user_id", "id"])
                 .col(text("user_id"))
                 .col(text("id"))
