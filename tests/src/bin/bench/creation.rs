@@ -12,7 +12,7 @@ use crate::table::Table;
 use crate::{Arguments, Result};
 
 /// People who create rooms at the same time.
-const CREATORS: [usize; 2] = [1, 16];
+const CREATORS: [usize; 3] = [1, 8, 16];
 
 /// Everyone creates rooms as fast as the answers come.
 pub(crate) async fn measure(

@@ -13,6 +13,7 @@ mod federation;
 mod idle;
 mod paging;
 mod person;
+mod rooms;
 mod samples;
 mod search;
 mod sends;
@@ -74,9 +75,12 @@ struct Arguments {
     /// Messages that the `paging` measure goes back through, and the `search` measure searches.
     #[arg(long, value_name = "COUNT", default_value_t = 5_000)]
     history: usize,
-    /// Numbers of members of the rooms that the `federation` measure joins.
+    /// Numbers of members of the rooms that the `federation` measure joins; the first one is that of the `rooms` measure.
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1_000, 10_000])]
     members: Vec<usize>,
+    /// Rooms in the directory of the `rooms` measure.
+    #[arg(long, value_name = "COUNT", default_value_t = 2_000)]
+    listed: usize,
     /// Clients of the `idle` measure.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     idle: usize,
@@ -93,6 +97,8 @@ enum Measure {
     Arrival,
     /// Rooms created per second.
     Creation,
+    /// A room of many members: joining it, and who is in it; a page of a directory of many rooms.
+    Rooms,
     /// Initial and incremental sync of a user of many rooms.
     Sync,
     /// Scrolling back through a long room.
@@ -111,6 +117,7 @@ impl Measure {
         Self::Sends,
         Self::Arrival,
         Self::Creation,
+        Self::Rooms,
         Self::Sync,
         Self::Paging,
         Self::Search,
@@ -168,6 +175,7 @@ async fn measure(arguments: &Arguments, source: Source, table: &mut Table) -> Re
             Measure::Sends => sends::measure(&server, arguments, table).await?,
             Measure::Arrival => arrival::measure(&server, arguments, table).await?,
             Measure::Creation => creation::measure(&server, arguments, table).await?,
+            Measure::Rooms => rooms::measure(&server, arguments, table).await?,
             Measure::Sync => sync::measure(&server, arguments, table).await?,
             Measure::Paging => paging::measure(&server, arguments, table).await?,
             Measure::Search => search::measure(&server, arguments, table).await?,

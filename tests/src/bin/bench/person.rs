@@ -116,6 +116,13 @@ impl Person {
         Ok(room.room_id)
     }
 
+    /// Creates a public room that the directory lists.
+    pub(crate) async fn lists_room(&mut self) -> Result<String> {
+        let body = json!({ "visibility": "public", "name": "Bench" });
+        let room: Room = self.post("/_matrix/client/v3/createRoom", &body).await?;
+        Ok(room.room_id)
+    }
+
     pub(crate) async fn joins(&mut self, room: &str) -> Result<()> {
         let path = format!("/_matrix/client/v3/rooms/{}/join", escaped(room));
         self.post::<Value>(&path, &json!({})).await?;
