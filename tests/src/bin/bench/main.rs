@@ -112,7 +112,7 @@ enum Measure {
 }
 
 impl Measure {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Startup,
         Self::Sends,
         Self::Arrival,
