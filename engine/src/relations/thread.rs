@@ -132,39 +132,13 @@ async fn stored(
 }
 
 impl Room {
-    /// The root of the thread to which an event belongs that this room takes in; `None` for the main timeline. It also
-    /// follows events whose writes are still on their way. No query for an event that relates to nothing or says its
-    /// thread itself.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for what a room takes in before it is stored")
-    )]
-    pub(crate) async fn thread_of(&self, event: &Event) -> Result<Option<OwnedEventId>> {
-        let mut step = Step::of(event);
-        for _ in 0..HOPS_MAX {
-            step = match step {
-                Some(Step::Root(root)) => return Ok(Some(root)),
-                Some(Step::Via(parent)) => self.step_from(&parent).await?,
-                None => return Ok(None),
-            };
-        }
-        Ok(match step {
-            Some(Step::Root(root)) => Some(root),
-            Some(Step::Via(_)) | None => None,
-        })
-    }
-
-    /// Whether an event of this room relates to another one.
+    /// Whether an event of this room relates to another one, also where its write is still on its way.
     pub(crate) async fn is_related(&self, id: &EventId) -> Result<bool> {
-        Ok(self.step_from(id).await?.is_some())
-    }
-
-    async fn step_from(&self, id: &EventId) -> Result<Option<Step>> {
         if let Some(row) = self.recent(id) {
             let known = self.context.events.get(&self.context.metas, row).await?;
-            return Ok(Step::of(&known.event));
+            return Ok(Step::of(&known.event).is_some());
         }
-        let mut steps = stored(&self.context, self.meta.row, &[id]).await?;
-        Ok(steps.remove(id))
+        let steps = stored(&self.context, self.meta.row, &[id]).await?;
+        Ok(!steps.is_empty())
     }
 }

@@ -193,7 +193,7 @@ impl Room {
     }
 
     /// The stored event of this room, whatever became of it.
-    pub(crate) async fn target(&self, event_id: &EventId) -> Result<Option<Arc<KnownEvent>>> {
+    pub(super) async fn target(&self, event_id: &EventId) -> Result<Option<Arc<KnownEvent>>> {
         let find = async || events::by_id(self.context.store.reader(), event_id).await;
         let stored = match find().await? {
             Some(stored) => Some(stored),
