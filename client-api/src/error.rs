@@ -246,6 +246,11 @@ impl From<Error> for ApiError {
             Error::UnknownToken { soft_logout } => Self::unknown_token(soft_logout),
             Error::BadJson(why) => Self::bad_json(why),
             Error::InvalidParam(why) => Self::invalid_param(why),
+            Error::UnknownPos => Self::new(
+                StatusCode::BAD_REQUEST,
+                "M_UNKNOWN_POS",
+                "This \"pos\" is not known (any more): begin anew without one",
+            ),
             Error::MissingParam(why) => Self::missing_param(why),
             Error::TooLarge(why) => Self::too_large(why),
             Error::KeyTooLarge(why) => Self::new(bad_request, "M_KEY_TOO_LARGE", why),

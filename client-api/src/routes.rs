@@ -128,6 +128,12 @@ fn aliases(router: &mut Router) {
 
 fn waiting(router: &mut Router) {
     router.endpoint(sync::handle);
+    let path = "/_matrix/client/unstable/org.matrix.msc2108/sync/sse";
+    router.custom(&Method::GET, &[path], None, sync::events::handle);
+    let path = "/_matrix/client/v4/sync";
+    router.custom(&Method::POST, &[path], None, sync::sliding::handle_current);
+    let path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    router.custom(&Method::POST, &[path], None, sync::sliding::handle_legacy);
     router.endpoint(presence::get_presence::handle);
     router.limited(Some(Class::Requests), presence::set_presence::handle);
     let paths = [

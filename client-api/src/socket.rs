@@ -9,6 +9,7 @@ mod frame;
 mod handshake;
 mod registry;
 mod request;
+mod slides;
 mod window;
 
 use std::time::Duration;
@@ -43,7 +44,11 @@ pub(crate) async fn handle(
         use_state_after: query.use_state_after,
         presence: sync::presence(&query.set_presence)?,
     };
-    let first = sync::look(&shared, &engine, &requester, ask.clone()).await?;
+    let first = if query.sliding {
+        None
+    } else {
+        Some(sync::look(&shared, &engine, &requester, ask.clone()).await?)
+    };
     let (response, session, stream) =
         actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]).map_err(
             |error| ApiError::invalid_param(format!("The WebSocket handshake is broken: {error}")),

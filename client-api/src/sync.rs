@@ -1,5 +1,8 @@
 //! `GET /_matrix/client/v3/sync`: client-server API, "Syncing".
 
+pub(crate) mod events;
+pub(crate) mod sliding;
+
 use std::time::Duration;
 
 use actix_web::web;

@@ -31,6 +31,7 @@ use crate::{
     room_meta::RoomMetas,
     space::Walk,
     states::States,
+    sync::sliding::{Connections, Listings},
     typing::Typing,
 };
 
@@ -56,6 +57,10 @@ pub(crate) struct Context {
     pub(crate) audiences: Audiences,
     /// What notifies whom.
     pub(crate) scores: Scores,
+    /// What the clients of sliding sync have been sent.
+    pub(crate) connections: Connections,
+    /// The rooms of those who use it.
+    pub(crate) listings: Listings,
     pub(crate) backfills: Backfills,
     /// What other servers have answered lately.
     pub(crate) asked: Asked,

@@ -47,7 +47,10 @@ use crate::{
     room_meta::RoomMetas,
     rooms::{RoomHandle, Rooms},
     states::States,
-    sync::{self, SyncAsk},
+    sync::{
+        self, SyncAsk,
+        sliding::{self, Connections, Listings, SlidingAnswer, SlidingAsk},
+    },
     typing::Typing,
 };
 
@@ -141,6 +144,8 @@ impl Engine {
             typing: Typing::new(clock.clone(), notifier.clone(), ephemeral.clone()),
             ephemeral,
             presence,
+            connections: Connections::new(store.clone(), clock.clone(), chance.clone()),
+            listings: Listings::new(),
             audiences: Audiences::default(),
             scores,
             asked: Asked::default(),
@@ -323,6 +328,14 @@ impl Engine {
     /// [`crate::Error::InvalidParam`]: the token is not one of this server's.
     pub async fn sync(&self, by: &Requester, ask: &SyncAsk) -> Result<Response> {
         sync::sync(&self.rooms, by, ask).await
+    }
+
+    /// What changed on a connection of sliding sync; waits for it if need be. Dropping the future ends the wait.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnknownPos`]: the client has to begin anew.
+    pub async fn slide(&self, by: &Requester, ask: &SlidingAsk) -> Result<SlidingAnswer> {
+        sliding::slide(&self.rooms, by, ask).await
     }
 
     /// Brings a user's name and picture into the member events of their rooms. It may run twice.

@@ -82,6 +82,9 @@ pub enum Error {
     /// A parameter has a value that makes no sense.
     #[error("invalid parameter: {0}")]
     InvalidParam(String),
+    /// The place on a connection of sliding sync is not known: the client has to begin anew.
+    #[error("the place on the connection is not known")]
+    UnknownPos,
     /// A parameter is missing.
     #[error("missing parameter: {0}")]
     MissingParam(String),

@@ -42,7 +42,7 @@ mod search;
 mod space;
 mod states;
 mod summary;
-mod sync;
+pub mod sync;
 mod thread_subscriptions;
 mod turn;
 mod typing;

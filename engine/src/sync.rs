@@ -12,6 +12,7 @@ mod invited;
 mod joined;
 mod left;
 mod presence;
+pub mod sliding;
 mod state;
 mod summary;
 pub(crate) mod token;
@@ -261,11 +262,8 @@ impl Build<'_> {
         }
         let id = room.meta.id.clone();
         match member.membership {
-            Membership::Invite if self.ignores(&member.sender).await? => {}
+            Membership::Invite if !self.shows_invite(member).await? => {}
             Membership::Invite => {
-                if !self.wants_invite(member).await? {
-                    return Ok(());
-                }
                 response
                     .rooms
                     .invite
@@ -285,6 +283,11 @@ impl Build<'_> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether an invite is shown: neither is its sender ignored, nor are such invites unwanted.
+    async fn shows_invite(&self, member: &OwnMembership) -> Result<bool> {
+        Ok(!self.ignores(&member.sender).await? && self.wants_invite(member).await?)
     }
 
     /// Whether the user wants to see an invite: client-server API, "Invite permission".

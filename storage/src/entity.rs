@@ -26,6 +26,7 @@ pub mod report;
 pub mod room;
 pub mod searchable;
 pub mod server_key;
+pub mod sliding_connection;
 pub mod snapshot;
 pub mod staged_event;
 pub mod state_key;

@@ -36,6 +36,7 @@ pub mod reports;
 pub mod rooms;
 pub mod search;
 pub mod server_keys;
+pub mod sliding_connections;
 pub mod snapshots;
 mod sql;
 pub mod staged;

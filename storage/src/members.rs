@@ -173,7 +173,7 @@ pub async fn removals_of_server(
     Ok(removed.into_tuple().all(db).await?)
 }
 
-/// The IDs of at most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.
+/// At most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.
 /// One query, on the primary key: its cost grows with the members of the room.
 pub async fn others(
     db: &impl ConnectionTrait,
@@ -181,16 +181,14 @@ pub async fn others(
     except: &UserId,
     which: &[Membership],
     limit: Limit,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Member>> {
     let others = membership::Entity::find()
-        .select_only()
-        .column(membership::Column::UserId)
         .filter(membership::Column::Room.eq(room))
         .filter(membership::Column::UserId.ne(except.as_str()))
         .filter(membership::Column::Membership.is_in(which.iter().copied()))
         .order_by_asc(membership::Column::Position)
         .limit(limit.get());
-    Ok(others.into_tuple().all(db).await?)
+    Ok(others.all(db).await?)
 }
 
 /// All rooms in which `user_id` is one of `which`, forgotten ones left out, by room; empty `which`

@@ -16,8 +16,8 @@ use crate::{
     entity::{
         access_token, account, delayed_event, destination, device, filter, membership::Membership,
         notification, openid_token, pending_redaction, profile, reading, refresh_token,
-        registration_token, remote_key, report, server_key, staged_event, thread_subscription,
-        unspread_profile,
+        registration_token, remote_key, report, server_key, sliding_connection, staged_event,
+        thread_subscription, unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -425,6 +425,17 @@ pub enum Plain {
     },
     /// A filter; replaces the one of the same user and ID.
     Filter(filter::Model),
+    /// What a client of sliding sync has been sent; replaces the row of the same user, device and name.
+    SlidingConnection(sliding_connection::Model),
+    /// A client of sliding sync is forgotten.
+    SlidingConnectionDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// The device; empty for none.
+        device_id: String,
+        /// Which.
+        conn_id: String,
+    },
     /// A new registration token.
     RegistrationToken(registration_token::Model),
     /// Changes a registration token: what is `Set` in the model, found by its `token`.

@@ -390,6 +390,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "defineFilter" => Ask::by(Alice).body(json!({"room": {"timeline": {"limit": 5}}})),
         "getFilter" => Ask::by(Alice),
         "sync" => Ask::by(Alice).query("timeout", "0"),
+        "slidingSync" | "slidingSyncMsc3575" => Ask::by(Alice).body(json!({})),
         "setAccountData" | "setAccountDataPerRoom" => Ask::by(Alice).body(json!({"some": "data"})),
         "getAccountData" | "getAccountDataPerRoom" => Ask::by(Alice),
         "getUserProfile" | "getProfileField" => Ask::by(Nobody),

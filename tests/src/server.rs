@@ -75,6 +75,12 @@ impl Connection {
         })
     }
 
+    /// The client of all requests, for those that read an answer in their own way.
+    #[must_use]
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// `http://host:port`, as it is now: it changes with a restart.
     #[must_use]
     pub fn base(&self) -> String {

@@ -25,6 +25,8 @@ pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
     /// Pushes that came while something else was waited for.
     pushes: VecDeque<Sync>,
+    /// Those of sliding sync.
+    slides: VecDeque<Value>,
     answers: VecDeque<Value>,
     last_id: u32,
 }
@@ -85,6 +87,7 @@ impl Socket {
                 Ok(Self {
                     stream,
                     pushes,
+                    slides: VecDeque::new(),
                     answers,
                     last_id: 0,
                 })
@@ -120,6 +123,25 @@ impl Socket {
         loop {
             if let Some(push) = self.pushes.pop_front() {
                 return push;
+            }
+            self.receive(PATIENCE)
+                .await
+                .unwrap_or_else(|code| panic!("closed with {code:?}"));
+        }
+    }
+
+    /// The next push of sliding sync, acknowledged.
+    ///
+    /// # Panics
+    /// If none comes, or the socket closes.
+    pub async fn slide(&mut self) -> Value {
+        loop {
+            if let Some(slide) = self.slides.pop_front() {
+                if let Some(pos) = slide["data"]["pos"].as_str() {
+                    self.send(&json!({"method": "ack", "params": {"pos": pos}}))
+                        .await;
+                }
+                return slide;
             }
             self.receive(PATIENCE)
                 .await
@@ -227,6 +249,9 @@ impl Socket {
                 let frame: Value = serde_json::from_str(&text).expect("frames are JSON");
                 if frame.get("id").is_some() {
                     self.answers.push_back(frame);
+                } else if frame["method"] == "sync" {
+                    check_slide(&frame);
+                    self.slides.push_back(frame);
                 } else {
                     check_push(&text);
                     self.pushes.push_back(Sync(frame));
@@ -243,6 +268,19 @@ fn request(connection: &Connection, query: &str) -> Request {
     format!("{base}{PATH}?{query}")
         .into_client_request()
         .expect("a URL")
+}
+
+/// Holds a push of sliding sync against the description of its body.
+fn check_slide(frame: &Value) {
+    let Some(data) = frame.get("data") else {
+        return;
+    };
+    let api = Api::get();
+    let sync = api
+        .find("POST", "/_matrix/client/v4/sync")
+        .expect("sliding sync is described");
+    api.check(sync, 200, "application/json", data.to_string().as_bytes())
+        .unwrap_or_else(|complaint| panic!("a push is no answer: {complaint}\n{frame}"));
 }
 
 /// Holds a push against the description of a sync body.

@@ -12,8 +12,11 @@ const VERSIONS: [&str; 20] = [
 ];
 
 /// The extensions that clients ask for by name before they use them.
-const FEATURES: [&str; 5] = [
+const FEATURES: [&str; 7] = [
     "org.rookery.ws",
+    // Server-sent events, and sliding sync.
+    "org.matrix.msc2108",
+    "org.matrix.simplified_msc3575",
     // Account data that is taken away, and who may invite.
     "org.matrix.msc3391",
     "org.matrix.msc4155",

@@ -2,7 +2,10 @@
 
 use actix_web::web;
 use engine::{Engine, PresenceState};
-use ruma::api::client::presence::set_presence::v3::{Request, Response};
+use ruma::{
+    api::client::presence::set_presence::v3::{Request, Response},
+    presence::PresenceState as Said,
+};
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};
 
@@ -18,9 +21,17 @@ pub(crate) async fn handle(
             "You can only say what you are yourself",
         ));
     }
-    let state = PresenceState::parse(body.presence.as_str()).ok_or_else(|| {
-        ApiError::invalid_param("\"presence\" is \"online\", \"unavailable\" or \"offline\"")
-    })?;
+    let state = parse(&body.presence)?;
     engine.set_presence(&requester, state, body.status_msg)?;
     Ok(Reply(Response::new()))
+}
+
+/// What somebody says that they are.
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM`: nothing that anybody is.
+pub(crate) fn parse(said: &Said) -> Result<PresenceState, ApiError> {
+    PresenceState::parse(said.as_str()).ok_or_else(|| {
+        ApiError::invalid_param("\"presence\" is \"online\", \"unavailable\" or \"offline\"")
+    })
 }

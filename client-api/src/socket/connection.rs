@@ -10,7 +10,7 @@ use actix_ws::{
     AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream,
     ProtocolError, Session,
 };
-use engine::{Engine, Requester, SyncAsk};
+use engine::{Engine, Requester, SyncAsk, sync::sliding::SlidingAsk};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use rand::RngExt as _;
 use serde_json::{Value, json};
@@ -20,12 +20,16 @@ use super::{
     frame::{self, Ask, Frame, Refusal},
     registry::Entry,
     request,
+    slides::Slides,
     window::Window,
 };
 use crate::{
     Shared,
     error::ApiError,
-    sync::{self, News},
+    sync::{
+        self, News,
+        sliding::{self, Found},
+    },
 };
 
 /// The largest frame of a client: an event of 65,536 bytes, written with escapes and what stands around it.
@@ -83,6 +87,7 @@ enum Event {
     Message(Option<Result<AggregatedMessage, ProtocolError>>),
     Done(Option<String>, Result<Value, ApiError>),
     News(Result<News, ApiError>),
+    Slid(String, Result<Found, ApiError>),
     PingDue,
     CheckDue,
 }
@@ -103,6 +108,10 @@ pub(super) struct Connection {
     session: Session,
     stream: AggregatedMessageStream,
     window: Window,
+    /// The connections of sliding sync.
+    slides: Slides,
+    /// Whether ordinary sync is pushed.
+    plain: bool,
     waiting: VecDeque<Frame>,
     heard_at: Instant,
 }
@@ -132,13 +141,15 @@ impl Connection {
                 .aggregate_continuations()
                 .max_continuation_size(FRAME_BYTES_MAX),
             window: Window::default(),
+            slides: Slides::default(),
+            plain: true,
             waiting: VecDeque::new(),
             heard_at: Instant::now(),
         }
     }
 
     /// Runs until the socket closes.
-    pub(super) async fn run(mut self, first: News, mut entry: Entry) {
+    pub(super) async fn run(mut self, first: Option<News>, mut entry: Entry) {
         let shared = self.shared.clone();
         let served = tokio::select! {
             served = self.serve(first) => served,
@@ -152,20 +163,25 @@ impl Connection {
         let _ = timeout(WRITE_MAX, self.session.close(end.reason())).await;
     }
 
-    async fn serve(&mut self, first: News) -> Result<(), End> {
-        // The first push comes in any case: it tells the client that it is up to date.
-        let first = News {
-            is_empty: false,
-            ..first
-        };
-        self.push(first).await?;
+    async fn serve(&mut self, first: Option<News>) -> Result<(), End> {
+        self.plain = first.is_some();
+        if let Some(first) = first {
+            // It comes in any case: it tells the client that it is up to date.
+            let is_empty = false;
+            self.push(News { is_empty, ..first }).await?;
+        }
         let mut look: Option<Look> = None;
         let mut work: Option<Work> = None;
         let mut check = interval(CHECK_EVERY);
         let mut ping_at = next_ping();
         loop {
-            if look.is_none() && self.window.is_open() {
+            if !self.plain {
+                look = None;
+            } else if look.is_none() && self.window.is_open() {
                 look = Some(self.look());
+            }
+            if self.window.is_open() && !self.slides.is_empty() {
+                self.slide();
             }
             if work.is_none() {
                 work = self.waiting.pop_front().map(|frame| self.work(frame));
@@ -174,6 +190,7 @@ impl Connection {
                 message = self.stream.recv(), if self.waiting.len() < WAITING_MAX => Event::Message(message),
                 (id, result) = poll(&mut work) => Event::Done(id, result),
                 news = poll(&mut look) => Event::News(news),
+                (name, found) = self.slides.next() => Event::Slid(name, found),
                 () = sleep_until(ping_at.into()) => Event::PingDue,
                 _ = check.tick() => Event::CheckDue,
             };
@@ -189,6 +206,10 @@ impl Connection {
                     self.check_token().await?;
                     self.push(news).await?;
                 }
+                Event::Slid(name, found) => {
+                    self.check_token().await?;
+                    self.slid(&name, found).await?;
+                }
                 Event::PingDue => {
                     ping_at = next_ping();
                     written(timeout(WRITE_MAX, self.session.ping(b"")).await)?;
@@ -203,6 +224,37 @@ impl Connection {
         let (engine, requester) = (self.engine.clone(), self.requester.clone());
         let (shared, ask) = (self.shared.clone(), self.ask.clone());
         async move { sync::look(&shared, &engine, &requester, ask).await }.boxed_local()
+    }
+
+    /// Has the connections of sliding sync look for news.
+    fn slide(&mut self) {
+        let (engine, requester) = (self.engine.clone(), self.requester.clone());
+        let shared = self.shared.clone();
+        self.slides.start(|ask, waits| {
+            let (engine, requester) = (engine.clone(), requester.clone());
+            let shared = shared.clone();
+            let timeout = if waits { WAIT_FOR_NEWS } else { Duration::ZERO };
+            let ask = SlidingAsk { timeout, ..ask };
+            async move { sliding::look_current(&shared, &engine, &requester, ask).await }
+                .boxed_local()
+        });
+    }
+
+    /// Sends what is new on a connection of sliding sync.
+    async fn slid(&mut self, name: &str, found: Result<Found, ApiError>) -> Result<(), End> {
+        match found {
+            Ok(found) => {
+                if !self.slides.found(name, &found) {
+                    return Ok(());
+                }
+                self.window.push(&found.pos, Instant::now());
+                self.write(frame::slide(name, &found.json)).await
+            }
+            Err(error) => {
+                self.slides.end(name);
+                self.write(frame::slide_failure(name, &error)).await
+            }
+        }
     }
 
     fn work(&self, Frame { id, ask }: Frame) -> Work {
@@ -267,6 +319,14 @@ impl Connection {
                     ))
                 };
                 self.answer(id.as_deref(), result).await
+            }
+            Ok(Frame {
+                id,
+                ask: Ask::Sync(body),
+            }) => {
+                let asked = sliding::read(*body).and_then(|ask| self.slides.ask(ask));
+                self.plain &= asked.is_err();
+                self.answer(id.as_deref(), asked.map(|()| json!({}))).await
             }
             Ok(frame) => {
                 self.waiting.push_back(frame);

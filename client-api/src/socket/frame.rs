@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ruma::{OwnedEventId, OwnedRoomId, events::receipt::ReceiptThread};
+use ruma::{OwnedEventId, OwnedRoomId, events::receipt::ReceiptThread, presence::PresenceState};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::{error::ApiError, extract};
+use crate::{error::ApiError, extract, sync::sliding};
 
 /// The longest `id`, in characters.
 const ID_CHARS_MAX: usize = 255;
@@ -29,6 +29,9 @@ pub(super) enum Ask {
     Typing(Typing),
     Receipt(Receipt),
     ReadMarkers(ReadMarkers),
+    Presence(Presence),
+    /// Boxed, since it is by far the largest.
+    Sync(Box<sliding::Body>),
     Ack(Ack),
     Ping,
 }
@@ -86,7 +89,15 @@ pub(super) struct ReadMarkers {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct Presence {
+    pub(super) presence: PresenceState,
+    pub(super) status_msg: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Ack {
+    /// Of sliding sync, the `pos`.
+    #[serde(alias = "pos")]
     pub(super) next_batch: String,
 }
 
@@ -177,6 +188,8 @@ fn ask(method: &str, text: &str) -> Result<Ask, ApiError> {
         "typing" => Ask::Typing(params(text)?),
         "receipt" => Ask::Receipt(params(text)?),
         "read_markers" => Ask::ReadMarkers(params(text)?),
+        "presence" => Ask::Presence(params(text)?),
+        "sync" => Ask::Sync(params(text)?),
         "ack" => Ask::Ack(params(text)?),
         "ping" => Ask::Ping,
         other => {
@@ -198,6 +211,18 @@ fn typed<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
 /// The frame that answers a request.
 pub(super) fn result(id: &str, result: &Value) -> String {
     json!({ "id": id, "result": result }).to_string()
+}
+
+/// The frame that pushes what is new on a connection of sliding sync. `json`: the answer.
+pub(super) fn slide(conn_id: &str, json: &[u8]) -> String {
+    let conn_id = json!(conn_id);
+    let json = String::from_utf8_lossy(json);
+    format!(r#"{{"method":"sync","conn_id":{conn_id},"data":{json}}}"#)
+}
+
+/// The frame that says that a connection of sliding sync cannot go on.
+pub(super) fn slide_failure(conn_id: &str, error: &ApiError) -> String {
+    json!({ "method": "sync", "conn_id": conn_id, "error": error.body() }).to_string()
 }
 
 /// The frame that refuses a request.

@@ -32,6 +32,8 @@ pub(super) struct Query {
     pub(super) set_presence: PresenceState,
     #[serde(default)]
     pub(super) conn_id: String,
+    #[serde(default)]
+    pub(super) sliding: bool,
 }
 
 /// Checks everything about a handshake but whether the token is known, and answers with query and token.

@@ -10,6 +10,7 @@ use crate::{
     Shared,
     error::ApiError,
     limits::Class,
+    presence::set_presence,
     room::{content, create_receipt},
 };
 
@@ -33,7 +34,7 @@ pub(super) async fn perform(
     match ask {
         Ask::Ping => return Ok(json!({})),
         // The connection answers these itself.
-        Ask::Ack(_) => return Err(ApiError::failure()),
+        Ask::Ack(_) | Ask::Sync(_) => return Err(ApiError::failure()),
         Ask::Send(ask) => {
             let content = content::object(ask.content.get())?;
             let send = Send {
@@ -80,6 +81,10 @@ pub(super) async fn perform(
             let room = engine.room(&ask.room_id).await?;
             room.set_receipt(by, &ask.receipt_type, &ask.event_id, thread)
                 .await?;
+        }
+        Ask::Presence(ask) => {
+            let state = set_presence::parse(&ask.presence)?;
+            engine.set_presence(by, state, ask.status_msg)?;
         }
         Ask::ReadMarkers(ask) => {
             let room = engine.room(&ask.room_id).await?;

@@ -81,6 +81,12 @@ impl Rooms {
 }
 
 impl RoomHandle {
+    /// The rooms that the room names as its children.
+    pub(crate) async fn child_rooms(&self) -> Result<Vec<OwnedRoomId>> {
+        let children = self.children().await?;
+        Ok(children.into_iter().map(|child| child.room_id).collect())
+    }
+
     /// The children that the room names, in order. Looks at all keys of the state.
     async fn children(&self) -> Result<Vec<Child>> {
         let state = self.current_state().await?;

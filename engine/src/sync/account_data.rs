@@ -143,7 +143,7 @@ impl Build<'_> {
 }
 
 /// Of each type the last one.
-fn newest(data: Vec<Datum>) -> Vec<Datum> {
+pub(super) fn newest(data: Vec<Datum>) -> Vec<Datum> {
     let mut by_type = std::collections::BTreeMap::new();
     for data in data {
         by_type.insert(data.event_type.clone(), data);
@@ -151,7 +151,8 @@ fn newest(data: Vec<Datum>) -> Vec<Datum> {
     by_type.into_values().collect()
 }
 
-fn raw<T>(data: &Datum) -> Result<Raw<T>> {
+/// Account data as an event.
+pub(super) fn raw<T>(data: &Datum) -> Result<Raw<T>> {
     #[derive(Serialize)]
     struct Event<'a> {
         content: &'a RawValue,

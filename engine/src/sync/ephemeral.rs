@@ -78,7 +78,7 @@ impl Build<'_> {
     ///
     /// The shape has room for one receipt a user, kind and event. Where one without a thread and one with a thread
     /// clash, the one without is shown.
-    fn receipts(&self, receipts: &[Receipt]) -> Option<Value> {
+    pub(super) fn receipts(&self, receipts: &[Receipt]) -> Option<Value> {
         let mut content: BTreeMap<&str, BTreeMap<&str, BTreeMap<&str, Value>>> = BTreeMap::new();
         let (threaded, unthreaded): (Vec<_>, Vec<_>) = receipts
             .iter()
@@ -102,7 +102,8 @@ impl Build<'_> {
     }
 }
 
-fn raw(event_type: &str, content: &Value) -> Result<Raw<AnySyncEphemeralRoomEvent>> {
+/// An ephemeral event.
+pub(super) fn raw(event_type: &str, content: &Value) -> Result<Raw<AnySyncEphemeralRoomEvent>> {
     let event = Raw::new(&json!({ "type": event_type, "content": content }));
     Ok(event
         .map_err(|error| Error::Internal(format!("an ephemeral event: {error}")))?

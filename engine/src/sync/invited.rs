@@ -46,7 +46,7 @@ impl Build<'_> {
 
     /// Stripped state at the invite or knock: what its server sent along, else what this server knows of the room, and
     /// the member events of both sides.
-    async fn preview(
+    pub(super) async fn preview(
         &self,
         room: &RoomHandle,
         member: &OwnMembership,

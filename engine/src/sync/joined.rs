@@ -98,7 +98,7 @@ impl Build<'_> {
 
     /// The last of `events` that the user may see and the filter wants, as many as the filter allows, and none from before
     /// a gap.
-    async fn window(
+    pub(super) async fn window(
         &self,
         room: &RoomHandle,
         from: Position,

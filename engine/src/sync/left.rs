@@ -35,16 +35,9 @@ impl Build<'_> {
             .await?;
         match room.access(self.by).await {
             Ok(access @ Access::Departed { position, .. }) => {
-                let mut window = self.newest(room, access, position, self.since()).await?;
-                // Of a join that was undone no event says so: the room is there, and ends.
-                if !is_join(&known)
-                    && !window.seen.iter().any(|seen| seen.placed.row == known.row)
-                    && self.timeline_takes(&known)
-                {
-                    let placed = Placed::news(member.position, known);
-                    let mut view = View::new(room, self.by, access).await?;
-                    window.seen.extend(view.filter(vec![placed]).await?);
-                }
+                let window = self
+                    .until_departure(room, access, member, position, self.since())
+                    .await?;
                 left.state = self.left_state(room, position, &window).await?;
                 left.timeline = self.timeline(room, window).await?;
             }
@@ -73,6 +66,30 @@ impl Build<'_> {
             left.timeline = Timeline::new();
         }
         Ok(Some(left))
+    }
+
+    /// The newest events after `from` until the departure at `position`, that included.
+    pub(super) async fn until_departure(
+        &self,
+        room: &RoomHandle,
+        access: Access,
+        member: &OwnMembership,
+        position: Position,
+        from: Position,
+    ) -> Result<Window> {
+        let mut window = self.newest(room, access, position, from).await?;
+        let context = &room.context;
+        let known = context.events.get(&context.metas, member.event).await?;
+        // Of a join that was undone no event says so: the room is there, and ends.
+        if !is_join(&known)
+            && !window.seen.iter().any(|seen| seen.placed.row == known.row)
+            && self.timeline_takes(&known)
+        {
+            let placed = Placed::news(member.position, known);
+            let mut view = View::new(room, self.by, access).await?;
+            window.seen.extend(view.filter(vec![placed]).await?);
+        }
+        Ok(window)
     }
 
     fn timeline_takes(&self, known: &crate::events::KnownEvent) -> bool {

@@ -41,8 +41,8 @@ impl FromStr for SyncToken {
 
 /// A place between two events of a room's timeline.
 ///
-/// Written `t<position>` among what was news, `h<anchor>_<rank>_<position>` in the history in front of it. Sync tokens are
-/// accepted as well, since clients page back from `prev_batch` and from `next_batch`.
+/// Written `t<position>` among what was news, `h<anchor>_<rank>_<position>` in the history in front of it. Tokens of both
+/// kinds of sync are accepted as well, since clients page back from `prev_batch` and from `next_batch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PageToken {
     /// Right behind the news up to and including this position. What was missing before the next news lies on both sides,
@@ -107,6 +107,9 @@ impl FromStr for PageToken {
         }
         if let Some(spot) = token.strip_prefix('h').and_then(spot) {
             return Ok(Self::History(spot));
+        }
+        if let Some(position) = super::sliding::position_of(token) {
+            return Ok(Self::News(position));
         }
         token
             .parse::<SyncToken>()

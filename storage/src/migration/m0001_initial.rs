@@ -22,6 +22,7 @@ mod push;
 mod relations;
 mod rooms;
 mod search;
+mod sync;
 
 /// See the module.
 pub(crate) struct Migration;
@@ -45,7 +46,8 @@ impl MigrationTrait for Migration {
         directory::up(manager).await?;
         delayed::up(manager).await?;
         moderation::up(manager).await?;
-        federation::up(manager).await
+        federation::up(manager).await?;
+        sync::up(manager).await
     }
 }
 

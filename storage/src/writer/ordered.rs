@@ -11,8 +11,8 @@ use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, filter,
         notification, openid_token, pending_redaction, profile, reading, refresh_token,
-        registration_token, remote_key, report, server_key, staged_event, summary,
-        thread_subscription, unspread_profile,
+        registration_token, remote_key, report, server_key, sliding_connection, staged_event,
+        summary, thread_subscription, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -141,6 +141,25 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             delete::<profile::Entity>(db, it.and(profile::Column::Field.eq(field))).await
         }
         Plain::Filter(model) => put(db, model, &[filter::Column::UserId, filter::Column::Id]).await,
+        Plain::SlidingConnection(model) => {
+            let key = &[
+                sliding_connection::Column::UserId,
+                sliding_connection::Column::DeviceId,
+                sliding_connection::Column::ConnId,
+            ];
+            put(db, model, key).await
+        }
+        Plain::SlidingConnectionDelete {
+            user_id,
+            device_id,
+            conn_id,
+        } => {
+            let it = sliding_connection::Column::UserId
+                .eq(user_id.as_str())
+                .and(sliding_connection::Column::DeviceId.eq(device_id))
+                .and(sliding_connection::Column::ConnId.eq(conn_id));
+            delete::<sliding_connection::Entity>(db, it).await
+        }
         Plain::RegistrationToken(model) => add(db, model).await,
         Plain::RegistrationTokenUpdate(change) => update(db, change.clone()).await.map(drop),
         Plain::RegistrationTokenUse { token } => registration_token_use(db, token).await,
@@ -293,10 +312,13 @@ impl Which<'_> {
     }
 }
 
-/// Deletes devices with their tokens.
+/// Deletes devices with their tokens and what their clients have been sent.
 async fn devices_delete(db: &impl ConnectionTrait, user_id: &str, which: &Which<'_>) -> Result<()> {
     use device::{Column, Entity};
+    use sliding_connection::Column as Sliding;
     tokens_delete(db, user_id, which).await?;
+    let these = which.condition(Sliding::UserId, user_id, Sliding::DeviceId);
+    delete::<sliding_connection::Entity>(db, these).await?;
     delete::<Entity>(
         db,
         which.condition(Column::UserId, user_id, Column::DeviceId),

@@ -36,6 +36,7 @@ mod reports;
 mod rooms;
 mod search;
 mod session;
+mod sliding;
 mod spaces;
 mod state;
 mod sync;

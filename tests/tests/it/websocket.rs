@@ -286,3 +286,94 @@ async fn bad_frames_are_answered_or_close_the_socket() {
     socket.send_message(Message::binary(vec![1, 2, 3])).await;
     assert_eq!(socket.closes().await, Some(1003));
 }
+
+/// Sliding sync over a socket: windows that change while it is open. SSS, and `websocket.md`, "Sliding sync".
+#[tokio::test]
+async fn a_socket_carries_windows_that_change() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let [old, new] = [
+        alice.creates_room().with([&bob]).await,
+        alice.creates_room().with([&bob]).await,
+    ];
+    let mut socket = alice.opens_socket("sliding=true").await;
+    let window = |last: u64| json!({"conn_id": "main", "lists": {"all": {"range": [0, last], "timeline_limit": 1, "required_state": {}}}});
+    socket.asks("sync", window(0)).await;
+    let first = socket.slide().await;
+    assert_eq!(first["conn_id"], "main");
+    assert_eq!(first["data"]["lists"]["all"]["count"], 2);
+    let rooms = first["data"]["rooms"].as_object().expect("rooms");
+    assert_eq!(rooms.keys().collect::<Vec<_>>(), [&new.id]);
+
+    socket.asks("sync", window(1)).await;
+    let wider = socket.slide().await;
+    let rooms = wider["data"]["rooms"].as_object().expect("rooms");
+    assert_eq!(
+        rooms.keys().collect::<Vec<_>>(),
+        [&old.id],
+        "the other is known"
+    );
+
+    bob.says(&new, "hello").await;
+    let news = socket.slide().await;
+    let timeline = &news["data"]["rooms"][&new.id]["timeline_events"];
+    assert_eq!(timeline[0]["content"]["body"], "hello");
+    assert!(socket.is_quiet().await, "no ordinary sync beside it");
+
+    // It goes on over HTTP and comes back.
+    let pos = news["data"]["pos"].as_str().expect("pos");
+    let mut body = window(1);
+    body["pos"] = json!(pos);
+    bob.says(&old, "over HTTP").await;
+    let answer = alice.post("/_matrix/client/v4/sync", &body).await.ok();
+    assert_eq!(
+        answer["rooms"][&old.id]["timeline_events"][0]["content"]["body"],
+        "over HTTP"
+    );
+
+    let mut unknown = window(1);
+    unknown["conn_id"] = json!("other");
+    unknown["pos"] = json!("p1.2.3.4");
+    socket.asks("sync", unknown).await;
+    let refused = loop {
+        let slide = socket.slide().await;
+        if slide["conn_id"] == "other" {
+            break slide;
+        }
+    };
+    assert_eq!(
+        (&refused["conn_id"], &refused["error"]["errcode"]),
+        (&json!("other"), &json!("M_UNKNOWN_POS"))
+    );
+    for (params, errcode) in [
+        (json!({"lists": 7}), "M_BAD_JSON"),
+        (json!({"set_presence": "dancing"}), "M_INVALID_PARAM"),
+    ] {
+        let error = socket
+            .asks_as("bad", "sync", params)
+            .await
+            .expect_err("refused");
+        assert_eq!(error["errcode"], errcode);
+    }
+    for name in ["b", "c", "d"] {
+        socket.asks("sync", json!({"conn_id": name})).await;
+    }
+    let error = socket
+        .asks_as("many", "sync", json!({"conn_id": "e"}))
+        .await
+        .expect_err("too many");
+    assert_eq!(error["errcode"], "M_INVALID_PARAM");
+    socket
+        .asks(
+            "presence",
+            json!({"presence": "unavailable", "status_msg": "lunch"}),
+        )
+        .await;
+    let status = bob
+        .get(tests::path::v3(&["presence", &alice.id, "status"]))
+        .await
+        .ok();
+    assert_eq!(status["status_msg"], "lunch");
+}

@@ -1,0 +1,126 @@
+//! Sliding sync: MSC4186. Two dialects are spoken, the one that is to be in the specification and the one that clients
+//! speak today. Each request is read into the engine's form, and each answer written in the words of its dialect.
+
+mod current;
+mod legacy;
+mod write;
+
+use std::time::Duration;
+
+use actix_web::web;
+use engine::{
+    Engine, Requester,
+    sync::sliding::{SlidingAnswer, SlidingAsk},
+};
+
+pub(crate) use self::{
+    current::{Body, handle as handle_current, read},
+    legacy::handle as handle_legacy,
+};
+use crate::{Shared, error::ApiError};
+
+/// The most lists of a request, and the most subscriptions.
+const RULES_MAX: usize = 100;
+/// The most events of a room in one answer.
+const TIMELINE_MAX: u64 = 100;
+/// The longest name of a list or a connection in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+/// Looks for news on the connection, and waits for them as long as `ask` says.
+async fn look(
+    shared: &web::Data<Shared>,
+    engine: &web::Data<Engine>,
+    requester: &Requester,
+    ask: SlidingAsk,
+    write: fn(&SlidingAnswer) -> serde_json::Result<Vec<u8>>,
+) -> Result<Found, ApiError> {
+    let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
+    let ask = SlidingAsk {
+        timeout: ask.timeout.min(timeout_max),
+        ..ask
+    };
+    let at_once = SlidingAsk {
+        timeout: Duration::ZERO,
+        ..ask.clone()
+    };
+    tokio::select! {
+        found = slide(shared, engine, requester, ask, write) => found,
+        // A server that stops lets nobody wait: they come back to the next one.
+        () = shared.sockets.stopping() => slide(shared, engine, requester, at_once, write).await,
+    }
+}
+
+/// Looks for news, in the dialect of MSC4186, and waits for them as long as `ask` says. For sockets, which carry that.
+///
+/// # Errors
+/// 400 `M_UNKNOWN_POS`: the client has to begin anew.
+pub(crate) async fn look_current(
+    shared: &web::Data<Shared>,
+    engine: &web::Data<Engine>,
+    requester: &Requester,
+    ask: SlidingAsk,
+) -> Result<Found, ApiError> {
+    slide(shared, engine, requester, ask, write::current).await
+}
+
+/// What a look found.
+pub(crate) struct Found {
+    /// The body.
+    pub(crate) json: Vec<u8>,
+    /// Where it ends.
+    pub(crate) pos: String,
+    /// Whether it brings anything.
+    pub(crate) has_news: bool,
+}
+
+/// The same without a limit of the wait. The body is built and written on the main runtime.
+async fn slide(
+    shared: &Shared,
+    engine: &web::Data<Engine>,
+    requester: &Requester,
+    ask: SlidingAsk,
+    write: fn(&SlidingAnswer) -> serde_json::Result<Vec<u8>>,
+) -> Result<Found, ApiError> {
+    let (engine, requester) = (engine.clone(), requester.clone());
+    let looking = async move {
+        let answer = engine.slide(&requester, &ask).await?;
+        let json = write(&answer).map_err(|cause| ApiError::internal(&cause))?;
+        Ok(Found {
+            json,
+            has_news: answer.has_news(),
+            pos: answer.pos,
+        })
+    };
+    shared.main.run(looking).await?
+}
+
+/// Refuses what no client needs and would cost too much.
+fn check(ask: &SlidingAsk) -> Result<(), ApiError> {
+    for (what, count) in [
+        ("lists", ask.lists.len()),
+        ("room_subscriptions", ask.subscriptions.len()),
+    ] {
+        if count > RULES_MAX {
+            return Err(ApiError::invalid_param(format!(
+                "There are {count} entries in \"{what}\", and {RULES_MAX} are allowed"
+            )));
+        }
+    }
+    let names = ask.lists.keys().chain([&ask.conn_id]);
+    for name in names {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(ApiError::invalid_param(format!(
+                "The name of a list or connection has more than {NAME_BYTES_MAX} bytes"
+            )));
+        }
+    }
+    for list in ask.lists.values() {
+        let ranges = list.ranges.iter().flatten();
+        if let Some((first, last)) = ranges.into_iter().find(|(first, last)| first > last) {
+            return Err(ApiError::invalid_param(format!(
+                "The range [{first}, {last}] ends before it begins"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Sliding sync: windows over the rooms of a user instead of all of them. MSC4186.
+//!
+//! What changed is found as in ordinary sync. What is special is the memory of what each client has been sent
+//! ([`connection`]), and the order of the user's rooms ([`listing`]).
+
+mod answer;
+mod ask;
+mod connection;
+mod extensions;
+mod listing;
+mod required;
+mod room;
+mod windows;
+
+use std::collections::BTreeMap;
+
+use futures_util::future::try_join_all;
+use ruma::OwnedRoomId;
+use storage::{Position, RoomRow};
+use tokio::time::Instant;
+
+pub use self::{
+    answer::{AccountDataAnswer, ExtensionsAnswer, Hero, RoomAnswer, SlidingAnswer},
+    ask::{
+        ExtensionsAsk, ListAsk, ListFilters, RequiredState, RoomConfig, Scope, SlidingAsk,
+        StateElement,
+    },
+};
+pub(crate) use self::{
+    connection::{Connections, Pos},
+    listing::Listings,
+};
+use self::{
+    connection::{Opened, Sent},
+    listing::Listing,
+    windows::{Wanted, Windows},
+};
+use super::{
+    Build, ROOMS_TOGETHER, SyncAsk, TIMEOUT_MAX,
+    changes::{Changes, RoomChange},
+    token::SyncToken,
+};
+use crate::{Requester, Result, notifier::Glance, rooms::Rooms};
+
+/// One look for what is new on a connection.
+struct Slide<'a> {
+    build: Build<'a>,
+    ask: &'a SlidingAsk,
+    opened: &'a Opened,
+}
+
+/// Answers what changed on a connection, waiting for it if need be. Dropping the future ends the wait.
+///
+/// # Errors
+/// [`crate::Error::UnknownPos`]: the client has to begin anew.
+pub(crate) async fn slide(
+    rooms: &Rooms,
+    by: &Requester,
+    ask: &SlidingAsk,
+) -> Result<SlidingAnswer> {
+    let context = &rooms.context;
+    let connections = &context.connections;
+    let opened = connections.open(by, &ask.conn_id, ask.pos.as_deref());
+    let opened = opened.await?;
+    let deadline = Instant::now() + ask.timeout.min(TIMEOUT_MAX);
+    let mut follower = context.notifier.follow(&by.user_id, false).await?;
+    // Until this returns, the user is there.
+    let _syncing = context
+        .presence
+        .begin(&by.user_id, by.device(), ask.presence);
+    let plain = SyncAsk::default();
+    loop {
+        // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
+        let ephemeral = context.ephemeral.last();
+        let glance = context.notifier.glance(&follower);
+        let to = SyncToken {
+            position: glance.position,
+            ephemeral,
+        };
+        // A token from the future is from before a backup was put back: the client has all that there is.
+        let from = opened.from.map(|from| SyncToken {
+            position: from.position.min(glance.position),
+            ..from
+        });
+        // The counts below are those of this position or a later one.
+        context.scored(glance.position).await?;
+        let build = Build {
+            rooms,
+            by,
+            ask: &plain,
+            from,
+            to,
+            own_presence: None,
+        };
+        let slide = Slide {
+            build,
+            ask,
+            opened: &opened,
+        };
+        let (mut answer, sent) = slide.look(&glance).await?;
+        if from.is_none() || answer.has_news() || Instant::now() >= deadline {
+            answer.pos = connections.issue(&opened, sent, to).await?;
+            return Ok(answer);
+        }
+        tokio::select! {
+            () = follower.rung() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+    }
+}
+
+impl Slide<'_> {
+    /// What is new now, and what the client has with it.
+    async fn look(&self, glance: &Glance) -> Result<(SlidingAnswer, Sent)> {
+        let listings = &self.build.rooms.context.listings;
+        let listing = listings.of(&self.build, glance).await?;
+        let windows = self.windows(&listing).await?;
+        let changes = match self.build.from {
+            Some(from) => Changes::collect(&self.build, from, &glance.joined).await?,
+            None => Changes::default(),
+        };
+        let mut sent = self.opened.sent.clone();
+        self.fall_behind(&mut sent, &windows, &changes);
+        let rooms = self.rooms(&listing, &windows, &changes, &mut sent).await?;
+        let extensions = self.extensions(&listing, &windows, &changes, &rooms);
+        let answer = SlidingAnswer {
+            extensions: extensions.await?,
+            lists: windows.counts,
+            rooms,
+            pos: String::new(),
+        };
+        Ok((answer, sent))
+    }
+
+    /// Notes of the rooms that nobody wants now, but that have news, up to where the client has them.
+    fn fall_behind(&self, sent: &mut Sent, windows: &Windows, changes: &Changes) {
+        let changed = changes.rooms.keys().copied();
+        let own = changes.memberships.iter().map(|own| own.room);
+        let since = self.build.since();
+        for row in changed.chain(own) {
+            if windows.rooms.contains_key(&row) {
+                continue;
+            }
+            if let Some(known) = sent.get(&row).filter(|known| known.upto.is_none()) {
+                let mut known = known.clone();
+                known.upto = Some(since);
+                sent.insert(row, known);
+            }
+        }
+    }
+
+    /// The rooms that are wanted and have news, some of them side by side.
+    async fn rooms(
+        &self,
+        listing: &Listing,
+        windows: &Windows,
+        changes: &Changes,
+        sent: &mut Sent,
+    ) -> Result<BTreeMap<OwnedRoomId, RoomAnswer>> {
+        let mut answers = BTreeMap::new();
+        let mut wanted = windows.rooms.iter();
+        loop {
+            let together = wanted.by_ref().take(ROOMS_TOGETHER);
+            let building: Vec<_> = together
+                .map(|(row, wanted)| self.wanted(*row, wanted, listing, changes.rooms.get(row)))
+                .collect();
+            if building.is_empty() {
+                return Ok(answers);
+            }
+            for (row, told) in try_join_all(building).await? {
+                if sent.get(&row) != Some(&told.sent) {
+                    sent.insert(row, told.sent);
+                }
+                if let Some(answer) = told.answer {
+                    answers.insert(listing.rooms[&row].id.clone(), answer);
+                }
+            }
+        }
+    }
+
+    async fn wanted(
+        &self,
+        row: RoomRow,
+        wanted: &Wanted,
+        listing: &Listing,
+        change: Option<&RoomChange>,
+    ) -> Result<(RoomRow, room::Told)> {
+        let room = self.build.rooms.by_row(row).await?;
+        let listed = &listing.rooms[&row];
+        let is_dm = listing.is_dm(&listed.id);
+        Ok((row, self.room(&room, listed, wanted, change, is_dm).await?))
+    }
+}
+
+/// The position in a token of sliding sync, which pages through messages as well.
+pub(super) fn position_of(token: &str) -> Option<Position> {
+    let pos: Pos = token.parse().ok()?;
+    Some(pos.token.position)
+}

@@ -1,0 +1,194 @@
+//! What is wanted besides the rooms: account data, receipts, typing. MSC4186, "Extensions"; MSC3959, MSC3960, MSC3961.
+
+use std::collections::BTreeMap;
+
+use ruma::OwnedRoomId;
+use serde_json::json;
+use storage::{Position, RoomRow, account_data, receipts};
+
+use super::{
+    Slide,
+    answer::{AccountDataAnswer, ExtensionsAnswer, RoomAnswer},
+    ask::Scope,
+    connection::Shown,
+    listing::Listing,
+    windows::{Wanted, Windows},
+};
+use crate::{
+    Result,
+    sync::{
+        account_data::{self as data, Datum},
+        changes::Changes,
+        ephemeral::{self, Receipt},
+    },
+};
+
+/// The event IDs of a timeline, and little else.
+#[derive(serde::Deserialize)]
+struct Identified {
+    event_id: String,
+}
+
+impl Slide<'_> {
+    pub(super) async fn extensions(
+        &self,
+        listing: &Listing,
+        windows: &Windows,
+        changes: &Changes,
+        rooms: &BTreeMap<OwnedRoomId, RoomAnswer>,
+    ) -> Result<ExtensionsAnswer> {
+        let asked = &self.ask.extensions;
+        let mut answer = ExtensionsAnswer::default();
+        if let Some(scope) = &asked.account_data {
+            let inside = Self::inside(scope, listing, windows);
+            answer.account_data = self.account_data(listing, &inside, changes).await?;
+        }
+        if let Some(scope) = &asked.receipts {
+            let inside = Self::inside(scope, listing, windows);
+            answer.receipts = self.receipts(listing, &inside, changes, rooms).await?;
+        }
+        if let Some(scope) = &asked.typing {
+            for row in Self::inside(scope, listing, windows) {
+                let is_new = self.known_upto(row) == Some(Position::MIN);
+                let typing = &self.build.rooms.context.typing;
+                let changed = changes.rooms.get(&row).is_some_and(|change| change.typing);
+                let is_joined = listing.rooms[&row].shown == Shown::Joined;
+                if !is_joined || !(changed || is_new && !typing.users(row).is_empty()) {
+                    continue;
+                }
+                let event = ephemeral::raw("m.typing", &json!({ "user_ids": typing.users(row) }))?;
+                answer.typing.insert(listing.rooms[&row].id.clone(), event);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The wanted rooms that an extension speaks of.
+    fn inside(scope: &Scope, listing: &Listing, windows: &Windows) -> Vec<RoomRow> {
+        let subscribed = |wanted: &Wanted, row: &RoomRow| {
+            let rooms = scope.rooms.as_ref();
+            wanted.is_subscribed && rooms.is_none_or(|rooms| rooms.contains(&listing.rooms[row].id))
+        };
+        let listed = |wanted: &Wanted| {
+            let lists = scope.lists.as_ref();
+            wanted
+                .lists
+                .iter()
+                .any(|list| lists.is_none_or(|lists| lists.contains(list)))
+        };
+        windows
+            .rooms
+            .iter()
+            .filter(|(row, wanted)| listed(wanted) || subscribed(wanted, row))
+            .map(|(row, _)| *row)
+            .collect()
+    }
+
+    /// Up to where the client has what belongs to a room: `None`, up to the place of its token.
+    fn known_upto(&self, row: RoomRow) -> Option<Position> {
+        match self.opened.sent.get(&row) {
+            Some(known) => known.upto,
+            None => Some(Position::MIN),
+        }
+    }
+
+    async fn account_data(
+        &self,
+        listing: &Listing,
+        inside: &[RoomRow],
+        changes: &Changes,
+    ) -> Result<AccountDataAnswer> {
+        let mut answer = AccountDataAnswer::default();
+        let changed = self.build.from.map(|_| changes.account_data.clone());
+        answer.global = self.build.global_account_data(changed).await?;
+        let mut by_room: BTreeMap<RoomRow, Vec<Datum>> = BTreeMap::new();
+        let behind: BTreeMap<RoomRow, Position> = self.behind(inside);
+        if let Some(earliest) = behind.values().min() {
+            let db = self.build.rooms.context.store.reader();
+            let (by, to) = (&self.build.by.user_id, self.build.to.position);
+            for stored in account_data::since(db, by, *earliest, to).await? {
+                if let Some(room) = stored.room()
+                    && behind
+                        .get(&room)
+                        .is_some_and(|upto| stored.position > *upto)
+                {
+                    by_room.entry(room).or_default().push(Datum::from(&stored));
+                }
+            }
+        }
+        for row in inside.iter().filter(|row| !behind.contains_key(row)) {
+            if let Some(change) = changes.rooms.get(row)
+                && !change.account_data.is_empty()
+            {
+                by_room.insert(*row, change.account_data.clone());
+            }
+        }
+        for (row, data) in by_room {
+            let data = data::newest(data);
+            let data = data.iter().map(data::raw).collect::<Result<_>>()?;
+            answer.rooms.insert(listing.rooms[&row].id.clone(), data);
+        }
+        Ok(answer)
+    }
+
+    /// Receipts. Of a room that is new to the client, the user's own and those of events that come with it.
+    async fn receipts(
+        &self,
+        listing: &Listing,
+        inside: &[RoomRow],
+        changes: &Changes,
+        rooms: &BTreeMap<OwnedRoomId, RoomAnswer>,
+    ) -> Result<BTreeMap<OwnedRoomId, ruma::serde::Raw<ruma::events::AnySyncEphemeralRoomEvent>>>
+    {
+        let joined = |row: &RoomRow| listing.rooms[row].shown == Shown::Joined;
+        let inside: Vec<RoomRow> = inside.iter().copied().filter(joined).collect();
+        let mut by_room: BTreeMap<RoomRow, Vec<Receipt>> = BTreeMap::new();
+        let behind = self.behind(&inside);
+        if let Some(earliest) = behind.values().min() {
+            let rows: Vec<RoomRow> = behind.keys().copied().collect();
+            let db = self.build.rooms.context.store.reader();
+            let to = self.build.to.position;
+            for stored in receipts::since(db, &rows, *earliest, to).await? {
+                let upto = behind[&stored.room];
+                let own = stored.user_id == self.build.by.user_id.as_str();
+                let shown = || {
+                    let room = rooms.get(&listing.rooms[&stored.room].id);
+                    room.is_some_and(|room| has_event(room, &stored.event_id))
+                };
+                if stored.position > upto && (upto > Position::MIN || own || shown()) {
+                    let receipts = by_room.entry(stored.room).or_default();
+                    receipts.push(Receipt::from(&stored));
+                }
+            }
+        }
+        for row in inside.iter().filter(|row| !behind.contains_key(row)) {
+            if let Some(change) = changes.rooms.get(row) {
+                by_room.insert(*row, change.receipts.clone());
+            }
+        }
+        let mut answer = BTreeMap::new();
+        for (row, receipts) in by_room {
+            if let Some(content) = self.build.receipts(&receipts) {
+                let event = ephemeral::raw("m.receipt", &content)?;
+                answer.insert(listing.rooms[&row].id.clone(), event);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Those of the rooms of which the client does not have everything up to the place of its token.
+    fn behind(&self, inside: &[RoomRow]) -> BTreeMap<RoomRow, Position> {
+        let behind = inside
+            .iter()
+            .filter_map(|row| Some((*row, self.known_upto(*row)?)));
+        behind.collect()
+    }
+}
+
+/// Whether an event is in the timeline of a room.
+fn has_event(room: &RoomAnswer, event_id: &str) -> bool {
+    room.timeline.iter().any(|event| {
+        let identified = event.deserialize_as_unchecked::<Identified>();
+        identified.is_ok_and(|event| event.event_id == event_id)
+    })
+}
