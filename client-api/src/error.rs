@@ -318,6 +318,14 @@ impl From<Error> for ApiError {
             Error::MethodNotAllowed(why) => {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, "M_BAD_JSON", why)
             }
+            Error::Policy {
+                status,
+                errcode,
+                error,
+            } => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+                Self::new(status, &errcode, error)
+            }
             Error::Unreachable(why) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", why),
             Error::NotInThread => crate::room::thread_subscription::not_in_thread(),
             Error::Unsubscribed => crate::room::thread_subscription::unsubscribed(),

@@ -11,7 +11,7 @@ use storage::{Plain, Write, aliases, summaries};
 use crate::{
     Error, Requester, Result, Subject,
     peers::PeerError,
-    room::Room,
+    room::{Room, send::Sent},
     rooms::{RoomHandle, Rooms},
 };
 
@@ -180,8 +180,8 @@ impl Rooms {
                     Box::pin(async move { room.drop_canonical_alias(sender, &alias).await })
                 })
                 .await?;
-            if let Some(pending) = changed {
-                pending.wait().await?;
+            if let Some(changed) = changed {
+                changed.on_disk(&room).await?;
             }
         }
         Ok(())
@@ -294,7 +294,7 @@ impl Room {
         &mut self,
         sender: ruma::OwnedUserId,
         alias: &RoomAliasId,
-    ) -> Result<Option<crate::room::Pending>> {
+    ) -> Result<Option<Sent>> {
         let Some(current) = self.state_event("m.room.canonical_alias", "").await? else {
             return Ok(None);
         };
@@ -316,8 +316,7 @@ impl Room {
             content,
             redacts: None,
         };
-        self.append(draft, None).await?;
-        Ok(Some(self.commit().await))
+        Ok(Some(self.send(draft, None).await?))
     }
 }
 

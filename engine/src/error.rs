@@ -157,6 +157,16 @@ pub enum Error {
     /// Another server is needed for it, and gives no usable answer.
     #[error("another server does not answer: {0}")]
     Unreachable(String),
+    /// The policy server of the room refuses the event, in its own words.
+    #[error("the policy server refuses with {status} {errcode}: {error}")]
+    Policy {
+        /// The status of its answer, 400 to 499.
+        status: u16,
+        /// The Matrix error code.
+        errcode: String,
+        /// Its sentence for people.
+        error: String,
+    },
     /// A refusal without a code of its own in the specification (`M_UNKNOWN`, 400).
     #[error("refused: {0}")]
     Refused(String),

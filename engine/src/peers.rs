@@ -125,6 +125,9 @@ pub trait Peers: Send + Sync + 'static {
         room_state: Vec<Object>,
     ) -> Answer<'a, Object>;
 
+    /// Asks a policy server to sign an event: answers with signatures, by server and key.
+    fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object>;
+
     /// The keys of these names that can be had, from memory, from their servers, or from notaries. `valid_at_ms`: a key
     /// whose known validity ends before is asked for anew.
     fn public_keys<'a>(

@@ -16,6 +16,7 @@ mod join;
 mod knock;
 mod leave;
 mod order;
+mod policy;
 mod profile;
 mod state;
 

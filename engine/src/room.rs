@@ -40,6 +40,7 @@ mod fetched;
 pub(crate) mod history;
 pub(crate) mod membership;
 mod permit;
+pub(crate) mod policy;
 pub(crate) mod profile;
 pub(crate) mod receive;
 mod recent_events;
@@ -63,6 +64,7 @@ pub(crate) struct Room {
     state: StateMap,
     /// The create event, power levels and join rule of `state`, parsed; `None` before the create event.
     deciding: Option<auth::Head>,
+    policy: policy::Policy,
     /// What the current job has built and not yet handed to the writer.
     batch: Write,
     recent_sends: RecentSends,
@@ -127,6 +129,7 @@ impl Room {
             ..Self::empty(context, meta)
         };
         room.deciding = room.read_deciding().await?;
+        room.read_policy().await?;
         room.waiting = room.read_waiting().await?;
         room.shown = room.read_shown().await?;
         Ok(room)
@@ -142,6 +145,7 @@ impl Room {
             lineage: Lineage::empty(),
             state: StateMap::new(),
             deciding: None,
+            policy: policy::Policy::default(),
             batch: Write::default(),
             recent_sends: RecentSends::default(),
             waiting: Waiting::default(),
@@ -228,7 +232,8 @@ impl Room {
     }
 
     /// Builds an event upon the head: chooses its parents and auth events, seals it, and checks it against the current
-    /// state. The head moves to it; it is written with the next [`Room::commit`].
+    /// state. The head moves to it; it is written with the next [`Room::commit`]. Where a policy server must sign it first,
+    /// this is for [`Room::send`] to do.
     ///
     /// # Errors
     /// [`Error::Denied`]: the rules refuse it. [`Error::TooLarge`]: it is over the limits. The head has not moved then.
@@ -237,6 +242,16 @@ impl Room {
         draft: Draft,
         txn: Option<Txn>,
     ) -> Result<Arc<KnownEvent>> {
+        let state_key = draft.state_key.as_deref();
+        if self
+            .policy_for(&draft.event_type, state_key)
+            .await?
+            .is_some()
+        {
+            return Err(Error::Internal(
+                "an event would go out without its policy server".to_owned(),
+            ));
+        }
         if self.extremities.len() > extremities::PARENTS_MAX {
             return self.append_upon_some(draft, txn).await;
         }
@@ -291,6 +306,7 @@ impl Room {
                     .push(self.meta.row, snapshot, &[(state_key_row, Some(row))])?;
             self.batch.plain.push(Plain::Snapshot(written));
             self.context.states.put(snapshot, self.state.clone());
+            self.follow_policy(&event);
             match &mut self.deciding {
                 Some(head) => head.apply(self.meta.version, &event),
                 None => {
@@ -380,7 +396,10 @@ impl Room {
 
     /// Adds to the batch what follows from it.
     async fn complete(&mut self) -> Result<()> {
-        self.merge_extremities().await?;
+        // In other rooms events are made by this server alone.
+        if !self.policy.is_named() {
+            self.merge_extremities().await?;
+        }
         self.settle_redactions().await?;
         self.summarise().await
     }

@@ -12,6 +12,7 @@ mod forks;
 mod handshake;
 mod history;
 mod outgoing;
+mod policy;
 mod presence;
 mod profile;
 mod push;

@@ -152,6 +152,7 @@ impl From<engine::Error> for ApiError {
             Engine::NotFound(subject) => Self::not_found(subject.sentence()),
             Engine::Forbidden(sentence) => Self::forbidden(sentence),
             Engine::Denied(rule) => Self::forbidden(rule.sentence()),
+            Engine::Policy { error, .. } => Self::forbidden(error),
             Engine::BadJson(sentence) => Self::bad_json(sentence),
             Engine::InvalidParam(sentence) => Self::invalid_param(sentence),
             Engine::MissingParam(sentence) => Self::missing_param(sentence),

@@ -42,6 +42,12 @@ const HIERARCHY_TIME: Duration = Duration::from_secs(10);
 /// The largest answer about one space, in bytes: a thousand children and what they show.
 const HIERARCHY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// How long a policy server may look at an event. Whoever asks has a limit of their own as well.
+const POLICY_TIME: Duration = Duration::from_secs(30);
+
+/// The largest answer of a policy server, in bytes: it is a signature.
+const POLICY_BYTES_MAX: usize = 64 * 1024;
+
 /// How long another server may look for a state.
 const STATE_TIME: Duration = Duration::from_secs(90);
 
@@ -250,6 +256,15 @@ impl Peers for Network {
                 }
                 Err(error) => Err(error),
             }
+        })
+    }
+
+    fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object> {
+        Box::pin(async move {
+            let uri = Uri::new("/_matrix/policy/v1").segment("sign");
+            let ask =
+                Ask::with(Method::POST, uri, event.clone()).within(POLICY_TIME, POLICY_BYTES_MAX);
+            self.ask(server, ask).await
         })
     }
 

@@ -12,7 +12,7 @@ mod format;
 mod id;
 mod size;
 
-use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, ServerName, UserId};
 
 pub use self::{
     client::{client_json, stripped},
@@ -25,7 +25,7 @@ use crate::{
     json::{self, Object, Strictness, Value},
     redact,
     room_version::{RoomIds, RoomVersion},
-    sign::ServerKey,
+    sign::{POLICY_KEY_ID, ServerKey},
 };
 
 /// An event of a room, immutable. Share it in an `Arc`.
@@ -245,6 +245,16 @@ impl Event {
                 }
             }
         }
+        event
+    }
+}
+
+impl Event {
+    /// The same event with this signature of its room's policy server, instead of another by the same key ID. Other
+    /// signatures of that server stay: it may be the one that the event is from.
+    pub fn with_policy_signature(&self, server: &ServerName, signature: &str) -> Self {
+        let mut event = self.clone();
+        crate::sign::set_signature(&mut event.object, server, POLICY_KEY_ID, signature);
         event
     }
 }

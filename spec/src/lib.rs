@@ -4,7 +4,8 @@
 //! - [`json`], [`hash`], [`sign`], [`redact`], [`event`]: what an event is, and how it is sealed.
 //! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
 //! - [`relation`]: which event speaks of which; [`search`]: what is searched of it.
-//! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`name`], [`server_name`],
+//! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`policy`]: which one recommends
+//!   events; [`name`], [`server_name`],
 //!   [`discovery`]: how things are called, and where servers are.
 //!
 //! What comes from outside is parsed once, at the border ([`json::parse`], [`event::Event::parse`]); the
@@ -20,6 +21,7 @@ pub mod hash;
 pub mod invite_permission;
 pub mod json;
 pub mod name;
+pub mod policy;
 pub mod redact;
 pub mod relation;
 pub mod resolve;

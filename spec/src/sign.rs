@@ -16,7 +16,10 @@ use ruma::{OwnedServerName, ServerName};
 
 pub use self::{
     batch::{Check, verify_each},
-    event::{Content, KeyRing, SignatureError, required_signers, verify_event, verify_events},
+    event::{
+        Content, KeyRing, SignatureError, required_signers, server_signatures, verify_event,
+        verify_events,
+    },
     request::{SignedRequest, XMatrix},
     validity::{MAX_KEY_VALIDITY_MS, PublishedKey, effective_valid_until},
 };
@@ -29,6 +32,10 @@ use crate::{
 
 /// The only signing algorithm that Matrix servers use.
 const ALGORITHM: &str = "ed25519:";
+
+/// The key ID of the signatures of policy servers. The key itself stands in the room ([`crate::policy`]); such a
+/// signature is never one of the server that an event is from.
+pub const POLICY_KEY_ID: &str = "ed25519:policy_server";
 
 /// The key that a server signs with.
 pub struct ServerKey {
@@ -83,10 +90,19 @@ impl ServerKey {
     }
 
     pub(crate) fn add_signature(&self, object: &mut Object, message: &[u8]) {
-        let signature = Value::String(self.sign(message));
-        let all = entry_object(object, "signatures");
-        entry_object(all, self.server.as_str()).insert(self.key_id.clone(), signature);
+        set_signature(object, &self.server, &self.key_id, &self.sign(message));
     }
+}
+
+/// Puts a signature among those of an object.
+pub(crate) fn set_signature(
+    object: &mut Object,
+    server: &ServerName,
+    key_id: &str,
+    signature: &str,
+) {
+    let all = entry_object(object, "signatures");
+    entry_object(all, server.as_str()).insert(key_id.to_owned(), Value::from(signature));
 }
 
 impl fmt::Debug for ServerKey {

@@ -96,7 +96,8 @@ impl Inbound {
     /// # Errors
     /// [`Error::BadJson`]: it is no event of the room's version. [`Error::InvalidParam`]: it is another event than
     /// `event_id` or of the wrong kind. [`Error::Forbidden`]: its signatures are wrong, or the rules refuse it.
-    /// [`Error::NotFound`]: this server is not in the room. For a join also those of [`Inbound::make_membership`].
+    /// [`Error::NotFound`]: this server is not in the room. [`Error::Policy`], [`Error::Unreachable`]: its policy server
+    /// refuses the event, or gives no usable answer. For a join also those of [`Inbound::make_membership`].
     pub async fn send_membership(
         &self,
         origin: &ServerName,
@@ -107,6 +108,8 @@ impl Inbound {
         let omit_members = signed.omit_members;
         let membership = signed.membership;
         let event = room.sound_membership(origin, signed).await?;
+        // The other server may not know that the room has a policy server, or whether it is in force.
+        let event = room.recommended(event).await?;
         let object = objects([&event]).remove(0);
         let id = event.id().to_owned();
         let relayed = id.clone();

@@ -173,45 +173,46 @@ impl Inbound {
             left.extend(self.take_run(&room, run).await?);
         }
         let mut all_done = true;
-        for event in left {
-            if let Some(arrival) = arrivals.get(event.id()) {
-                all_done &= self.take_waiting(&room, event, arrival).await?;
+        for incoming in left {
+            if let Some(arrival) = arrivals.get(incoming.event.id()) {
+                all_done &= self.take_waiting(&room, incoming, arrival).await?;
             }
         }
         Ok(all_done)
     }
 
     /// Takes in what can be at once; returns the others.
-    async fn take_run(&self, room: &RoomHandle, run: &[Event]) -> Result<Vec<Event>> {
+    async fn take_run(&self, room: &RoomHandle, run: &[Event]) -> Result<Vec<Incoming>> {
         let incoming = run.iter().cloned().map(Incoming::new).collect();
-        let taken = match room.take_all(incoming).await {
+        let incoming = room.ask_for_received(incoming).await?;
+        let taken = match room.take_all(incoming.clone()).await {
             Ok(taken) => taken,
             Err(error) => {
                 // One of them is at fault: they are tried one by one.
                 tracing::warn!(room = %room.meta.id, %error, "a run of events failed");
-                return Ok(run.to_vec());
+                return Ok(incoming);
             }
         };
-        let (done, left): (Vec<_>, Vec<_>) = run
-            .iter()
+        let (done, left): (Vec<_>, Vec<_>) = incoming
+            .into_iter()
             .zip(taken)
             .partition(|(_, taken)| matches!(taken, Taken::Stored(_)));
-        let done = done.into_iter().map(|(event, _)| event.id().to_owned());
+        let done = done.into_iter().map(|(one, _)| one.event.id().to_owned());
         self.unstage(room, done.collect()).await?;
-        Ok(left.into_iter().map(|(event, _)| event.clone()).collect())
+        Ok(left.into_iter().map(|(incoming, _)| incoming).collect())
     }
 
     /// Takes in one event with what it builds on, or gives it up. `false`: it is to be tried later.
     async fn take_waiting(
         &self,
         room: &RoomHandle,
-        event: Event,
+        incoming: Incoming,
         arrival: &Arrival,
     ) -> Result<bool> {
-        let id = event.id().to_owned();
+        let id = incoming.event.id().to_owned();
         let origin = ServerName::parse(&arrival.origin)
             .map_err(|error| Error::Internal(format!("the stored server name: {error}")))?;
-        let why = match room.take_from(&origin, event).await {
+        let why = match room.take_from(&origin, incoming).await {
             Ok(Ok(_)) => None,
             Ok(Err(Lack::Unreachable(why))) => {
                 let age = self.rooms.context.clock.now_ms() - arrival.received_ts;

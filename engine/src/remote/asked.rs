@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     pub(crate) profiles: Lately<OwnedUserId, Option<Arc<Fields>>>,
     /// Rooms with their children, by who was asked: nobody speaks for others.
     pub(crate) branches: Lately<(OwnedServerName, OwnedRoomId), Option<Arc<Branch>>>,
+    /// Policy servers that did not answer.
+    pub(crate) silent_policies: Lately<OwnedServerName, ()>,
 }
 
 impl Default for Asked {
@@ -25,6 +27,7 @@ impl Default for Asked {
         Self {
             profiles: Lately::new(),
             branches: Lately::new(),
+            silent_policies: Lately::new(),
         }
     }
 }

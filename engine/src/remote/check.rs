@@ -82,7 +82,7 @@ fn key_names(events: &[(&'static RoomVersion, Event)]) -> BTreeSet<KeyName> {
     let mut names = BTreeSet::new();
     for (version, event) in events {
         for server in sign::required_signers(version, event) {
-            for (key_id, _) in sign::signatures_of(event.object(), server.as_str()) {
+            for (key_id, _) in sign::server_signatures(event.object(), &server) {
                 names.insert(KeyName {
                     server: server.clone(),
                     key_id: key_id.to_owned(),

@@ -27,7 +27,7 @@ const GAP_EVENTS_MAX: usize = 250;
 /// After how many unknown parents no more states are fetched for one event.
 const STATES_MAX: usize = 20;
 /// How often one event may go back to the room after something was fetched for it.
-const TRIES_MAX: usize = 4;
+const TRIES_MAX: usize = 5;
 /// How many servers are asked, one after the other.
 const SERVERS_MAX: usize = 4;
 
@@ -66,17 +66,26 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Refused`]: what it builds on cannot be had. It may be tried again when it can.
     pub(crate) async fn take(&self, origin: &ServerName, event: Event) -> Result<Outcome> {
-        self.take_from(origin, event).await?.map_err(Error::from)
+        let taken = self.take_from(origin, Incoming::new(event)).await?;
+        taken.map_err(Error::from)
     }
 
     /// The same, telling apart what may be had later.
-    pub(crate) async fn take_from(&self, origin: &ServerName, event: Event) -> Fetched<Outcome> {
-        let mut incoming = Incoming::new(event);
+    pub(crate) async fn take_from(
+        &self,
+        origin: &ServerName,
+        mut incoming: Incoming,
+    ) -> Fetched<Outcome> {
         let mut sources = Vec::new();
         for _ in 0..TRIES_MAX {
             let taken = self.take_all(vec![incoming.clone()]).await?.pop();
-            if let Some(Taken::Stored(outcome)) = taken {
-                return Ok(Ok(outcome));
+            match taken {
+                Some(Taken::Stored(outcome)) => return Ok(Ok(outcome)),
+                Some(Taken::NeedsPolicy) => {
+                    incoming = self.asked_for(incoming).await?;
+                    continue;
+                }
+                _ => {}
             }
             if sources.is_empty() {
                 sources = self.sources(origin, &incoming.event).await?;
@@ -88,7 +97,7 @@ impl RoomHandle {
                 Some(Taken::NeedsParents(ids)) => {
                     self.fetch_parents(&sources, &mut incoming, ids).await?
                 }
-                Some(Taken::Stored(_)) | None => Ok(()),
+                Some(Taken::Stored(_) | Taken::NeedsPolicy) | None => Ok(()),
             };
             if let Err(lack) = fetched {
                 return Ok(Err(lack));
@@ -100,11 +109,29 @@ impl RoomHandle {
 
     /// Has the room's worker take in events, each after those that it builds on; on disk when this returns.
     pub(crate) async fn take_all(&self, incoming: Vec<Incoming>) -> Result<Vec<Taken>> {
-        let (taken, pending) = self
-            .run(move |room| Box::pin(async move { room.take_in(incoming).await }))
+        let (taken, pending, merge) = self
+            .run(move |room| {
+                Box::pin(async move {
+                    let (taken, pending) = room.take_in(incoming).await?;
+                    Ok((taken, pending, room.wants_signed_merge()))
+                })
+            })
             .await?;
         pending.wait().await?;
+        if merge {
+            self.merge_when_many();
+        }
         Ok(taken)
+    }
+
+    /// The same event, after the policy server has been asked about it.
+    async fn asked_for(&self, incoming: Incoming) -> Result<Incoming> {
+        let asked = self.ask_for_received(vec![incoming.clone()]).await?.pop();
+        // The room may have done without a policy server since: then nobody was asked, and it is not asked again.
+        Ok(Incoming {
+            asked: true,
+            ..asked.unwrap_or(incoming)
+        })
     }
 
     /// Whom to ask for what an event needs: who sent it here, its sender's server, others in the room.
@@ -152,6 +179,7 @@ impl RoomHandle {
             .into_iter()
             .map(|event| Incoming {
                 fetched: of(&event),
+                asked: false,
                 event,
             })
             .collect();
@@ -170,6 +198,7 @@ impl RoomHandle {
             if left.is_empty() {
                 return Ok(());
             }
+            left = self.ask_for_received(left).await?;
             let taken = self.take_all(left.clone()).await?;
             let mut next = Vec::new();
             let mut fetched_any = false;
@@ -177,6 +206,11 @@ impl RoomHandle {
                 match taken {
                     Taken::Stored(_) => {}
                     Taken::NeedsParents(_) => next.push(incoming),
+                    // One among them has brought the policy server in.
+                    Taken::NeedsPolicy => {
+                        fetched_any = true;
+                        next.push(incoming);
+                    }
                     Taken::NeedsAuth(ids) => {
                         match self.fetch_auth(sources, &incoming.event, ids).await? {
                             Ok(()) => {

@@ -29,6 +29,7 @@ impl RoomHandle {
                 })
             })
             .await?;
+        let invite = self.recommended(invite).await?;
         let room_state = self.preview_events(Some(&inviter)).await?;
         let version = self.meta.version.id();
         let peers = self.peers()?;

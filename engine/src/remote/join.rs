@@ -183,6 +183,11 @@ impl Rooms {
             .await
             .map_err(refused)?;
         let (version, join) = fill(&self.context, user, room, "join", template, content)?;
+        // Where this server is in the room it knows who must sign. Elsewhere the other server asks.
+        let join = match self.find(room).await? {
+            Some(known) if known.is_resident().await? => known.recommended(join).await?,
+            _ => join,
+        };
         let sent = peers
             .send_join(server, room, join.id(), join.object())
             .await

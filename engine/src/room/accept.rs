@@ -89,6 +89,7 @@ impl Room {
         if self.state != old {
             self.move_lineage(&hints).await?;
             self.deciding = self.read_deciding().await?;
+            self.read_policy().await?;
         }
         let expected = match key {
             Some(key) => old.update(key, row),

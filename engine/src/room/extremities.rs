@@ -8,12 +8,12 @@ use std::{cmp::Reverse, sync::Arc};
 use ruma::{OwnedUserId, UserId};
 use spec::{
     auth::{self, Power},
-    event::{Draft, Parent},
+    event::{Draft, Event, Parent},
     json::Object,
 };
-use storage::{EventRow, Limit, Logged, SnapshotRow, members, write::Txn};
+use storage::{EventRow, Limit, SnapshotRow, members, write::Txn};
 
-use super::{Room, refusal, resolve::resolve};
+use super::{Room, policy::Unsigned, refusal, resolve::resolve};
 use crate::{Error, Result, events::KnownEvent, states::StateMap};
 
 /// The type of the event that brings extremities together: Synapse's name for it.
@@ -54,15 +54,7 @@ impl Room {
     /// Sends an event that follows as many extremities as it may; whether somebody could.
     async fn merge_some(&mut self) -> Result<bool> {
         for sender in self.dummy_senders().await? {
-            let draft = Draft {
-                room_id: Some(self.meta.id.clone()),
-                sender,
-                event_type: DUMMY.to_owned(),
-                state_key: None,
-                content: Object::new(),
-                redacts: None,
-            };
-            match self.append_upon_some(draft, None).await {
+            match self.append_upon_some(self.dummy(sender), None).await {
                 Ok(_) => return Ok(true),
                 Err(Error::Denied(denied)) => {
                     tracing::debug!(room = %self.meta.id, %denied, "cannot bring extremities together");
@@ -71,6 +63,53 @@ impl Room {
             }
         }
         Ok(false)
+    }
+
+    fn dummy(&self, sender: OwnedUserId) -> Draft {
+        Draft {
+            room_id: Some(self.meta.id.clone()),
+            sender,
+            event_type: DUMMY.to_owned(),
+            state_key: None,
+            content: Object::new(),
+            redacts: None,
+        }
+    }
+
+    /// The same where a policy server must sign the event first, one event at a time: `None` if there are few
+    /// extremities, or nobody may send it. Until it is placed nothing more is proposed for a while.
+    pub(crate) async fn propose_merge(&mut self) -> Result<Option<Unsigned>> {
+        if self.extremities.len() <= self.merge_above {
+            return Ok(None);
+        }
+        self.merge_above = self.extremities.len() + EXTREMITIES_MAX;
+        let Some(policy) = self.policy_for(DUMMY, None).await? else {
+            return Ok(None);
+        };
+        for sender in self.dummy_senders().await? {
+            match self.seal_upon_some(self.dummy(sender)).await {
+                Ok((event, _)) => {
+                    return Ok(Some(Unsigned {
+                        event,
+                        txn: None,
+                        policy,
+                    }));
+                }
+                Err(Error::Denied(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether [`Room::propose_merge`] would have something to do.
+    pub(crate) fn wants_signed_merge(&self) -> bool {
+        self.policy.is_named() && self.extremities.len() > self.merge_above
+    }
+
+    /// Such an event has been placed.
+    pub(super) fn merges_go_on(&mut self) {
+        self.merge_above = EXTREMITIES_MAX;
     }
 
     /// Joined users of this server who have the level for it, the most powerful first.
@@ -118,6 +157,14 @@ impl Room {
         draft: Draft,
         txn: Option<Txn>,
     ) -> Result<Arc<KnownEvent>> {
+        let (event, before) = self.seal_upon_some(draft).await?;
+        let hints: Vec<SnapshotRow> = self.lineage.row().into_iter().collect();
+        let snapshot = self.snapshot_of(&before, &hints).await?;
+        self.accept_own(event, before, snapshot, txn).await
+    }
+
+    /// The same event, neither written nor moving the head, and the state before it.
+    pub(super) async fn seal_upon_some(&self, draft: Draft) -> Result<(Event, StateMap)> {
         let parents = self.best_parents();
         let mut states = Vec::with_capacity(parents.len());
         let rows: Vec<EventRow> = parents.iter().map(|(row, _)| *row).collect();
@@ -137,24 +184,7 @@ impl Room {
         for state in [&before, &current] {
             self.allowed_by(&event, state).await??;
         }
-        let hints: Vec<SnapshotRow> = self.lineage.row().into_iter().collect();
-        let snapshot = self.snapshot_of(&before, &hints).await?;
-        if let Some(txn) = &txn {
-            let (sender, id) = (event.sender().as_str(), event.id().to_owned());
-            self.recent_sends.remember(sender, txn, id);
-        }
-        let placed = self
-            .accept(event, None, before, snapshot, true, false)
-            .await?;
-        if let Some(Logged::Event(new)) = self.batch.logged.last_mut() {
-            new.txn = txn.clone();
-        }
-        let known = Arc::new(KnownEvent {
-            txn,
-            ..placed.as_ref().clone()
-        });
-        self.context.events.put(Arc::clone(&known));
-        Ok(known)
+        Ok((event, before))
     }
 
     /// The events of a state that decide about a draft, as the event names them.

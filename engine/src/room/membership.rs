@@ -52,7 +52,7 @@ impl RoomHandle {
         let draft = self.member_draft(by, &by.user_id, "join", reason, content);
         self.run(move |room| Box::pin(async move { room.join(draft).await }))
             .await?
-            .on_disk()
+            .on_disk(self)
             .await
     }
 
@@ -81,7 +81,7 @@ impl RoomHandle {
         }
         self.run(move |room| Box::pin(async move { room.send(draft, None).await }))
             .await?
-            .on_disk()
+            .on_disk(self)
             .await
     }
 
@@ -95,7 +95,7 @@ impl RoomHandle {
         let sent = self
             .run(move |room| Box::pin(async move { room.set_state(draft).await }))
             .await?;
-        sent.on_disk().await.map(drop)
+        sent.on_disk(self).await.map(drop)
     }
 
     /// Leaves the room, rejects an invite, or takes a knock back. Leaving again does nothing.
@@ -114,7 +114,7 @@ impl RoomHandle {
         let sent = self
             .run(move |room| Box::pin(async move { room.set_state(draft).await }))
             .await?;
-        sent.on_disk().await.map(drop)
+        sent.on_disk(self).await.map(drop)
     }
 
     /// Removes a user who is joined, invited or knocking.
@@ -204,7 +204,7 @@ impl RoomHandle {
             })
         })
         .await?
-        .on_disk()
+        .on_disk(self)
         .await
     }
 
@@ -221,7 +221,7 @@ impl RoomHandle {
             Box::pin(async move { room.moderate(draft, target.user_id, verb).await })
         })
         .await?
-        .on_disk()
+        .on_disk(self)
         .await
     }
 
@@ -285,7 +285,7 @@ impl Rooms {
                 })
                 .await;
             match sent {
-                Ok(sent) => drop(sent.on_disk().await?),
+                Ok(sent) => drop(sent.on_disk(&room).await?),
                 // Somebody else has removed them meanwhile.
                 Err(Error::Denied(_)) => {}
                 Err(error) => return Err(error),
@@ -321,10 +321,9 @@ impl Room {
                 .and_then(Value::as_str)
                 == Some("join")
         {
-            let pending = Some(self.flushed().await);
-            return Ok(Sent {
+            return Ok(Sent::Written {
                 event_id: current.event.id().to_owned(),
-                pending,
+                pending: self.flushed().await,
             });
         }
         let draft = self.authorised(draft).await?;

@@ -46,7 +46,7 @@ impl Rooms {
                 .run(move |room| Box::pin(async move { room.update_profile(&user, fields).await }))
                 .await?;
             if let Some(sent) = sent {
-                sent.on_disk().await?;
+                sent.on_disk(&room).await?;
             }
         }
         Ok(())

@@ -26,6 +26,8 @@ pub(crate) struct Incoming {
     pub(crate) event: Event,
     /// The state after those of its parents that are not to be had.
     pub(crate) fetched: HashMap<OwnedEventId, StateMap>,
+    /// The policy server of the room has been asked to sign it, with whatever success.
+    pub(crate) asked: bool,
 }
 
 impl Incoming {
@@ -34,6 +36,7 @@ impl Incoming {
         Self {
             event,
             fetched: HashMap::new(),
+            asked: false,
         }
     }
 }
@@ -47,6 +50,8 @@ pub(crate) enum Taken {
     NeedsParents(Vec<OwnedEventId>),
     /// These events are not stored, which permit it.
     NeedsAuth(Vec<OwnedEventId>),
+    /// The policy server of the room has not signed it.
+    NeedsPolicy,
 }
 
 /// Events of the room by id.
@@ -76,7 +81,11 @@ impl Room {
     }
 
     async fn take_incoming(&mut self, incoming: Incoming, at_hand: &mut ById) -> Result<Taken> {
-        let Incoming { event, fetched } = incoming;
+        let Incoming {
+            event,
+            fetched,
+            asked,
+        } = incoming;
         let earlier = at_hand.get(event.id()).cloned();
         if let Some(earlier) = earlier.as_ref().filter(|earlier| is_placed(earlier)) {
             return Ok(Taken::Stored(earlier.outcome));
@@ -101,10 +110,20 @@ impl Room {
         }
         hints.extend(self.lineage.row());
         let before = self.resolve(states).await?;
-        let snapshot = self.snapshot_of(&before, &hints).await?;
-        let outcome = self
+        let mut outcome = self
             .judge(&event, earlier.as_deref(), &before, at_hand)
             .await?;
+        if outcome == Outcome::Accepted
+            && let Some(policy) = self.policy_against(&event).await?
+        {
+            if !asked && policy.has_key() {
+                return Ok(Taken::NeedsPolicy);
+            }
+            let (event, server) = (event.id(), policy.name());
+            tracing::info!(%event, room = %self.meta.id, %server, "soft-failed: not recommended");
+            outcome = Outcome::SoftFailed;
+        }
+        let snapshot = self.snapshot_of(&before, &hints).await?;
         let row = earlier.map(|earlier| earlier.row);
         let id = event.id().to_owned();
         let known = match outcome {
@@ -121,8 +140,9 @@ impl Room {
         Ok(Taken::Stored(outcome))
     }
 
-    /// What becomes of an event by the rules: "Checks performed on receipt of a PDU", 4 to 6.
-    async fn judge(
+    /// What becomes of an event by the rules: "Checks performed on receipt of a PDU", 4 to 6. The seventh is
+    /// [`Room::policy_against`].
+    pub(super) async fn judge(
         &mut self,
         event: &Event,
         earlier: Option<&KnownEvent>,
@@ -185,7 +205,7 @@ impl Room {
     }
 
     /// Those of these events that are not at hand, or not as they must be.
-    async fn missing(
+    pub(super) async fn missing(
         &self,
         ids: &[&EventId],
         at_hand: &mut ById,

@@ -67,16 +67,13 @@ impl RoomHandle {
         draft.redacts = Some(event_id);
         self.run(move |room| Box::pin(async move { room.redact(draft, txn).await }))
             .await?
-            .on_disk()
+            .on_disk(self)
             .await
     }
 }
 
 impl Room {
     async fn redact(&mut self, draft: Draft, txn: Option<Txn>) -> Result<Sent> {
-        if let Some(sent) = self.repeated(draft.sender.as_str(), txn.as_ref()).await {
-            return Ok(sent);
-        }
         let target = match &draft.redacts {
             Some(event_id) => self.target(event_id).await?,
             None => None,
@@ -89,9 +86,7 @@ impl Room {
                 "You may redact your own events only: your power level is below the room's redact level".to_owned(),
             ));
         }
-        let redaction = self.append(draft, txn).await?;
-        let event_id = redaction.event.id().to_owned();
-        Ok(self.sent(&event_id).await)
+        self.send(draft, txn).await
     }
 
     fn may_redact_others(&self, user: &UserId) -> Result<bool> {

@@ -4,7 +4,7 @@ use ruma::{EventId, OwnedEventId};
 use spec::{event::Draft, json::Object};
 use storage::{events, write::Txn};
 
-use super::{Pending, Room, redact};
+use super::{Pending, Room, policy::Unsigned, redact};
 use crate::{Error, Requester, Result, rooms::RoomHandle};
 
 /// A message event to be sent.
@@ -29,19 +29,30 @@ pub struct SetState {
     pub content: Object,
 }
 
-/// An event that was built, and the write that it waits for.
-pub(crate) struct Sent {
-    pub(crate) event_id: OwnedEventId,
-    pub(crate) pending: Option<Pending>,
+/// An event that was built.
+pub(crate) enum Sent {
+    /// It is part of the room, and its write is on its way.
+    Written {
+        event_id: OwnedEventId,
+        pending: Pending,
+    },
+    /// The policy server of the room must sign it first.
+    Unsigned(Box<Unsigned>),
 }
 
 impl Sent {
-    /// The event's id, once it is on disk.
-    pub(crate) async fn on_disk(self) -> Result<OwnedEventId> {
-        if let Some(pending) = self.pending {
-            pending.wait().await?;
+    /// The event's id, once it is on disk. `room` is the room that built it.
+    ///
+    /// # Errors
+    /// Those of [`RoomHandle::sign_and_place`].
+    pub(crate) async fn on_disk(self, room: &RoomHandle) -> Result<OwnedEventId> {
+        match self {
+            Self::Written { event_id, pending } => {
+                pending.wait().await?;
+                Ok(event_id)
+            }
+            Self::Unsigned(unsigned) => room.sign_and_place(*unsigned).await,
         }
-        Ok(self.event_id)
     }
 }
 
@@ -53,7 +64,8 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Denied`]: the rules refuse it. [`Error::BadJson`]: the content is not what the room version allows.
     /// [`Error::TooLarge`]: the event would be over 65,536 bytes. [`Error::DuplicateAnnotation`], [`Error::Refused`]: it
-    /// relates to another event in a way that is not allowed.
+    /// relates to another event in a way that is not allowed. [`Error::Policy`], [`Error::Unreachable`]: the policy
+    /// server of the room refuses it, or gives no usable answer.
     pub async fn send(&self, by: &Requester, ask: Send) -> Result<OwnedEventId> {
         if ask.event_type == "m.room.redaction" {
             let ask = redact::Redact::from_content(ask.content, ask.txn_id)?;
@@ -70,7 +82,7 @@ impl RoomHandle {
         self.context.presence.active(&by.user_id);
         self.run(move |room| Box::pin(async move { room.send(draft, txn).await }))
             .await?
-            .on_disk()
+            .on_disk(self)
             .await
     }
 
@@ -92,7 +104,7 @@ impl RoomHandle {
         let draft = self.draft(by, ask.event_type, Some(ask.state_key), ask.content);
         self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
             .await?
-            .on_disk()
+            .on_disk(self)
             .await
     }
 
@@ -140,12 +152,15 @@ impl RoomHandle {
 }
 
 impl Room {
-    /// Appends and commits one event, unless its transaction has been seen.
-    pub(super) async fn send(&mut self, draft: Draft, txn: Option<Txn>) -> Result<Sent> {
+    /// Appends and commits one event, unless its transaction has been seen, or the policy server must sign it first.
+    pub(crate) async fn send(&mut self, draft: Draft, txn: Option<Txn>) -> Result<Sent> {
         if let Some(sent) = self.repeated(draft.sender.as_str(), txn.as_ref()).await {
             return Ok(sent);
         }
         self.check_relation(&draft).await?;
+        if let Some(unsigned) = self.unsigned(&draft, txn.as_ref()).await? {
+            return Ok(unsigned);
+        }
         let event_id = self.append(draft, txn).await?.event.id().to_owned();
         Ok(self.sent(&event_id).await)
     }
@@ -153,17 +168,17 @@ impl Room {
     /// The answer to a request that repeats one which may still be on its way to the disk.
     pub(super) async fn repeated(&self, sender: &str, txn: Option<&Txn>) -> Option<Sent> {
         let event_id = self.recent_sends.find(sender, txn?)?.clone();
-        Some(Sent {
+        Some(Sent::Written {
             event_id,
-            pending: Some(self.flushed().await),
+            pending: self.flushed().await,
         })
     }
 
     /// Commits what was built, of which `event_id` is the answer.
     pub(super) async fn sent(&mut self, event_id: &EventId) -> Sent {
-        Sent {
+        Sent::Written {
             event_id: event_id.to_owned(),
-            pending: Some(self.commit().await),
+            pending: self.commit().await,
         }
     }
 
@@ -175,10 +190,9 @@ impl Room {
             && *current.event.content() == draft.content
         {
             // It may have been built a moment ago.
-            let pending = Some(self.flushed().await);
-            return Ok(Sent {
+            return Ok(Sent::Written {
                 event_id: current.event.id().to_owned(),
-                pending,
+                pending: self.flushed().await,
             });
         }
         self.send(draft, None).await

@@ -6,7 +6,7 @@ use spec::{
     json::Object,
 };
 
-use super::{Deciding, Room};
+use super::{Deciding, Room, extremities::PARENTS_MAX};
 use crate::{Error, Result};
 
 impl Room {
@@ -15,6 +15,9 @@ impl Room {
     /// # Errors
     /// [`crate::Error::Denied`]: the rules refuse it.
     pub(crate) async fn propose(&self, draft: Draft) -> Result<Event> {
+        if self.extremities.len() > PARENTS_MAX {
+            return Ok(self.seal_upon_some(draft).await?.0);
+        }
         let (deciding, auth_parents) = self.auth_for(&draft).await?;
         let parents = self.parents();
         let now = self.context.clock.now_ms();

@@ -34,7 +34,11 @@ pub(super) struct Wire {
 pub(super) struct Script {
     pub(super) calls: Mutex<Vec<Call>>,
     lie: Mutex<Option<Liar>>,
+    policy: Mutex<Option<Policy>>,
 }
+
+/// How the policy server answers that was asked; `None`: not at all.
+type Policy = Box<dyn Fn(&Object) -> Option<Result<Object, (u16, &'static str)>> + Send>;
 
 /// Decides what is answered; `None`: the truth.
 type Liar = Box<dyn Fn(&Call) -> Option<Lie> + Send>;
@@ -61,6 +65,14 @@ impl Script {
     /// From now on `lie` decides what is answered.
     pub(super) fn play(&self, lie: impl Fn(&Call) -> Option<Lie> + Send + 'static) {
         *self.lie.lock().unwrap() = Some(Box::new(lie));
+    }
+
+    /// From now on `policy` decides what policy servers answer.
+    pub(super) fn plays_policy(
+        &self,
+        policy: impl Fn(&Object) -> Option<Result<Object, (u16, &'static str)>> + Send + 'static,
+    ) {
+        *self.policy.lock().unwrap() = Some(Box::new(policy));
     }
 
     /// How often an operation was asked for.
@@ -157,7 +169,7 @@ pub(super) fn key_of(server: OwnedServerName) -> ServerKey {
 fn refusal(server: &ServerName, error: &Error) -> PeerError {
     let (status, errcode) = match error {
         Error::NotFound(_) => (404, "M_NOT_FOUND"),
-        Error::Forbidden(_) | Error::Denied(_) => (403, "M_FORBIDDEN"),
+        Error::Forbidden(_) | Error::Denied(_) | Error::Policy { .. } => (403, "M_FORBIDDEN"),
         Error::UnableToAuthoriseJoin => (400, "M_UNABLE_TO_AUTHORISE_JOIN"),
         Error::UnableToGrantJoin => (400, "M_UNABLE_TO_GRANT_JOIN"),
         Error::UnsupportedRoomVersion(_) => (400, "M_INCOMPATIBLE_ROOM_VERSION"),
@@ -257,6 +269,28 @@ impl Peers for Wire {
                 )
                 .await;
             signed.map_err(|error| refusal(server, &error))
+        })
+    }
+
+    fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object> {
+        Box::pin(async move {
+            self.script.calls.lock().unwrap().push(Call {
+                to: server.to_owned(),
+                operation: "sign",
+                event: None,
+            });
+            let policy = self.script.policy.lock().unwrap();
+            match policy.as_ref().and_then(|policy| policy(event)) {
+                None => Err(PeerError::Unreachable(server.to_owned())),
+                Some(Ok(signatures)) => Ok(signatures),
+                Some(Err((status, errcode))) => Err(PeerError::Refused {
+                    server: server.to_owned(),
+                    status,
+                    errcode: errcode.to_owned(),
+                    error: "no spam".to_owned(),
+                    body: Object::new(),
+                }),
+            }
         })
     }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use ruma::{OwnedServerName, ServerName, UserId};
 
-use super::{Check, PublishedKey, batch::verify_each, signatures_of};
+use super::{Check, POLICY_KEY_ID, PublishedKey, batch::verify_each, signatures_of};
 use crate::{
     event::Event,
     hash,
-    json::Value,
+    json::{Object, Value},
     redact,
     room_version::{EventIds, RoomVersion},
 };
@@ -72,6 +72,15 @@ pub fn required_signers(version: &RoomVersion, event: &Event) -> BTreeSet<OwnedS
     signers
 }
 
+/// The signatures of a server on an event, by the keys that it publishes: key IDs and base64. That of a policy server is
+/// none of them, whatever the server publishes under its key ID.
+pub fn server_signatures<'a>(
+    event: &'a Object,
+    server: &ServerName,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    signatures_of(event, server.as_str()).filter(|(key_id, _)| *key_id != POLICY_KEY_ID)
+}
+
 /// Whether `event` is signed as it must be, and has the content that was signed.
 ///
 /// # Errors
@@ -102,7 +111,7 @@ pub fn verify_events<'a>(
         let mut result = Ok(());
         for server in required_signers(version, event) {
             let before = checks.len();
-            for (key_id, signature) in signatures_of(event.object(), server.as_str()) {
+            for (key_id, signature) in server_signatures(event.object(), &server) {
                 let key = keys.key(&server, key_id);
                 let key = key.filter(|key| key.may_sign(version, event.origin_server_ts()));
                 let Some(key) = key else { continue };

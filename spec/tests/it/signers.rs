@@ -9,6 +9,7 @@ use spec::{
     fixture::{RoomFixture, Say, server_key, text},
     json::{Object, Value},
     object,
+    policy::{self, PolicyServer},
     sign::{
         Content, KeyRing, PublishedKey, ServerKey, SignatureError, verify_event, verify_events,
     },
@@ -290,4 +291,81 @@ fn many_events_are_verified_each_by_itself() {
         };
         assert_eq!(result, expected, "event {number}");
     }
+}
+
+/// EVT-08: a policy server that is the server of the sender too may publish its policy key like any other.
+#[test]
+fn the_key_of_a_policy_server_counts_for_nothing_here() {
+    let room = RoomFixture::new("11", ALICE, "public");
+    let event = room.event(1);
+    let policy = other_key("a.example", "policy_server");
+    let published = Keys::default()
+        .with(&key("a.example"), i64::MAX, None)
+        .with(&policy, i64::MAX, None);
+    let recommended = signed(&room, event, &[&policy]);
+    assert_eq!(
+        verify_event(room.version(), &recommended, &published),
+        Ok(Content::Intact)
+    );
+    let alone = signed(&room, &unsigned(&room, event), &[&policy]);
+    assert_eq!(
+        verify_event(room.version(), &alone, &published),
+        missing("a.example")
+    );
+    let name = ServerName::parse("a.example").unwrap();
+    let spoilt = event.with_policy_signature(&name, "AAAA");
+    assert_eq!(
+        verify_event(room.version(), &spoilt, &published),
+        Ok(Content::Intact)
+    );
+}
+
+#[test]
+fn a_policy_server_recommends_by_the_key_that_the_room_names() {
+    let room = RoomFixture::new("11", ALICE, "public");
+    let (event, other) = (room.event(1), room.event(2));
+    let name = ServerName::parse("p.example").unwrap();
+    let policy = other_key("p.example", "policy_server");
+    let named = |key: &str| {
+        let keys = object! { "ed25519" => key };
+        PolicyServer::parse(&object! { "via" => "p.example", "public_keys" => keys })
+    };
+    let server = named(&policy.public_key().to_base64()).unwrap();
+    let recommends = |event: &Event| server.recommends(room.version(), event);
+    assert!(!recommends(event));
+    let recommended = signed(&room, event, &[&policy]);
+    assert!(recommends(&recommended));
+    assert!(recommends(&recommended.redacted(room.version())));
+    let signature = recommended.object()["signatures"].get("p.example");
+    let signature = signature.and_then(|all| all.get("ed25519:policy_server")?.as_str());
+    assert!(!recommends(
+        &other.with_policy_signature(&name, signature.unwrap())
+    ));
+    let key = ServerKey::from_seed(name.clone(), "other", &[9; 32]);
+    assert!(
+        !recommends(&signed(&room, event, &[&key])),
+        "another key id"
+    );
+    let spoilt = event.with_policy_signature(&name, "AAAA");
+    assert!(recommends(
+        &spoilt.with_policy_signature(&name, signature.unwrap())
+    ));
+    assert!(
+        !named("no key")
+            .unwrap()
+            .recommends(room.version(), &recommended)
+    );
+    for content in [
+        object! { "via" => "p.example" },
+        object! { "via" => "no name!", "public_keys" => object! { "ed25519" => "AAAA" } },
+        object! { "via" => "p.example", "public_keys" => object! { "other" => "AAAA" } },
+        object! { "via" => 7, "public_keys" => object! { "ed25519" => "AAAA" } },
+        object! { "public_keys" => object! { "ed25519" => "AAAA" } },
+    ] {
+        assert_eq!(PolicyServer::parse(&content), None, "{content:?}");
+    }
+    assert!(!policy::is_subject("m.room.policy", Some("")));
+    assert!(policy::is_subject("m.room.policy", Some("x")));
+    assert!(policy::is_subject("m.room.policy", None));
+    assert!(policy::is_subject("m.room.name", Some("")));
 }

@@ -14,6 +14,7 @@ mod federation_faults;
 mod federation_history;
 mod federation_keys;
 mod federation_peer;
+mod federation_policy;
 mod federation_rooms;
 mod filters;
 mod fuzz;

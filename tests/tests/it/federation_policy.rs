@@ -1,0 +1,128 @@
+//! Rooms with a policy server, which is a server on a script.
+
+use serde_json::{Value, json};
+use spec::sign::ServerKey;
+use tests::{
+    Peer, Reply, Room, TestServer, User,
+    federation::Neighbourhood,
+    peer::{object, value},
+};
+
+/// The key that the room names.
+fn policy_key(peer: &Peer, seed: u8) -> ServerKey {
+    let name = peer.key().server().to_owned();
+    ServerKey::from_seed(name, "policy_server", &[seed; 32])
+}
+
+/// The signature of the policy server on an event of a room of version 11.
+fn signature(key: &ServerKey, event: &Value) -> Value {
+    let version = spec::room_version::RoomVersion::get("11").expect("a version");
+    let mut bare = event.clone();
+    bare["signatures"] = json!({});
+    let mut signed = object(&bare);
+    key.sign_event(version, &mut signed);
+    value(&signed)["signatures"].clone()
+}
+
+async fn room_with_policy() -> Option<(Neighbourhood, TestServer, Peer, User, Room)> {
+    let machine = Neighbourhood::new();
+    let server = machine.server().await?;
+    let peer = machine.peer().await;
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().public().version("11").await;
+    peer.joins(&server, &room, &peer.user("carol")).await;
+    let key = policy_key(&peer, 5).public_key().to_base64();
+    let policy = json!({"via": peer.name(), "public_keys": {"ed25519": key}});
+    alice
+        .sets_state(&room, "m.room.policy", "", &policy)
+        .await
+        .ok();
+    Some((machine, server, peer, alice, room))
+}
+
+fn message(body: &str) -> Value {
+    json!({"msgtype": "m.text", "body": body})
+}
+
+#[tokio::test]
+async fn events_go_out_with_the_signature_of_the_policy_server() {
+    let Some((_machine, _server, peer, alice, room)) = room_with_policy().await else {
+        return;
+    };
+    let key = policy_key(&peer, 5);
+    peer.answers("sign", move |ask| Reply::ok(signature(&key, &ask.body)));
+    let said = alice.says(&room, "hello").await;
+    let seen = peer
+        .receives("the message", |event| {
+            (peer.room(&room).id_of(event) == said).then(|| event.clone())
+        })
+        .await;
+    assert_eq!(
+        seen["signatures"].as_object().map(serde_json::Map::len),
+        Some(2)
+    );
+    let expected = signature(&policy_key(&peer, 5), &seen);
+    assert_eq!(seen["signatures"][peer.name()], expected[peer.name()]);
+    let asked = peer.asked("sign");
+    assert_eq!(asked.len(), 1);
+    assert_eq!(
+        (&*asked[0].method, &*asked[0].path),
+        ("POST", "/_matrix/policy/v1/sign")
+    );
+    assert!(asked[0].authorization.starts_with("X-Matrix "));
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_answer_and_silence_fails_closed() {
+    let Some((_machine, server, peer, alice, room)) = room_with_policy().await else {
+        return;
+    };
+    let send = |txn: &'static str| {
+        let uri = tests::path::v3(&["rooms", &room.id, "send", "m.room.message", txn]);
+        alice.put(uri, &message("hello"))
+    };
+    peer.answers("sign", |_| Reply::refused(400, "M_FORBIDDEN"));
+    let refused = send("1").await;
+    assert_eq!(refused.body["error"], "The peer refuses", "{refused:?}");
+    refused.refused(400, "M_FORBIDDEN");
+    peer.answers("sign", |_| Reply::HangUp);
+    send("2").await.refused(502, "M_UNKNOWN");
+    let wrong = policy_key(&peer, 6);
+    peer.answers("sign", move |ask| Reply::ok(signature(&wrong, &ask.body)));
+    send("3").await.refused(502, "M_UNKNOWN");
+    // Another room goes on meanwhile, and the policy can be taken away without its server.
+    let other = alice.creates_room().await;
+    alice.says(&other, "undisturbed").await;
+    peer.answers("sign", |_| Reply::HangUp);
+    alice
+        .sets_state(&room, "m.room.policy", "", &json!({}))
+        .await
+        .ok();
+    send("4").await.ok();
+    drop(server);
+}
+
+#[tokio::test]
+async fn what_comes_in_unsigned_is_asked_about() {
+    let Some((_machine, server, peer, alice, room)) = room_with_policy().await else {
+        return;
+    };
+    let carol = peer.user("carol");
+    let key = policy_key(&peer, 5);
+    peer.answers("sign", move |ask| {
+        if ask.body["content"]["body"] == "spam" {
+            Reply::refused(400, "M_FORBIDDEN")
+        } else {
+            Reply::ok(signature(&key, &ask.body))
+        }
+    });
+    let spam = peer.says(&room, &carol, "spam");
+    let ham = peer.says(&room, &carol, "ham");
+    for pdu in [&spam, &ham] {
+        let answer = peer.sends(&server, std::slice::from_ref(pdu)).await;
+        assert_eq!(answer.of_pdu(pdu), Some(None));
+    }
+    let seen = alice.syncs_until(&room, &ham.id).await;
+    assert!(!seen.ids().contains(&spam.id));
+    assert_eq!(peer.asked("sign").len(), 2, "once for each");
+}
