@@ -88,11 +88,7 @@ pub(crate) async fn create(
     let version =
         RoomVersion::get(id).ok_or_else(|| Error::UnsupportedRoomVersion(id.to_owned()))?;
     let plan = Plan::new(context, version, by, ask)?;
-    if let Some(alias) = &plan.alias
-        && aliases::one(context.store.reader(), alias).await?.is_some()
-    {
-        return Err(Error::RoomInUse);
-    }
+    plan.check_alias(context).await?;
     for later_ms in 0..SAME_TIME_MAX {
         let mut room = plan.found(context, later_ms).await?;
         plan.furnish(&mut room).await?;
@@ -101,8 +97,7 @@ pub(crate) async fn create(
         match room.commit().await.wait().await {
             Ok(_) => return Ok(room_id),
             // Two rows can collide: the alias, which somebody else was given meanwhile, and the id of the room.
-            Err(Error::Store(storage::Error::Conflict(_))) if plan.alias.is_none() => {}
-            Err(Error::Store(storage::Error::Conflict(_))) => break,
+            Err(Error::Store(storage::Error::Conflict(_))) => plan.check_alias(context).await?,
             Err(error) => return Err(error),
         }
     }
@@ -210,7 +205,18 @@ impl Plan {
         })
     }
 
-    /// The room with its first two events.
+    /// # Errors
+    /// [`Error::RoomInUse`]: the alias is taken.
+    async fn check_alias(&self, context: &Context) -> Result<()> {
+        if let Some(alias) = &self.alias
+            && aliases::one(context.store.reader(), alias).await?.is_some()
+        {
+            return Err(Error::RoomInUse);
+        }
+        Ok(())
+    }
+
+    /// The room with its first two events. `later_ms` is added to the time of the create event.
     async fn found(&self, context: &Arc<Context>, later_ms: i64) -> Result<Room> {
         let founding = Founding {
             by: self.by.user_id.clone(),

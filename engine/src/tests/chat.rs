@@ -153,3 +153,22 @@ async fn rooms_of_one_creator_at_the_same_time_are_several() {
         assert_eq!(rooms.len(), 3);
     }
 }
+
+/// From version 12 on the id of a room is a hash of its create event, and the clock stands still here.
+#[tokio::test]
+async fn rooms_of_the_same_moment_each_have_their_alias() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let create = |alias: &str| {
+            let ask = crate::CreateRoom {
+                room_version: Some("12".to_owned()),
+                alias_localpart: Some(alias.to_owned()),
+                ..crate::CreateRoom::default()
+            };
+            alice.engine.create_room(&alice.requester, ask)
+        };
+        let first = create("one").await.unwrap();
+        assert_ne!(create("two").await.unwrap(), first);
+        assert!(matches!(create("one").await, Err(Error::RoomInUse)));
+    }
+}
