@@ -125,9 +125,10 @@ impl Room {
     /// Users of a server who may be joined: those of the batch, and those on disk.
     async fn users_of(&self, server: &ServerName) -> Result<Vec<OwnedUserId>> {
         let logged = self.batch.logged.iter().filter_map(|logged| match logged {
-            Logged::Event(new) => new.membership.as_ref(),
+            Logged::Event(new) => Some(new.memberships().map(|(_, member)| member)),
             _ => None,
         });
+        let logged = logged.flatten();
         let plain = self.batch.plain.iter().filter_map(|plain| match plain {
             Plain::Membership { membership, .. } => Some(membership),
             _ => None,

@@ -166,6 +166,17 @@ struct Replacing {
 
 impl Replacing {
     async fn run(&self, old: &mut Room) -> Result<(OwnedRoomId, Pending)> {
+        // Tombstone and new room are one write, which cannot wait for the word of another server in between.
+        if old
+            .policy_for("m.room.tombstone", Some(""))
+            .await?
+            .is_some()
+        {
+            return Err(Error::Refused(
+                "A room with a policy server cannot be upgraded here: take \"m.room.policy\" out of it first"
+                    .to_owned(),
+            ));
+        }
         // What is read from the store below is as new as the head.
         old.flushed().await.wait().await?;
         let chosen = RoomId::new_v1(&old.context.server_name);

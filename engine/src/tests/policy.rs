@@ -48,7 +48,7 @@ fn no_spam(event: &Object) -> Answer {
 }
 
 impl Person {
-    async fn sets(&self, room: &OwnedRoomId, kind: &str, content: Object) -> Result<OwnedEventId> {
+    async fn puts(&self, room: &OwnedRoomId, kind: &str, content: Object) -> Result<OwnedEventId> {
         let ask = SetState {
             event_type: kind.to_owned(),
             state_key: String::new(),
@@ -60,7 +60,7 @@ impl Person {
     async fn chooses(&self, room: &OwnedRoomId, key: &ServerKey) -> OwnedEventId {
         let keys = object! { "ed25519" => key.public_key().to_base64() };
         let content = object! { "via" => "there", "public_keys" => keys };
-        self.sets(room, "m.room.policy", content).await.unwrap()
+        self.puts(room, "m.room.policy", content).await.unwrap()
     }
 }
 
@@ -113,7 +113,7 @@ async fn every_local_event_is_signed() {
             txn_id: None,
         };
         let made = [
-            alice.sets(&room, "m.room.name", named).await.unwrap(),
+            alice.puts(&room, "m.room.name", named).await.unwrap(),
             alice.invites(&room, &dave).await.unwrap(),
             dave.joins(&room).await.unwrap(),
             handle.kick(&alice.requester, target(&dave)).await.unwrap(),
@@ -125,7 +125,7 @@ async fn every_local_event_is_signed() {
         }
         assert_eq!(pair.script.count("sign"), made.len());
         pair.deliver(&pair.here, &pair.there, &made[..1]).await;
-        let name = alice.sets(&room, "m.room.name", object! { "name" => "a name" });
+        let name = alice.puts(&room, "m.room.name", object! { "name" => "a name" });
         assert_eq!(
             name.await.unwrap(),
             made[0],
@@ -144,7 +144,7 @@ async fn what_is_sent_at_once_all_lands_and_repeated_requests_make_one_event() {
             alice.sends(&room, "one", Some("1")),
             alice.sends(&room, "two", Some("2")),
             alice.sends(&room, "one", Some("1")),
-            alice.sets(&room, "m.room.topic", object! { "topic" => "t" }),
+            alice.puts(&room, "m.room.topic", object! { "topic" => "t" }),
         );
         assert_eq!(one.unwrap(), again.unwrap());
         two.unwrap();
@@ -182,7 +182,7 @@ async fn a_refusal_reaches_the_client_and_nothing_is_sent() {
             (status, &*errcode, &*error),
             (400, "M_FORBIDDEN", "no spam")
         );
-        let topic = alice.sets(&room, "m.room.topic", object! { "topic" => "spam" });
+        let topic = alice.puts(&room, "m.room.topic", object! { "topic" => "spam" });
         assert!(matches!(topic.await, Err(Error::Policy { .. })));
         alice.says(&room, "ham").await.unwrap();
         assert_eq!(bodies(&alice.syncs(Some(&start)).await, &room), ["ham"]);
@@ -238,7 +238,7 @@ async fn without_an_answer_nothing_is_sent_but_the_policy_can_be_changed() {
         // None: nobody is asked any more.
         pair.script.plays_policy(|_| None);
         alice
-            .sets(&room, "m.room.policy", Object::new())
+            .puts(&room, "m.room.policy", Object::new())
             .await
             .unwrap();
         let asked = pair.script.count("sign");
@@ -321,7 +321,7 @@ async fn a_policy_server_counts_from_its_event_on() {
         pair.script.plays_policy(no_spam);
         let levels = object! { "users" => object! { "@alice:here" => 100, "@bob:there" => 100 } };
         let promoted = alice
-            .sets(&room, "m.room.power_levels", levels)
+            .puts(&room, "m.room.power_levels", levels)
             .await
             .unwrap();
         pair.deliver(&pair.here, &pair.there, &[promoted]).await;
