@@ -225,6 +225,8 @@ fn filter(router: &mut Router) {
 
 fn push(router: &mut Router) {
     router.endpoint(push::get_notifications::handle);
+    router.endpoint(push::get_pushers::handle);
+    router.endpoint(push::set_pusher::handle);
     router.endpoint(push::get_pushrules_all::handle);
     router.endpoint(push::get_pushrules_global_scope::handle);
     router.endpoint(push::get_pushrule::handle);

@@ -22,7 +22,7 @@ use crate::{
     notifier::Notifier,
     peers::Peers,
     presence::Presence,
-    push::scores::Scores,
+    push::{deliver::Deliveries, scores::Scores},
     remote::{
         Handshakes,
         asked::{Asked, Lately},
@@ -61,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) connections: Connections,
     /// The rooms of those who use it.
     pub(crate) listings: Listings,
+    /// Who waits to be told of it by push gateways.
+    pub(crate) deliveries: Deliveries,
     pub(crate) backfills: Backfills,
     /// What other servers have answered lately.
     pub(crate) asked: Asked,

@@ -34,7 +34,7 @@ use crate::{
     notifier::Notifier,
     peers::Peers,
     presence::{Presence, PresenceSettings},
-    push::scores::Scores,
+    push::{deliver::Deliveries, scores::Scores},
     remote::{
         Handshakes,
         asked::{Asked, Lately},
@@ -93,7 +93,7 @@ pub struct Engine {
 
 impl Engine {
     /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`],
-    /// [`Engine::run_presence`] and [`Engine::run_push`], which the caller runs and supervises.
+    /// [`Engine::run_presence`], [`Engine::run_push`] and [`Engine::run_pushers`], which the caller runs and supervises.
     ///
     /// # Panics
     /// Outside of a tokio runtime: the one that this is called on is where the rooms' workers run.
@@ -148,6 +148,7 @@ impl Engine {
             listings: Listings::new(),
             audiences: Audiences::default(),
             scores,
+            deliveries: Deliveries::default(),
             asked: Asked::default(),
             walks: Lately::new(),
             staging: Arc::default(),

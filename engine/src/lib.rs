@@ -59,7 +59,10 @@ pub use self::{
     ignores::Ignored,
     mutual::MutualRooms,
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
-    push::{Notification, NotificationsAsk, NotificationsPage, rules::RulePlace},
+    push::{
+        GatewayFailure, Gateways, Notification, NotificationsAsk, NotificationsPage, Pusher,
+        rules::RulePlace,
+    },
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
         RoomSnapshot,

@@ -5,16 +5,27 @@
 //! counts waits until the log has been followed as far as the answer goes, and does the work if nobody else does
 //! ([`Context::scored`](crate::context::Context::scored)), so that a count comes with the event that changed it.
 //!
+//! [`deliver`] tells push gateways, from the table, so that nothing is forgotten when the server stops.
+//!
 //! The default rules are tried once for all who have no others; only those who have changed their rules, ignore somebody
 //! or are mentioned are looked at one by one, and only where that makes a difference there is a row for them.
 
 mod defaults;
+pub(crate) mod deliver;
 mod follow;
+mod gateway;
 mod list;
 mod outcome;
+mod payload;
 mod personal;
+mod pushers;
+mod reading;
 pub(crate) mod rules;
 pub(crate) mod scores;
 pub(crate) mod unread;
 
-pub use self::list::{Notification, NotificationsAsk, NotificationsPage};
+pub use self::{
+    gateway::{GatewayFailure, Gateways},
+    list::{Notification, NotificationsAsk, NotificationsPage},
+    pushers::Pusher,
+};

@@ -16,6 +16,7 @@ mod policy;
 mod presence;
 mod profile;
 mod push;
+mod pushers;
 mod receive;
 mod redactions;
 mod relations;

@@ -3,6 +3,8 @@
 mod lifetime;
 mod well_known;
 
+pub(crate) use self::well_known::target;
+
 use std::{convert::Infallible, sync::Arc};
 
 use engine::chance::Chance;

@@ -11,6 +11,7 @@ pub mod check;
 mod client;
 mod discovery;
 mod error;
+mod gateways;
 mod inbound;
 pub mod keys;
 pub mod outbound;
@@ -42,6 +43,7 @@ use self::client::Client;
 use self::discovery::Discovery;
 pub use self::discovery::Step;
 pub use self::error::ApiError;
+use self::gateways::HttpGateways;
 use self::inbound::Room;
 use self::inbound::send_transaction::Answers;
 use self::keys::OwnKeys;
@@ -130,6 +132,8 @@ impl Federation {
         chance: Arc<Chance>,
     ) -> Result<Self, TrustError> {
         let (transport, discovery) = outward(&settings, &clock, Arc::clone(&chance))?;
+        let gateways = HttpGateways::new(Arc::clone(&transport), Handle::current());
+        engine.connect_gateways(Arc::new(gateways));
         let key = Arc::clone(keys.current());
         let servers = Arc::new(settings.servers);
         let client = Client::new(

@@ -16,6 +16,7 @@ pub mod notification;
 pub mod openid_token;
 pub mod pending_redaction;
 pub mod profile;
+pub mod pusher;
 pub mod reading;
 pub mod receipt;
 pub mod refresh_token;

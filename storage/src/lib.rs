@@ -27,6 +27,7 @@ mod packed;
 mod padded;
 mod page;
 pub mod profiles;
+pub mod pushers;
 pub mod receipts;
 pub mod redactions;
 pub mod registration_tokens;

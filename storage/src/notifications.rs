@@ -153,6 +153,28 @@ pub async fn before(
     Ok(found)
 }
 
+/// What notified anybody on this server, or `user` alone, after `after` (exclusive) up to `to` (inclusive), oldest first, at
+/// most `limit` of each. Two queries, on the index (user_id, position).
+pub async fn after(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    after: Position,
+    to: Position,
+    limit: Limit,
+) -> Result<Vec<Notification>> {
+    let mut found = Vec::new();
+    for whom in [EVERYBODY, user.as_str()] {
+        let page = notification::Entity::find()
+            .filter(notification::Column::UserId.eq(whom))
+            .filter(notification::Column::Position.gt(after))
+            .filter(notification::Column::Position.lte(to))
+            .order_by_asc(notification::Column::Position)
+            .limit(limit.get());
+        found.extend(page.all(db).await?);
+    }
+    Ok(found)
+}
+
 /// The place of the `kept`th newest row of [`EVERYBODY`] in a room; `None` if there are not so many. One query, on the
 /// primary key.
 pub async fn place_of(

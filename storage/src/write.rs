@@ -15,7 +15,7 @@ pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
         access_token, account, delayed_event, destination, device, filter, membership::Membership,
-        notification, openid_token, pending_redaction, profile, reading, refresh_token,
+        notification, openid_token, pending_redaction, profile, pusher, reading, refresh_token,
         registration_token, remote_key, report, server_key, sliding_connection, staged_event,
         thread_subscription, unspread_profile,
     },
@@ -502,6 +502,28 @@ pub enum Plain {
     },
     /// Up to where it is known what notifies whom.
     NotificationsFloor(Position),
+    /// A pusher; replaces the one of the same user, app and key.
+    Pusher(Box<pusher::Model>),
+    /// Changes a pusher: what is `Set` in the model, found by its user, app and key.
+    PusherUpdate(Box<pusher::ActiveModel>),
+    /// Deletes a pusher.
+    PusherDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// Of which app.
+        app_id: String,
+        /// With which key.
+        pushkey: String,
+    },
+    /// Deletes the pushers of all other users with the same app and key.
+    PushersTaken {
+        /// Of which app.
+        app_id: String,
+        /// With which key.
+        pushkey: String,
+        /// Whose stays.
+        by: OwnedUserId,
+    },
 }
 
 /// A pair of event type and state key to be stored.

@@ -376,6 +376,11 @@ pub fn good(operation: &str) -> Option<Ask> {
         "checkUsernameAvailability" => Ask::by(Nobody).query("username", "free-{random}"),
         "registrationTokenValidity" => Ask::by(Nobody).query("token", "no-such-token"),
         "getNotifications" | "getPushRules" | "getPushRulesGlobal" | "getPushRule" | "isPushRuleEnabled" | "getPushRuleActions" => Ask::by(Alice),
+        "getPushers" => Ask::by(Alice),
+        "postPusher" => Ask::by(Alice).body(json!({
+            "app_id": "org.example", "pushkey": "key", "kind": "http", "app_display_name": "App", "device_display_name": "Phone",
+            "lang": "en", "data": {"url": "https://push.example/_matrix/push/v1/notify"},
+        })),
         "setPushRule" => Ask::by(Alice).body(json!({"pattern": "word", "actions": ["notify"]})),
         "deletePushRule" => Ask::by(Alice).with("ruleId", "spare"),
         "setPushRuleEnabled" => Ask::by(Alice).body(json!({"enabled": true})),

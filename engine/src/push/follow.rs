@@ -432,7 +432,7 @@ impl Context {
     }
 
     /// The events that hold these places in a state, in order.
-    async fn state_events(
+    pub(super) async fn state_events(
         &self,
         state: Option<SnapshotRow>,
         pairs: &[(&str, &str)],

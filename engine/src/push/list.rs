@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use ruma::{OwnedRoomId, push::Action, serde::Raw};
 use storage::{
-    EventRow, Limit, Position, RoomRow,
-    notifications::{self, EVERYBODY, Notification as Row, Reading, WHOLE},
+    EventRow, Limit, Position,
+    notifications::{self, EVERYBODY, Notification as Row},
 };
 
+use super::reading::Readings;
 use crate::{
     Engine, Error, Requester, Result, events::KnownEvent, read::view::render_for, render::Shape,
 };
@@ -56,25 +57,6 @@ pub struct NotificationsPage {
     pub next: Option<String>,
 }
 
-/// What a user has read of one room.
-#[derive(Default)]
-struct Read {
-    /// Where they joined.
-    since: Option<Position>,
-    threads: HashMap<String, Position>,
-}
-
-impl Read {
-    fn of(&self, row: &Row) -> bool {
-        let up_to = |thread: &str| {
-            self.threads
-                .get(thread)
-                .is_some_and(|at| row.position <= *at)
-        };
-        up_to(WHOLE) || up_to(&row.thread)
-    }
-}
-
 impl Engine {
     /// What has notified the user lately: what is still kept of it.
     ///
@@ -95,7 +77,7 @@ impl Engine {
         self.context.scored(position).await?;
         self.context.store.write(storage::Write::default()).await?;
         let db = self.context.store.reader();
-        let read = by_room(notifications::readings(db, &by.user_id).await?);
+        let read = Readings::of(&self.context.store, &by.user_id).await?;
         let mut page = NotificationsPage::default();
         for _ in 0..TRIES_MAX {
             let rows = notifications::before(db, &by.user_id, before, Limit::new(ROWS)).await?;
@@ -140,7 +122,7 @@ impl Engine {
         &self,
         by: &Requester,
         rows: &[Row],
-        read: &HashMap<RoomRow, Read>,
+        read: &Readings,
         ask: &NotificationsAsk,
         known: &HashMap<EventRow, std::sync::Arc<KnownEvent>>,
     ) -> Result<Option<Notification>> {
@@ -148,9 +130,7 @@ impl Engine {
         let Some(row) = own.or(rows.first()) else {
             return Ok(None);
         };
-        let here = read.get(&row.room);
-        let since = here.and_then(|read| read.since);
-        let in_room = since.is_some_and(|since| row.position > since);
+        let in_room = read.is_in(row.room, row.position);
         let highlights: i64 = rows.iter().map(|row| row.highlight).sum();
         let wanted = !row.actions.is_empty() && (!ask.only_highlights || highlights > 0);
         if !wanted || (own.is_none() && !in_room) {
@@ -168,22 +148,10 @@ impl Engine {
             room_id: room.meta.id.clone(),
             event: render_for(&room, by, known, None, None, Shape::Whole).await?,
             actions: serde_json::from_str(&row.actions).map_err(broken)?,
-            read: here.is_some_and(|read| read.of(row)),
+            read: read.has_read(row),
             ts: known.event.origin_server_ts(),
         }))
     }
-}
-
-fn by_room(readings: Vec<Reading>) -> HashMap<RoomRow, Read> {
-    let mut rooms: HashMap<RoomRow, Read> = HashMap::new();
-    for reading in readings {
-        let room = rooms.entry(reading.room).or_default();
-        if reading.thread == WHOLE {
-            room.since = Some(reading.since);
-        }
-        room.threads.insert(reading.thread, reading.position);
-    }
-    rooms
 }
 
 /// The rows by event, as far back as all rows of both lists are there; and from where to go on, if there may be more.

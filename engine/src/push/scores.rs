@@ -234,6 +234,7 @@ impl Context {
             drop(self.store.enqueue(Write::plain(plain)));
         }
         drop(recent);
+        self.deliveries.note(&changes);
         self.scores.publish(reached, changes);
     }
 }

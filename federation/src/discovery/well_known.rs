@@ -103,7 +103,7 @@ async fn get(transport: &Transport, url: &Url) -> Result<Response<Bytes>, WellKn
 }
 
 /// Where an `https` URL leads.
-fn target(url: &Url) -> Option<Target> {
+pub(crate) fn target(url: &Url) -> Option<Target> {
     if url.scheme() != "https" {
         return None;
     }

@@ -95,6 +95,17 @@ pub(super) fn start(
         }
     });
 
+    let for_pushers = engine.clone();
+    supervisor.spawn("pushers", move |mut stop| {
+        let engine = for_pushers.clone();
+        async move {
+            tokio::select! {
+                () = engine.run_pushers() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let outbound = federation.outbound();
     supervisor.spawn("federation outbound", move |mut stop| {
         let outbound = Arc::clone(&outbound);

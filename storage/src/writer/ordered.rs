@@ -10,7 +10,7 @@ use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, filter,
-        notification, openid_token, pending_redaction, profile, reading, refresh_token,
+        notification, openid_token, pending_redaction, profile, pusher, reading, refresh_token,
         registration_token, remote_key, report, server_key, sliding_connection, staged_event,
         summary, thread_subscription, unspread_profile,
     },
@@ -238,6 +238,29 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             };
             put(db, &floor, &[counter::Column::Name]).await
         }
+        Plain::Pusher(model) => {
+            use pusher::Column::{AppId, Pushkey, UserId};
+            put(db, model.as_ref(), &[UserId, AppId, Pushkey]).await
+        }
+        Plain::PusherUpdate(change) => update(db, change.as_ref().clone()).await.map(drop),
+        Plain::PusherDelete {
+            user_id,
+            app_id,
+            pushkey,
+        } => {
+            let it = same_pusher(app_id, pushkey);
+            let it = it.add(pusher::Column::UserId.eq(user_id.as_str()));
+            delete::<pusher::Entity>(db, it).await
+        }
+        Plain::PushersTaken {
+            app_id,
+            pushkey,
+            by,
+        } => {
+            let others = same_pusher(app_id, pushkey);
+            let others = others.add(pusher::Column::UserId.ne(by.as_str()));
+            delete::<pusher::Entity>(db, others).await
+        }
         // These are merged with others of their kind.
         Plain::StateKey(_)
         | Plain::Room(_)
@@ -249,6 +272,12 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         | Plain::Redacted { .. }
         | Plain::Gap { .. } => Ok(()),
     }
+}
+
+fn same_pusher(app_id: &str, pushkey: &str) -> Condition {
+    Condition::all()
+        .add(pusher::Column::AppId.eq(app_id))
+        .add(pusher::Column::Pushkey.eq(pushkey))
 }
 
 /// Moves forward how far a user has read.
@@ -326,10 +355,13 @@ async fn devices_delete(db: &impl ConnectionTrait, user_id: &str, which: &Which<
     .await
 }
 
-/// Deletes the tokens of devices.
+/// Deletes the tokens of devices, and the pushers that were made with them.
 async fn tokens_delete(db: &impl ConnectionTrait, user_id: &str, which: &Which<'_>) -> Result<()> {
     use access_token::Column as Access;
+    use pusher::Column as Pusher;
     use refresh_token::Column as Refresh;
+    let these = which.condition(Pusher::UserId, user_id, Pusher::DeviceId);
+    delete::<pusher::Entity>(db, these).await?;
     let these = which.condition(Access::UserId, user_id, Access::DeviceId);
     delete::<access_token::Entity>(db, these).await?;
     let these = which.condition(Refresh::UserId, user_id, Refresh::DeviceId);

@@ -31,6 +31,7 @@ mod presence;
 mod previews;
 mod profile;
 mod push;
+mod pushers;
 mod receipts;
 mod relations;
 mod reports;

@@ -1,0 +1,157 @@
+//! Pushers: where users want to be told of what notifies them. Client-server API, "Push Notifications".
+
+use serde_json::{Map, Value};
+use storage::{Plain, Write, pushers};
+use url::Url;
+
+use crate::{Engine, Error, Requester, Result};
+
+/// The path of all gateways: push gateway API.
+const PATH: &str = "/_matrix/push/v1/notify";
+/// The longest name of an app, in bytes: client-server API, `POST /pushers/set`.
+const APP_ID_BYTES_MAX: usize = 64;
+/// The longest key, in bytes: the same.
+const PUSHKEY_BYTES_MAX: usize = 512;
+/// The longest other text, in bytes.
+const TEXT_BYTES_MAX: usize = 1_024;
+/// How much a gateway may be told besides, in bytes.
+const DATA_BYTES_MAX: usize = 8 * 1_024;
+/// How many pushers a user may have: each is told of every notification.
+const PUSHERS_MAX: usize = 100;
+
+/// A gateway, and what it calls a device of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pusher {
+    /// The app.
+    pub app_id: String,
+    /// How the gateway calls the device.
+    pub pushkey: String,
+    /// For people.
+    pub app_display_name: String,
+    /// For people.
+    pub device_display_name: String,
+    /// Which rules of the device it obeys.
+    pub profile_tag: Option<String>,
+    /// The language of the user.
+    pub lang: String,
+    /// `url` and `format`, and what else the gateway is to be told.
+    pub data: Map<String, Value>,
+}
+
+impl Engine {
+    /// The pushers of the user, by app and key.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn pushers(&self, by: &Requester) -> Result<Vec<Pusher>> {
+        let stored = pushers::of_user(self.context.store.reader(), &by.user_id).await?;
+        let pusher = |stored: pushers::Pusher| {
+            let data = serde_json::from_str(&stored.data)
+                .map_err(|error| Error::Internal(format!("a stored pusher: {error}")))?;
+            Ok(Pusher {
+                app_id: stored.app_id,
+                pushkey: stored.pushkey,
+                app_display_name: stored.app_display_name,
+                device_display_name: stored.device_display_name,
+                profile_tag: stored.profile_tag,
+                lang: stored.lang,
+                data,
+            })
+        };
+        stored.into_iter().map(pusher).collect()
+    }
+
+    /// Adds a pusher of the requester's session, or replaces the one of the same app and key. Unless it is to be added
+    /// beside them, those of other users with the same app and key are gone: the device has changed hands.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParam`]: it has no gateway that could be used, or is too long. [`Error::TooLarge`]: there are too
+    /// many.
+    pub async fn set_pusher(&self, by: &Requester, pusher: Pusher, append: bool) -> Result<()> {
+        check(&pusher)?;
+        let store = &self.context.store;
+        let existing = pushers::of_user(store.reader(), &by.user_id).await?;
+        let same =
+            |old: &pushers::Pusher| old.app_id == pusher.app_id && old.pushkey == pusher.pushkey;
+        let earlier = existing.iter().find(|old| same(old));
+        if earlier.is_none() && existing.len() >= PUSHERS_MAX {
+            return Err(Error::TooLarge(format!(
+                "There may be {PUSHERS_MAX} pushers"
+            )));
+        }
+        let mut plain = Vec::new();
+        if !append {
+            plain.push(Plain::PushersTaken {
+                app_id: pusher.app_id.clone(),
+                pushkey: pusher.pushkey.clone(),
+                by: by.user_id.clone(),
+            });
+        }
+        plain.push(Plain::Pusher(Box::new(pushers::Pusher {
+            user_id: by.user_id.to_string(),
+            device_id: by.device().to_owned(),
+            data: Value::Object(pusher.data).to_string(),
+            created_ts: self.context.clock.now_ms(),
+            done: earlier.map_or_else(|| self.context.notifier.position(), |old| old.done),
+            badge: earlier.map_or(0, |old| old.badge),
+            failures: 0,
+            failing_ts: 0,
+            retry_ts: 0,
+            app_id: pusher.app_id,
+            pushkey: pusher.pushkey,
+            app_display_name: pusher.app_display_name,
+            device_display_name: pusher.device_display_name,
+            profile_tag: pusher.profile_tag,
+            lang: pusher.lang,
+        })));
+        store.write(Write::plain(plain)).await?;
+        self.context.deliveries.wake([by.user_id.clone()]);
+        Ok(())
+    }
+
+    /// Deletes a pusher of the user. It is not missed if it is not there.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn delete_pusher(&self, by: &Requester, app_id: &str, pushkey: &str) -> Result<()> {
+        let delete = Plain::PusherDelete {
+            user_id: by.user_id.clone(),
+            app_id: app_id.to_owned(),
+            pushkey: pushkey.to_owned(),
+        };
+        self.context.store.write(Write::plain(vec![delete])).await?;
+        Ok(())
+    }
+}
+
+fn check(pusher: &Pusher) -> Result<()> {
+    let invalid = |sentence: String| Err(Error::InvalidParam(sentence));
+    let texts = [
+        &pusher.app_display_name,
+        &pusher.device_display_name,
+        &pusher.lang,
+    ];
+    let texts = texts.into_iter().chain(&pusher.profile_tag);
+    if pusher.app_id.is_empty() || pusher.app_id.len() > APP_ID_BYTES_MAX {
+        return invalid(format!("An app_id has 1 to {APP_ID_BYTES_MAX} bytes"));
+    }
+    if pusher.pushkey.is_empty() || pusher.pushkey.len() > PUSHKEY_BYTES_MAX {
+        return invalid(format!("A pushkey has 1 to {PUSHKEY_BYTES_MAX} bytes"));
+    }
+    if texts.into_iter().any(|text| text.len() > TEXT_BYTES_MAX) {
+        return invalid(format!("Names may have {TEXT_BYTES_MAX} bytes"));
+    }
+    let data = Value::Object(pusher.data.clone()).to_string();
+    if data.len() > DATA_BYTES_MAX {
+        return invalid(format!("\"data\" may have {DATA_BYTES_MAX} bytes"));
+    }
+    let url = pusher.data.get("url").and_then(Value::as_str);
+    let url = url.and_then(|url| Url::parse(url).ok());
+    let fits = |url: &Url| url.scheme() == "https" && url.has_host() && url.path() == PATH;
+    if !url.as_ref().is_some_and(fits) {
+        return invalid(format!(
+            "The url of a push gateway begins with https:// and its path is {PATH}"
+        ));
+    }
+    Ok(())
+}

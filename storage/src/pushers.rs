@@ -1,0 +1,77 @@
+//! Pushers: where users want to be told of what happens.
+
+use ruma::UserId;
+use sea_orm::{
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Query},
+};
+
+use crate::{
+    entity::{
+        membership,
+        pusher::{ActiveModel, Column, Entity, Model},
+    },
+    error::Result,
+    id::RoomRow,
+    members::Membership,
+    write::Plain,
+};
+
+/// A pusher as stored.
+pub type Pusher = Model;
+
+/// The pushers of a user, by app and key. One query, on the primary key.
+pub async fn of_user(db: &impl ConnectionTrait, user: &UserId) -> Result<Vec<Pusher>> {
+    let pushers = Entity::find().filter(Column::UserId.eq(user.as_str()));
+    let pushers = pushers.order_by_asc(Column::AppId);
+    Ok(pushers.order_by_asc(Column::Pushkey).all(db).await?)
+}
+
+/// All users who have any, in no order. One query: its cost grows with all pushers.
+pub async fn users(db: &impl ConnectionTrait) -> Result<Vec<String>> {
+    let users = Entity::find().select_only().column(Column::UserId);
+    Ok(users.distinct().into_tuple().all(db).await?)
+}
+
+/// The users with a gateway that did not answer and is to be tried again by `now_ts`, in ms. One query: its cost grows
+/// with all pushers.
+pub async fn due(db: &impl ConnectionTrait, now_ts: i64) -> Result<Vec<String>> {
+    let users = Entity::find()
+        .select_only()
+        .column(Column::UserId)
+        .distinct();
+    let users = users.filter(Column::Failures.gt(0));
+    let users = users.filter(Column::RetryTs.lte(now_ts));
+    Ok(users.into_tuple().all(db).await?)
+}
+
+/// The users who are joined to `room` and have any, in no order. One query, on the primary keys: its cost grows with all
+/// pushers or the members of the room.
+pub async fn users_in(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<String>> {
+    let mut with = Query::select();
+    with.column(Column::UserId).from(Entity);
+    let joined = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .filter(membership::Column::Room.eq(room))
+        .filter(membership::Column::Membership.eq(Membership::Join))
+        .filter(Expr::col(membership::Column::UserId).in_subquery(with));
+    Ok(joined.into_tuple().all(db).await?)
+}
+
+/// Writes down up to where a pusher was told, and whether its gateway answers. Nothing happens if it is gone.
+#[must_use]
+pub fn stands(pusher: &Pusher) -> Plain {
+    Plain::PusherUpdate(Box::new(ActiveModel {
+        user_id: Unchanged(pusher.user_id.clone()),
+        app_id: Unchanged(pusher.app_id.clone()),
+        pushkey: Unchanged(pusher.pushkey.clone()),
+        done: Set(pusher.done),
+        badge: Set(pusher.badge),
+        failures: Set(pusher.failures),
+        failing_ts: Set(pusher.failing_ts),
+        retry_ts: Set(pusher.retry_ts),
+        ..Default::default()
+    }))
+}
