@@ -350,7 +350,11 @@ impl Engine {
 
     /// Tells push gateways what notifies their users. Never returns; to be run in the background.
     pub async fn run_pushers(&self) {
-        // Some may have missed something while the server was down.
+        // Some may have missed something while the server was down. What notifies them has to be known before that is seen.
+        let position = self.context.notifier.position();
+        if let Err(error) = self.context.scored(position).await {
+            report(&error);
+        }
         match pushers::users(self.context.store.reader()).await {
             Ok(users) => self.wake_users(&users),
             Err(error) => report(&error),
