@@ -12,28 +12,26 @@ use serde::{Serialize, Serializer, ser::SerializeSeq};
 
 /// The dialect of MSC4186.
 pub(super) fn current(answer: &SlidingAnswer) -> serde_json::Result<Vec<u8>> {
-    let rooms = answer.rooms.iter();
-    let rooms = rooms.map(|(id, room)| (&**id, Room::current(room)));
-    let lists = answer.lists.iter();
-    let lists = lists.map(|(name, count)| (name.as_str(), List::new(*count)));
-    serde_json::to_vec(&Body {
-        pos: &answer.pos,
-        lists: lists.collect(),
-        rooms: rooms.collect(),
-        extensions: Extensions::of(&answer.extensions),
-    })
+    body(answer, Room::current)
 }
 
 /// The dialect that clients speak since 2024.
 pub(super) fn legacy(answer: &SlidingAnswer) -> serde_json::Result<Vec<u8>> {
+    body(answer, Room::legacy)
+}
+
+fn body<'a>(
+    answer: &'a SlidingAnswer,
+    room: fn(&'a RoomAnswer) -> Room<'a>,
+) -> serde_json::Result<Vec<u8>> {
     let rooms = answer.rooms.iter();
-    let rooms = rooms.map(|(id, room)| (&**id, Room::legacy(room)));
     let lists = answer.lists.iter();
-    let lists = lists.map(|(name, count)| (name.as_str(), List::new(*count)));
     serde_json::to_vec(&Body {
         pos: &answer.pos,
-        lists: lists.collect(),
-        rooms: rooms.collect(),
+        lists: lists
+            .map(|(name, count)| (name.as_str(), List { count: *count }))
+            .collect(),
+        rooms: rooms.map(|(id, answer)| (&**id, room(answer))).collect(),
         extensions: Extensions::of(&answer.extensions),
     })
 }
@@ -49,12 +47,6 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct List {
     count: usize,
-}
-
-impl List {
-    fn new(count: usize) -> Self {
-        Self { count }
-    }
 }
 
 /// A room in either dialect: what the other has is absent.
