@@ -160,7 +160,8 @@ impl Engine {
 }
 
 impl Inbound {
-    /// `push`: what another server says of its users. Only those are taken in who are in a room here.
+    /// `push`: what another server says of its users. Only those are taken in who are in a room here, or may be in one
+    /// that this server is entering: its servers are told of the join first, and speak at once.
     pub(crate) async fn presence(&self, origin: &ServerName, content: &Object) -> Result<()> {
         let context = &self.rooms.context;
         let presence = &context.presence;
@@ -176,9 +177,10 @@ impl Inbound {
             .filter_map(|update| word(origin, update, now_ms))
             .collect();
         let users: Vec<OwnedUserId> = words.iter().map(|(user, _)| user.clone()).collect();
+        let is_entering = context.handshakes.is_entering();
         let rooms = presence.rooms_of(&users).await?;
         for (user, word) in words {
-            let is_here = rooms.get(&user).is_some_and(|rooms| !rooms.is_empty());
+            let is_here = is_entering || rooms.get(&user).is_some_and(|rooms| !rooms.is_empty());
             let is_news = word.state != PresenceState::Offline || presence.shown(&user).is_some();
             if is_here && is_news {
                 presence.hear(&user, word, now_ms);

@@ -14,6 +14,12 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 pub(crate) struct Handshakes(Mutex<HashMap<OwnedRoomId, Arc<Turn<()>>>>);
 
 impl Handshakes {
+    /// Whether this server is about to enter any room: others may speak to it before it knows that it is there.
+    pub(crate) fn is_entering(&self) -> bool {
+        let busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.values().any(|turn| Arc::strong_count(turn) > 1)
+    }
+
     /// Waits until nobody else shakes hands over the room, and keeps others away until the guard is dropped.
     pub(super) async fn turn(&self, room: &RoomId) -> OwnedMutexGuard<()> {
         let turn = {
