@@ -190,7 +190,7 @@ impl Connection {
                 message = self.stream.recv(), if self.waiting.len() < WAITING_MAX => Event::Message(message),
                 (id, result) = poll(&mut work) => Event::Done(id, result),
                 news = poll(&mut look) => Event::News(news),
-                (name, found) = self.slides.next() => Event::Slid(name, found),
+                (name, found) = self.slides.next(), if self.window.is_open() => Event::Slid(name, found),
                 () = sleep_until(ping_at.into()) => Event::PingDue,
                 _ = check.tick() => Event::CheckDue,
             };

@@ -31,7 +31,7 @@ pub(crate) use self::{
     listing::Listings,
 };
 use self::{
-    connection::{Opened, Sent},
+    connection::{Opened, Sent, Shown},
     listing::Listing,
     windows::{Wanted, Windows},
 };
@@ -157,6 +157,12 @@ impl Slide<'_> {
         changes: &Changes,
         sent: &mut Sent,
     ) -> Result<BTreeMap<OwnedRoomId, RoomAnswer>> {
+        let is_fresh =
+            |row: &RoomRow| !sent.contains_key(row) && listing.rooms[row].shown == Shown::Joined;
+        let fresh: Vec<RoomRow> = windows.rooms.keys().copied().filter(is_fresh).collect();
+        // Together, so that each room below finds its counts in memory.
+        let context = &self.build.rooms.context;
+        context.unread(&self.build.by.user_id, &fresh).await?;
         let mut answers = BTreeMap::new();
         let mut wanted = windows.rooms.iter();
         loop {

@@ -1,6 +1,6 @@
 //! What is wanted besides the rooms: account data, receipts, typing. MSC4186, "Extensions"; MSC3959, MSC3960, MSC3961.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ruma::OwnedRoomId;
 use serde_json::json;
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Result,
+    account_data::is_deleted,
     sync::{
         account_data::{self as data, Datum},
         changes::Changes,
@@ -111,6 +112,8 @@ impl Slide<'_> {
                     && behind
                         .get(&room)
                         .is_some_and(|upto| stored.position > *upto)
+                    // What was taken away is news only to who had it.
+                    && !(behind[&room] == Position::MIN && is_deleted(&stored.content))
                 {
                     by_room.entry(room).or_default().push(Datum::from(&stored));
                 }
@@ -148,12 +151,15 @@ impl Slide<'_> {
             let rows: Vec<RoomRow> = behind.keys().copied().collect();
             let db = self.build.rooms.context.store.reader();
             let to = self.build.to.position;
+            let mut timelines: BTreeMap<RoomRow, HashSet<String>> = BTreeMap::new();
             for stored in receipts::since(db, &rows, *earliest, to).await? {
                 let upto = behind[&stored.room];
                 let own = stored.user_id == self.build.by.user_id.as_str();
-                let shown = || {
+                let mut shown = || {
                     let room = rooms.get(&listing.rooms[&stored.room].id);
-                    room.is_some_and(|room| has_event(room, &stored.event_id))
+                    let events = timelines.entry(stored.room);
+                    let events = events.or_insert_with(|| room.map(event_ids).unwrap_or_default());
+                    events.contains(&stored.event_id)
                 };
                 if stored.position > upto && (upto > Position::MIN || own || shown()) {
                     let receipts = by_room.entry(stored.room).or_default();
@@ -185,10 +191,11 @@ impl Slide<'_> {
     }
 }
 
-/// Whether an event is in the timeline of a room.
-fn has_event(room: &RoomAnswer, event_id: &str) -> bool {
-    room.timeline.iter().any(|event| {
-        let identified = event.deserialize_as_unchecked::<Identified>();
-        identified.is_ok_and(|event| event.event_id == event_id)
-    })
+/// The events in the timeline of a room.
+fn event_ids(room: &RoomAnswer) -> HashSet<String> {
+    let events = room.timeline.iter();
+    events
+        .filter_map(|event| event.deserialize_as_unchecked::<Identified>().ok())
+        .map(|event| event.event_id)
+        .collect()
 }

@@ -1,12 +1,15 @@
 //! The rooms of a user with what lists filter and sort by, kept up to date by the log.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::Value;
 use storage::{
-    Logged, Position, RoomRow, account_data, events,
+    EventRow, Logged, Position, RoomRow, account_data, events,
     members::{self, Membership},
     summaries::{self, Summary},
     write::NewMembership,
@@ -15,8 +18,9 @@ use storage::{
 use super::{ask::ListFilters, connection::Shown};
 use crate::{
     Result,
+    events::KnownEvent,
     notifier::Glance,
-    read::access::Access,
+    read::access::{Access, is_join},
     rooms::Rooms,
     sync::{Build, changes::OwnMembership},
 };
@@ -97,7 +101,7 @@ impl Listings {
 }
 
 impl Listing {
-    /// Reads all of it: a bounded number of queries, but for rooms that the user was removed from.
+    /// Reads all of it: a bounded number of queries for 256 rooms, but for bans and kicks that followed each other.
     async fn read(build: &Build<'_>, at: Position) -> Result<Self> {
         let db = build.rooms.context.store.reader();
         let user = &build.by.user_id;
@@ -202,11 +206,16 @@ impl Listing {
             .map(|summary| (summary.room, summary))
             .collect();
         let metas = rooms.context.metas.by_rows(&rows).await?;
+        let were_in = were_in(rooms, &owns).await?;
+        let user = build.by.user_id.as_str();
         for (own, meta) in owns.into_iter().zip(metas) {
             let row = own.room;
             let shown = match own.membership {
                 Membership::Join => Shown::Joined,
                 Membership::Invite | Membership::Knock => Shown::Outside,
+                Membership::Leave | Membership::Ban if were_in.contains(&own.event) => Shown::Left,
+                // Who goes by themselves was there right before, or never.
+                Membership::Leave if own.sender == user => Shown::Outside,
                 Membership::Leave | Membership::Ban => {
                     let room = rooms.by_row(row).await?;
                     match room.access(build.by).await {
@@ -305,6 +314,27 @@ impl Listed {
         self.room_type = summary.room_type;
         self.name = summary.name.unwrap_or_default().to_lowercase();
     }
+}
+
+/// Of the member events by which the user is no longer in rooms, those before which they were. Two queries for 256 rooms.
+async fn were_in(rooms: &Rooms, owns: &[OwnMembership]) -> Result<HashSet<EventRow>> {
+    let (events, metas) = (&rooms.context.events, &rooms.context.metas);
+    let gone = owns
+        .iter()
+        .filter(|own| matches!(own.membership, Membership::Leave | Membership::Ban));
+    let gone: Vec<EventRow> = gone.map(|own| own.event).collect();
+    let gone = events.get_many(metas, &gone).await?;
+    let before: Vec<EventRow> = gone.iter().filter_map(|known| known.replaces).collect();
+    let before = events.get_many(metas, &before).await?;
+    let joins: HashSet<EventRow> = before
+        .iter()
+        .filter(|known| is_join(known))
+        .map(|known| known.row)
+        .collect();
+    let was_in = |known: &&Arc<KnownEvent>| {
+        is_join(known) || known.replaces.is_some_and(|row| joins.contains(&row))
+    };
+    Ok(gone.iter().filter(was_in).map(|known| known.row).collect())
 }
 
 /// The rooms of `m.direct`: lists of rooms by user.
