@@ -65,10 +65,10 @@ impl Deliveries {
     }
 
     /// This has changed. Who misses it because there is too much of it hears of it with what comes next.
-    pub(super) fn note(&self, changes: &Changes) {
+    pub(super) fn note(&self, changes: Changes) {
         let mut noted = lock(&self.changes);
         if self.gateways.get().is_some() && noted.len() < CHANGES_MAX {
-            noted.extend(changes.iter().cloned());
+            noted.extend(changes);
             drop(noted);
             self.more.notify_one();
         }

@@ -81,6 +81,12 @@ impl Listener for Queue {
 }
 
 impl Queue {
+    /// Up to where the log is committed, as far as there is something to follow. The store's own position may lag behind
+    /// what its listeners have heard of.
+    fn end(&self) -> Option<Position> {
+        lock(&self.entries).back().map(|(position, _)| *position)
+    }
+
     /// The entries right behind `at`, as many as are in memory, at most [`BATCH_MAX`]; and the position of the first one
     /// there is, if it is a later one. What lies before is forgotten.
     fn behind(&self, at: Position) -> (Vec<(Position, Arc<Logged>)>, Option<Position>) {
@@ -234,8 +240,9 @@ impl Context {
             drop(self.store.enqueue(Write::plain(plain)));
         }
         drop(recent);
-        self.deliveries.note(&changes);
-        self.scores.publish(reached, changes);
+        // In this order: who is woken looks up to where the log has been followed.
+        self.scores.publish(reached, changes.clone());
+        self.deliveries.note(changes);
     }
 }
 
@@ -244,7 +251,9 @@ impl Engine {
     pub async fn run_push(&self) {
         loop {
             self.context.scores.queue.more.notified().await;
-            let to = self.context.store.position();
+            let Some(to) = self.context.scores.queue.end() else {
+                continue;
+            };
             if let Err(error) = self.context.scored(to).await {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, "cannot find out what notifies whom");
@@ -260,4 +269,28 @@ pub(super) fn is_local(context: &Context, user: &UserId) -> bool {
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::write::NewAccountData;
+
+    use super::*;
+
+    #[test]
+    fn what_was_committed_is_known_until_it_was_followed() {
+        let queue = Queue::default();
+        assert_eq!(queue.end(), None);
+        let entry = Arc::new(Logged::AccountData(NewAccountData {
+            user_id: ruma::user_id!("@alice:house").to_owned(),
+            room: None,
+            event_type: "m.direct".to_owned(),
+            content: "{}".to_owned(),
+        }));
+        queue.committed(&[(Position(3), entry.clone()), (Position(4), entry)]);
+        assert_eq!(queue.end(), Some(Position(4)));
+        assert_eq!(queue.behind(Position(3)).0.len(), 1);
+        queue.behind(Position(4));
+        assert_eq!(queue.end(), None);
+    }
 }
