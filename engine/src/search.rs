@@ -17,6 +17,7 @@ use storage::{
     EventRow, Limit, RoomRow, events,
     members::{self, Membership},
     search::{self, Match, Matching},
+    summaries,
 };
 
 pub use self::context::{HitContext, HitProfile, SearchContext};
@@ -247,15 +248,21 @@ impl<'a> Search<'a> {
     /// Those of these matches that the user may see and the filter wants. A few queries, and some for each room among them.
     async fn seen(&mut self, part: &[(f64, Match)]) -> Result<HashMap<EventRow, Seen>> {
         let context = &self.engine.context;
-        let rows: Vec<EventRow> = part.iter().map(|(_, one)| one.event).collect();
+        let rows = part.iter().flat_map(|(_, one)| [one.event, one.source]);
+        let rows: Vec<EventRow> = rows.collect::<HashSet<_>>().into_iter().collect();
         let stored = events::by_rows(context.store.reader(), &rows).await?;
         let mut by_room: BTreeMap<RoomRow, Vec<Placed>> = BTreeMap::new();
-        let room_of: HashMap<EventRow, RoomRow> =
-            part.iter().map(|(_, one)| (one.event, one.room)).collect();
+        let room_of: HashMap<EventRow, RoomRow> = part
+            .iter()
+            .flat_map(|(_, one)| [(one.event, one.room), (one.source, one.room)])
+            .collect();
+        let edits = part.iter().filter(|(_, one)| one.source != one.event);
+        let edits: HashSet<EventRow> = edits.map(|(_, one)| one.source).collect();
         for placed in context.events.place(&context.metas, stored).await? {
+            let asked_for = edits.contains(&placed.row)
+                || filter::allows_event(&self.ask.filter, &placed.event);
             // A redaction may be on its way to the index.
-            let wanted = placed.redacted_by.is_none()
-                && filter::allows_event(&self.ask.filter, &placed.event);
+            let wanted = placed.redacted_by.is_none() && asked_for;
             if let Some(room) = room_of.get(&placed.row).filter(|_| wanted) {
                 by_room.entry(*room).or_default().push(placed);
             }
@@ -267,10 +274,20 @@ impl<'a> Search<'a> {
                 continue;
             };
             let mut view = View::new(room, self.by, *access).await?;
+            let (texts, placed): (Vec<Placed>, Vec<Placed>) = placed
+                .into_iter()
+                .partition(|placed| edits.contains(&placed.row));
             let mut placed = self.ask.relations.wanted(&view, placed).await?;
+            placed.extend(texts);
             placed.retain(|placed| placed.spot.anchor <= access.horizon());
             let seen = view.filter(placed).await?;
             found.extend(seen.into_iter().map(|seen| (seen.placed.row, seen)));
+        }
+        // A text is not found by those who may not see the edit that it comes from.
+        for (_, one) in part {
+            if !found.contains_key(&one.source) {
+                found.remove(&one.event);
+            }
         }
         Ok(found)
     }
@@ -343,7 +360,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The rooms that the user is or was in and the filter wants, the newest.
+/// The rooms that the user is or was in and the filter wants, the newest; none that is encrypted.
 async fn rooms(engine: &Engine, by: &Requester, wanted: &RoomEventFilter) -> Result<Vec<RoomRow>> {
     let context = &engine.context;
     let which = [Membership::Join, Membership::Leave, Membership::Ban];
@@ -360,6 +377,8 @@ async fn rooms(engine: &Engine, by: &Requester, wanted: &RoomEventFilter) -> Res
         });
         rows = allowed.map(|meta| meta.row).collect();
     }
+    let encrypted = summaries::encrypted_among(context.store.reader(), &rows).await?;
+    rows.retain(|row| !encrypted.contains(row));
     let old = rows.len().saturating_sub(ROOMS_MAX);
     Ok(rows.split_off(old))
 }

@@ -39,6 +39,8 @@ pub struct Match {
     pub moment: i64,
     /// The event.
     pub event: EventRow,
+    /// Where the text comes from: the event itself, or its last edit.
+    pub source: EventRow,
     /// Its room.
     pub room: RoomRow,
     /// The text, in lower case.
@@ -59,7 +61,7 @@ pub async fn page(
     if is_hopeless(matching) {
         return Ok(Vec::new());
     }
-    let mut sql = Sql::new("SELECT s.moment, s.event, s.room, s.text FROM ");
+    let mut sql = Sql::new("SELECT s.moment, s.event, s.source, s.room, s.text FROM ");
     let moment = find(&mut sql, db.get_database_backend(), matching, before);
     sql.text(" ORDER BY ")
         .text(moment)

@@ -3,6 +3,8 @@
 //! The rows are kept up to date by the writer, in the transaction of each change, so that a page of the list is one
 //! range of one index, however many rooms there are.
 
+use std::collections::HashSet;
+
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
@@ -59,6 +61,23 @@ pub async fn by_rows(db: &impl ConnectionTrait, rooms: &[RoomRow]) -> Result<Vec
     for chunk in padded(rooms) {
         let these = summary::Entity::find().filter(summary::Column::Room.is_in(chunk));
         found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}
+
+/// Those of these rooms that are encrypted. Look-ups by primary key, 256 a query.
+pub async fn encrypted_among(
+    db: &impl ConnectionTrait,
+    rooms: &[RoomRow],
+) -> Result<HashSet<RoomRow>> {
+    let mut found = HashSet::new();
+    for chunk in padded(rooms) {
+        let these = summary::Entity::find()
+            .select_only()
+            .column(summary::Column::Room)
+            .filter(summary::Column::Room.is_in(chunk))
+            .filter(summary::Column::Encryption.is_not_null());
+        found.extend(these.into_tuple::<RoomRow>().all(db).await?);
     }
     Ok(found)
 }

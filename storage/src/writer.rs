@@ -35,6 +35,7 @@ mod ordered;
 mod prepared;
 mod rows;
 mod summaries;
+mod texts;
 pub(crate) use self::{batch::position, prepared::prepare};
 
 /// How many writes one transaction may hold: bounds how long the first of them waits.

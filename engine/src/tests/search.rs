@@ -118,7 +118,17 @@ async fn names_and_topics_are_found_and_edits_by_their_new_content_but_nothing_r
         assert_eq!(alice.finds("haystack").await.len(), 3);
         assert_eq!(alice.finds("another").await, ["haystack topic"]);
         let edit = alice.edits(&room, &said, "straw").await;
-        assert_eq!(alice.finds("straw").await, ["* straw"]);
+        assert_eq!(alice.finds("straw").await, ["haystack body"]);
+        assert!(alice.finds("body").await.is_empty());
+        house.clock.advance(1);
+        let again = alice.edits(&room, &said, "hay").await;
+        assert!(alice.finds("straw").await.is_empty());
+        let found = alice.searches(ask("hay")).await;
+        let hit = found.results.iter().find(|hit| hit.event_id == said);
+        let hit = hit.expect("the event, with its edit").event.json().get();
+        assert!(hit.contains(again.as_str()), "{hit}");
+        alice.redacts(&room, &again).await;
+        assert_eq!(alice.finds("straw").await, ["haystack body"]);
         alice.redacts(&room, &edit).await;
         assert!(alice.finds("straw").await.is_empty());
         assert_eq!(alice.finds("body").await, ["haystack body"]);
@@ -126,6 +136,40 @@ async fn names_and_topics_are_found_and_edits_by_their_new_content_but_nothing_r
         assert!(alice.finds("body").await.is_empty());
         alice.sends(&room, "odd \0 needle", None).await.unwrap();
         assert_eq!(alice.finds("needle").await.len(), 1);
+    }
+}
+
+/// Client-server API, "Validity of replacement events" and "Server Side Search".
+#[tokio::test]
+async fn edits_of_others_change_nothing_and_edits_unseen_are_not_found() {
+    for house in houses().await {
+        let [alice, bob] = ["alice", "bob"].map(|name| house.person(name));
+        let room = alice.creates("12", Preset::Public).await;
+        bob.joins(&room).await.unwrap();
+        let said = alice.says(&room, "needle").await.unwrap();
+        bob.edits(&room, &said, "straw").await;
+        assert_eq!(bob.finds("needle").await, ["needle"]);
+        assert!(bob.finds("straw").await.is_empty());
+        bob.leaves(&room).await.unwrap();
+        alice.edits(&room, &said, "secret").await;
+        assert_eq!(alice.finds("secret").await, ["needle"]);
+        assert!(bob.finds("secret").await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn encrypted_rooms_are_not_searched() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let room = alice.creates("12", Preset::Private).await;
+        alice.says(&room, "needle").await.unwrap();
+        assert_eq!(alice.finds("needle").await.len(), 1);
+        let algorithm = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
+        alice
+            .configures(&room, "m.room.encryption", algorithm)
+            .await;
+        alice.says(&room, "another needle").await.unwrap();
+        assert!(alice.finds("needle").await.is_empty());
     }
 }
 

@@ -1,7 +1,11 @@
 //! Texts that are searched.
 
 use sea_orm::entity::prelude::*;
-use spec::search::{self, Key};
+use spec::{
+    event::Event,
+    relation,
+    search::{self, Key},
+};
 
 use crate::{
     id::{EventRow, RoomRow},
@@ -16,7 +20,8 @@ const ROW_BITS: u32 = 22;
 /// The last millisecond that fits above them: some time in the year 2039.
 const TS_MAX: i64 = (1 << (63 - ROW_BITS)) - 1;
 
-/// A row of `searchable`: the text of an accepted event of the timeline. Redaction deletes it.
+/// A row of `searchable`: the text of an accepted event of the timeline, or of the edit of it that counts. Redaction
+/// deletes it.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "searchable")]
 pub struct Model {
@@ -26,6 +31,8 @@ pub struct Model {
     pub moment: i64,
     /// The event.
     pub event: EventRow,
+    /// Where the text comes from: the event itself, or its last edit.
+    pub source: EventRow,
     /// Its room.
     pub room: RoomRow,
     /// Where in it the text stands.
@@ -39,19 +46,31 @@ pub struct Model {
 }
 
 impl Model {
-    /// The row of a new event; `None` if there is nothing to search in it, or it has no place in the timeline.
+    /// The row of a new event; `None` if there is nothing to search in it, it has no place in the timeline, or it is an edit,
+    /// whose text is found with the event that it replaces.
     pub(crate) fn of(new: &NewEvent) -> Option<Self> {
-        if new.outcome != Outcome::Accepted || new.place == Place::Outlier {
+        let has_place = new.outcome == Outcome::Accepted && new.place != Place::Outlier;
+        if !has_place || relation::may_replace(&new.event) {
             return None;
         }
-        let (key, mut text) = search::text(&new.event)?;
+        Self::with_text((new.room, new.row), &new.event, (new.row, &new.event))
+    }
+
+    /// The row of an event with the text of `source`: of the event itself, or its edit.
+    pub(crate) fn with_text(
+        (room, row): (RoomRow, EventRow),
+        event: &Event,
+        (source, spoken): (EventRow, &Event),
+    ) -> Option<Self> {
+        let (key, mut text) = search::text(spoken)?;
         text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
         Some(Self {
-            moment: moment(new.event.origin_server_ts(), new.row),
-            event: new.row,
-            room: new.room,
+            moment: moment(event.origin_server_ts(), row),
+            event: row,
+            source,
+            room,
             key: number(key),
-            sender: new.event.sender().to_string(),
+            sender: event.sender().to_string(),
             // PostgreSQL cannot keep a NUL as text; nobody looks for one.
             text: text.to_lowercase().replace('\0', " "),
         })

@@ -165,3 +165,68 @@ async fn what_is_redacted_is_not_found_and_what_was_sent_last_comes_first() {
     })
     .await;
 }
+
+/// An edit of `original` with a new text.
+fn edit(store: &Store, room: &Room, ts: i64, original: &NewEvent, body: &str) -> NewEvent {
+    let new = message(store, room, ts, "");
+    let content = format!(
+        r#""content":{{"m.new_content":{{"body":"{body}"}},"m.relates_to":{{"rel_type":"m.replace","event_id":"{}"}},"#,
+        original.event.id()
+    );
+    let json = new.event.to_json().replace(r#""content":{"#, &content);
+    let version = RoomVersion::get("11").unwrap();
+    let event = Event::from_stored(version, new.event.id().to_owned(), &json).unwrap();
+    NewEvent {
+        event: Arc::new(event),
+        ..new
+    }
+}
+
+/// Servers bring events in any order.
+#[tokio::test]
+async fn the_last_edit_is_found_whatever_came_first() {
+    on_each(async |store| {
+        let room = Room::new(&store).await;
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
+            for together in [true, false] {
+                let original = message(&store, &room, 1, "needle");
+                let row = original.row;
+                let first = edit(&store, &room, 2, &original, "first");
+                let last = edit(&store, &room, 3, &original, "final");
+                let (source, events) = (last.row, [original, first, last]);
+                let events = order.map(|index| events[index].clone());
+                if together {
+                    writes(&store, events.to_vec()).await;
+                } else {
+                    for event in events {
+                        writes(&store, vec![event]).await;
+                    }
+                }
+                for gone in ["needle", "first"] {
+                    let found = found(&store, &room, &[gone]).await;
+                    assert!(found.is_empty(), "{order:?} {together}");
+                }
+                let terms = ["final".to_owned()];
+                let matching = Matching {
+                    rooms: &[room.row],
+                    terms: &terms,
+                    keys: &Key::ALL,
+                    senders: None,
+                };
+                let page = search::page(store.reader(), &matching, i64::MAX, Limit::new(9));
+                let page = page.await.unwrap();
+                assert_eq!(page.len(), 1, "{order:?} {together}");
+                assert_eq!((page[0].event, page[0].source), (row, source));
+                let json = "{}".to_owned();
+                let redacted = Plain::Redacted {
+                    event: row,
+                    by: row,
+                    json,
+                };
+                store.write(Write::plain(vec![redacted])).await.unwrap();
+                assert!(found(&store, &room, &["final"]).await.is_empty());
+            }
+        }
+    })
+    .await;
+}

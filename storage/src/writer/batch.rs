@@ -19,7 +19,7 @@ use super::{
     directory_users, heads, ordered,
     prepared::{Prepared, Row},
     rows::{Existing, delete, insert, update, values},
-    summaries,
+    summaries, texts,
 };
 use crate::{
     entity::{
@@ -71,9 +71,11 @@ pub(super) async fn apply(
     let (positions, last) = place(db, writes).await?;
     entries(db, writes).await?;
     memberships(db, writes, &positions, last).await?;
+    let edited = texts::edited(db, writes).await?;
     for plain in writes.iter().flat_map(|write| &write.afterwards) {
         afterwards(db, plain).await?;
     }
+    texts::refresh(db, &edited).await?;
     directory_users::apply(db, writes, &before).await?;
     Ok(Outcome {
         changes: changes(writes, &positions),

@@ -48,6 +48,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             clustered(manager, "searchable", &["moment"])
                 .col(big_integer("moment"))
                 .col(big_integer("event"))
+                .col(big_integer("source"))
                 .col(big_integer("room"))
                 .col(small_integer("key"))
                 .col(text("sender"))
