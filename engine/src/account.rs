@@ -13,6 +13,7 @@ mod deactivate;
 mod device;
 mod grant;
 mod lanes;
+mod local_settings;
 mod localpart;
 mod login;
 mod logout;
@@ -207,10 +208,14 @@ impl Accounts {
         Ok(storage::accounts::find(self.inner.store.reader(), user_id).await?)
     }
 
-    /// Writes, and forgets the access tokens that are deleted by it.
+    /// Writes, and forgets the access tokens that are deleted by it. What belongs to devices that are deleted goes with them.
     pub(crate) async fn write(&self, plain: Vec<Plain>) -> Result<()> {
         let deleted: Vec<Vec<u8>> = plain.iter().filter_map(deleted_token).collect();
-        self.inner.store.write(storage::Write::plain(plain)).await?;
+        let write = storage::Write {
+            logged: self.local_settings_of_deleted(&plain).await?,
+            ..storage::Write::plain(plain)
+        };
+        self.inner.store.write(write).await?;
         if !deleted.is_empty() {
             self.inner.tokens.forget_tokens(&deleted);
         }

@@ -1,7 +1,9 @@
 //! Account data: what clients keep on the server, for all rooms or for one.
 
 use ruma::{RoomId, UserId};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 
 use crate::{
     entity::{
@@ -61,6 +63,25 @@ pub async fn of_users(
         found.extend(these.into_tuple::<(String, String)>().all(db).await?);
     }
     Ok(found)
+}
+
+/// Which global types of a user begin with one of `prefixes` and have content. One query, on the primary key.
+pub async fn types_with_prefixes(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    prefixes: &[&str],
+) -> Result<Vec<String>> {
+    let begins = |any: Condition, prefix: &&str| any.add(Column::EventType.starts_with(*prefix));
+    Ok(Entity::find()
+        .select_only()
+        .column(Column::EventType)
+        .filter(Column::UserId.eq(user_id.as_str()))
+        .filter(Column::Room.eq(GLOBAL))
+        .filter(prefixes.iter().fold(Condition::any(), begins))
+        .filter(Column::Content.ne("{}"))
+        .into_tuple()
+        .all(db)
+        .await?)
 }
 
 /// All account data of a user, global and of every room. One query.

@@ -34,14 +34,14 @@ pub async fn users(db: &impl ConnectionTrait) -> Result<Vec<String>> {
     Ok(users.distinct().into_tuple().all(db).await?)
 }
 
-/// The users with a gateway that did not answer and is to be tried again by `now_ts`, in ms. One query: its cost grows
-/// with all pushers.
+/// The users with a pusher that is to be looked at by `now_ts`, in ms, whether or not anything happens. One query: its
+/// cost grows with all pushers.
 pub async fn due(db: &impl ConnectionTrait, now_ts: i64) -> Result<Vec<String>> {
     let users = Entity::find()
         .select_only()
         .column(Column::UserId)
         .distinct();
-    let users = users.filter(Column::Failures.gt(0));
+    let users = users.filter(Column::RetryTs.gt(0));
     let users = users.filter(Column::RetryTs.lte(now_ts));
     Ok(users.into_tuple().all(db).await?)
 }
@@ -60,7 +60,7 @@ pub async fn users_in(db: &impl ConnectionTrait, room: RoomRow) -> Result<Vec<St
     Ok(joined.into_tuple().all(db).await?)
 }
 
-/// Writes down up to where a pusher was told, and whether its gateway answers. Nothing happens if it is gone.
+/// Writes down up to where a pusher was told, and whether it can be. Nothing happens if it is gone.
 #[must_use]
 pub fn stands(pusher: &Pusher) -> Plain {
     Plain::PusherUpdate(Box::new(ActiveModel {
@@ -72,6 +72,7 @@ pub fn stands(pusher: &Pusher) -> Plain {
         failures: Set(pusher.failures),
         failing_ts: Set(pusher.failing_ts),
         retry_ts: Set(pusher.retry_ts),
+        mailed: Set(pusher.mailed.clone()),
         ..Default::default()
     }))
 }

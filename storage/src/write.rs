@@ -14,10 +14,10 @@ use spec::event::Event;
 pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
-        access_token, account, delayed_event, destination, device, filter, membership::Membership,
-        notification, openid_token, pending_redaction, profile, pusher, reading, refresh_token,
-        registration_token, remote_key, report, server_key, sliding_connection, staged_event,
-        thread_subscription, unspread_profile,
+        access_token, account, delayed_event, destination, device, email_address, filter,
+        membership::Membership, notification, openid_token, pending_redaction, profile, pusher,
+        reading, refresh_token, registration_token, remote_key, report, secret, server_key,
+        sliding_connection, staged_event, thread_subscription, unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
 };
@@ -407,6 +407,20 @@ pub enum Plain {
         /// Which.
         id: i64,
     },
+    /// An e-mail address of an account. [`Error::Conflict`](crate::Error::Conflict) if it is taken.
+    EmailAddress(email_address::Model),
+    /// Takes an address away from an account.
+    EmailAddressDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+        /// Which.
+        address: String,
+    },
+    /// Takes all addresses away from an account.
+    EmailAddressesDelete {
+        /// Whose.
+        user_id: OwnedUserId,
+    },
     /// A new OpenID token.
     OpenIdToken(openid_token::Model),
     /// Deletes all OpenID tokens that are refused at this time.
@@ -451,6 +465,9 @@ pub enum Plain {
         /// Which.
         token: String,
     },
+    /// Random bytes that this server keeps for itself. [`Error::Conflict`](crate::Error::Conflict) if there are some of this
+    /// name.
+    Secret(secret::Model),
     /// A signing key of this server; replaces the one of the same ID.
     ServerKey(server_key::Model),
     /// A signing key of another server; replaces the one of the same server and ID.
@@ -475,6 +492,13 @@ pub enum Plain {
     OutboxFloor(Position),
     /// What notifies whom. Nothing happens to what is known already.
     Notifications(Vec<notification::Model>),
+    /// An event notifies nobody any more.
+    NotificationsWithdrawn {
+        /// Its room.
+        room: RoomRow,
+        /// Its place in the log.
+        position: Position,
+    },
     /// Forgets what notifies whom in a room before this position (exclusive).
     NotificationsPruned {
         /// Where.

@@ -2,15 +2,16 @@
 
 use actix_web::web;
 use engine::Engine;
-use ruma::api::client::push::get_pushrules_all::v3::{Request, Response};
+use ruma::api::client::push::get_pushrules_all::v3::Request;
+use serde_json::{Value, json};
 
-use crate::{error::ApiError, extract::Authed, reply::Reply};
+use crate::{error::ApiError, extract::Authed, reply::Json};
 
 /// Answers with all rules. Clients ask before they begin to sync, and some do not begin without an answer.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     Authed { requester, .. }: Authed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Json<Value>, ApiError> {
     let rules = engine.accounts().push_rules(&requester).await?;
-    Ok(Reply(Response::new(rules)))
+    Ok(Json(json!({ "global": rules })))
 }

@@ -2,15 +2,16 @@
 
 use actix_web::web;
 use engine::Engine;
-use ruma::api::client::push::get_pushrules_global_scope::v3::{Request, Response};
+use ruma::api::client::push::get_pushrules_global_scope::v3::Request;
+use serde_json::{Map, Value};
 
-use crate::{error::ApiError, extract::Authed, reply::Reply};
+use crate::{error::ApiError, extract::Authed, reply::Json};
 
 /// Answers with the rules of the only scope that there is.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     Authed { requester, .. }: Authed<Request>,
-) -> Result<Reply<Response>, ApiError> {
+) -> Result<Json<Map<String, Value>>, ApiError> {
     let rules = engine.accounts().push_rules(&requester).await?;
-    Ok(Reply(Response::new(rules)))
+    Ok(Json(rules))
 }

@@ -88,7 +88,8 @@ impl Deliveries {
 }
 
 impl Context {
-    /// Wakes those who are to be told of these changes, which are stored. One query for each event that notifies all.
+    /// Wakes those who are to be told of these changes, which are stored. One query for each event that notifies all, or
+    /// does no more.
     pub(super) async fn wake_pushers(&self, changes: &Changes) -> Result<()> {
         let mut users = BTreeSet::new();
         for (_, change) in changes {
@@ -105,6 +106,10 @@ impl Context {
                 }
                 Change::Read { user, .. } | Change::Moved { user, .. } => {
                     users.insert(user.clone());
+                }
+                Change::Withdrawn { room, .. } => {
+                    let found = pushers::users_in(self.store.reader(), *room).await?;
+                    users.extend(found.iter().filter_map(|user| UserId::parse(user).ok()));
                 }
             }
         }

@@ -72,6 +72,8 @@ struct News<'a> {
     /// The state of the room with it.
     current: Option<SnapshotRow>,
     replaces: Option<EventRow>,
+    /// Whether nothing of it is to be seen any more.
+    redacted: bool,
     /// What it makes of a user of this server.
     member: Option<NewMembership>,
 }
@@ -82,10 +84,10 @@ impl Context {
         let mut followed = Followed::default();
         for (position, logged) in entries {
             let done = match logged.as_ref() {
-                Logged::Event(new) => {
-                    let news = self.news(*position, new);
-                    self.follow_event(news, &mut followed).await
-                }
+                Logged::Event(new) => match self.news(*position, new).await {
+                    Ok(news) => self.follow_event(news, &mut followed).await,
+                    Err(error) => Err(error),
+                },
                 Logged::Receipt(new) => {
                     let thread = (new.thread_id.as_str(), &*new.event_id);
                     self.follow_receipt(*position, new.room, &new.user_id, thread, &mut followed)
@@ -142,6 +144,7 @@ impl Context {
                 snapshot: event.snapshot,
                 current: event.current,
                 replaces: event.replaces,
+                redacted: event.redacted_by.is_some(),
                 member: new_membership(&parsed),
                 event: &parsed,
             };
@@ -169,8 +172,9 @@ impl Context {
         }
     }
 
-    fn news<'a>(&self, position: Position, new: &'a NewEvent) -> News<'a> {
-        News {
+    async fn news<'a>(&self, position: Position, new: &'a NewEvent) -> Result<News<'a>> {
+        let known = self.events.get(&self.metas, new.row).await?;
+        Ok(News {
             position,
             room: new.room,
             row: new.row,
@@ -179,8 +183,9 @@ impl Context {
             snapshot: new.snapshot,
             current: new.current,
             replaces: new.replaces,
+            redacted: known.redacted_by.is_some(),
             member: new.membership.clone(),
-        }
+        })
     }
 
     /// A receipt: its user has read up to the event, if that is here.
@@ -219,7 +224,35 @@ impl Context {
             Fate::Outlier if news.member.is_some() => self.notify(&news, followed).await?,
             Fate::Outlier | Fate::SoftFailed | Fate::Rejected => return Ok(()),
         }
+        if news.event.event_type() == "m.room.redaction" {
+            self.withdraw(&news, followed).await?;
+        }
         self.follow_member(&news, followed).await
+    }
+
+    /// What is redacted notifies nobody any more.
+    async fn withdraw(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
+        let Some(target) = news.event.redacts() else {
+            return Ok(());
+        };
+        let stored = events::by_id(self.store.reader(), target).await?;
+        let redacted = stored.filter(|stored| stored.room == news.room);
+        let redacted = redacted.filter(|stored| stored.redacted_by.is_some());
+        let Some((row, at)) = redacted.and_then(|stored| Some((stored.id, stored.position?)))
+        else {
+            return Ok(());
+        };
+        followed.notifications.retain(|noted| noted.event != row);
+        followed.plain.push(Plain::NotificationsWithdrawn {
+            room: news.room,
+            position: at,
+        });
+        let change = Change::Withdrawn {
+            room: news.room,
+            at,
+        };
+        followed.changes.push((news.position, Arc::new(change)));
+        Ok(())
     }
 
     /// What somebody of this server has become in a room.
@@ -268,7 +301,11 @@ impl Context {
                 .plain
                 .push(reading(news.room, sender, &thread, news.position));
         }
-        let (everybody, some) = self.outcomes(news).await?;
+        let (everybody, some) = match news.redacted {
+            true => (Outcome::default(), Vec::new()),
+            false => self.outcomes(news).await?,
+        };
+        let noted_ts = self.clock.now_ms();
         let row = |user: &str, outcome: &Outcome, than: &Outcome| Notification {
             room: news.room,
             user_id: user.to_owned(),
@@ -278,6 +315,7 @@ impl Context {
             notify: i64::from(outcome.notify) - i64::from(than.notify),
             highlight: i64::from(outcome.highlight) - i64::from(than.highlight),
             actions: outcome.actions.clone(),
+            noted_ts,
         };
         let rows = &mut followed.notifications;
         if everybody.notify {

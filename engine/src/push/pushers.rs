@@ -89,6 +89,8 @@ impl Engine {
         }
         plain.push(Plain::Pusher(Box::new(pushers::Pusher {
             user_id: by.user_id.to_string(),
+            kind: "http".to_owned(),
+            mailed: None,
             device_id: by.device().to_owned(),
             data: Value::Object(pusher.data).to_string(),
             created_ts: self.context.clock.now_ms(),

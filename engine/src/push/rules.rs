@@ -11,7 +11,8 @@ use ruma::{
         Ruleset,
     },
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use storage::account_data;
 
 use super::defaults;
@@ -26,8 +27,11 @@ const RULES_MAX: usize = 1_000;
 /// How long the id of a rule and a pattern may be, in bytes, as for other identifiers.
 const TEXT_BYTES_MAX: usize = 512;
 
+/// The kinds of rules. Clients get a list for each, also where there is no rule.
+const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underride"];
+
 /// The content of `m.push_rules`.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Content {
     global: Ruleset,
 }
@@ -42,12 +46,12 @@ pub struct RulePlace {
 }
 
 impl Accounts {
-    /// All rules of `by`. One query.
+    /// All rules of `by` as clients see them, a list for each kind. One query.
     ///
     /// # Errors
     /// Only those of the store.
-    pub async fn push_rules(&self, by: &Requester) -> Result<Ruleset> {
-        self.push_rules_of(&by.user_id).await
+    pub async fn push_rules(&self, by: &Requester) -> Result<Map<String, Value>> {
+        by_kind(&self.push_rules_of(&by.user_id).await?)
     }
 
     /// One rule.
@@ -60,7 +64,7 @@ impl Accounts {
         kind: RuleKind,
         rule_id: &str,
     ) -> Result<AnyPushRule> {
-        let rules = self.push_rules(by).await?;
+        let rules = self.push_rules_of(&by.user_id).await?;
         let rule = rules.get(kind, rule_id).map(|rule| rule.to_owned());
         rule.ok_or(Error::NotFound(Subject::PushRule))
     }
@@ -153,7 +157,7 @@ impl Accounts {
         change: impl FnOnce(&mut Ruleset) -> Result<()>,
     ) -> Result<()> {
         let _alone = self.alone(&by.user_id).await;
-        let mut rules = self.push_rules(by).await?;
+        let mut rules = self.push_rules_of(&by.user_id).await?;
         let before = content(&rules)?;
         change(&mut rules)?;
         let after = content(&rules)?;
@@ -180,10 +184,20 @@ pub(crate) fn parse(user: &UserId, stored: Option<&str>) -> Result<Ruleset> {
 
 /// The content of `m.push_rules` with these rules.
 pub(crate) fn content(rules: &Ruleset) -> Result<String> {
-    let content = Content {
-        global: rules.clone(),
+    Ok(json!({ "global": by_kind(rules)? }).to_string())
+}
+
+fn by_kind(rules: &Ruleset) -> Result<Map<String, Value>> {
+    let written = serde_json::to_value(rules);
+    let written = written.map_err(|error| Error::Internal(format!("push rules: {error}")))?;
+    let mut kinds = match written {
+        Value::Object(kinds) => kinds,
+        _ => Map::new(),
     };
-    serde_json::to_string(&content).map_err(|error| Error::Internal(format!("push rules: {error}")))
+    for kind in KINDS {
+        kinds.entry(kind).or_insert_with(|| json!([]));
+    }
+    Ok(kinds)
 }
 
 fn insert(rules: &mut Ruleset, rule: NewPushRule, place: &RulePlace) -> Result<()> {

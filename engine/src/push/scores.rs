@@ -52,12 +52,17 @@ pub(super) enum Change {
     },
     /// A user has come or gone: nothing is unread.
     Moved { room: RoomRow, user: OwnedUserId },
+    /// The event at this place notifies nobody any more.
+    Withdrawn { room: RoomRow, at: Position },
 }
 
 impl Change {
     pub(super) fn room(&self) -> RoomRow {
         match self {
-            Self::Event { room, .. } | Self::Read { room, .. } | Self::Moved { room, .. } => *room,
+            Self::Event { room, .. }
+            | Self::Read { room, .. }
+            | Self::Moved { room, .. }
+            | Self::Withdrawn { room, .. } => *room,
         }
     }
 }

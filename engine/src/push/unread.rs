@@ -80,6 +80,12 @@ impl Tally {
                 self.threads.retain(|name, _| !meant(name));
             }
             Change::Moved { user: moved, .. } if moved == user => self.threads.clear(),
+            Change::Withdrawn { at, .. } => {
+                // Whether it was one of those that are counted, the count does not say.
+                if self.threads.values().any(|count| count.last >= *at) {
+                    return None;
+                }
+            }
             Change::Read { .. } | Change::Moved { .. } => {}
         }
         Some(())

@@ -10,7 +10,8 @@ use spec::{json::Object, object};
 
 use super::fixture::{House, Person, houses};
 use crate::{
-    Error, NotificationsAsk, Preset, ReceiptThread, RulePlace, Send, SyncAsk, account_data::Place,
+    Error, NotificationsAsk, Preset, ReceiptThread, Redact, RulePlace, Send, SyncAsk,
+    account_data::Place,
 };
 
 impl Person {
@@ -321,5 +322,29 @@ async fn notifications_are_listed_newest_first() {
                 == 1,
             "bob's message"
         );
+    }
+}
+
+#[tokio::test]
+async fn what_is_redacted_is_unread_no_more() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let since = bob.syncs(None).await.next_batch;
+        let said = alice.sends_content(&room, mention("oh", &bob)).await;
+        alice.says(&room, "well").await.unwrap();
+        assert_eq!(counts(&bob.syncs(Some(&since)).await, &room), Some((2, 1)));
+        let redaction = Redact {
+            event_id: said,
+            content: Object::new(),
+            txn_id: None,
+        };
+        let handle = alice.room(&room).await;
+        handle.redact(&alice.requester, redaction).await.unwrap();
+        let sync = bob.syncs(Some(&since)).await;
+        assert_eq!(counts(&sync, &room), Some((1, 0)), "from memory");
+        assert_eq!(counts(&bob.syncs(None).await, &room), Some((1, 0)));
+        let ask = NotificationsAsk::default();
+        let listed = bob.engine.notifications(&bob.requester, &ask).await;
+        assert_eq!(listed.unwrap().notifications.len(), 1);
     }
 }

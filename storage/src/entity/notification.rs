@@ -36,6 +36,8 @@ pub struct Model {
     /// What the push rule does: a JSON list; empty where it does not notify.
     #[sea_orm(column_type = "Text")]
     pub actions: String,
+    /// When it became known, in ms.
+    pub noted_ts: i64,
 }
 
 /// None: what belongs to what is in the queries.

@@ -17,6 +17,9 @@ pub struct Model {
     /// How the gateway calls this device.
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub pushkey: String,
+    /// In which way it is told.
+    #[sea_orm(column_type = "Text")]
+    pub kind: String,
     /// The device whose session made it: it goes with that.
     #[sea_orm(column_type = "Text")]
     pub device_id: String,
@@ -45,8 +48,11 @@ pub struct Model {
     pub failures: i64,
     /// Since when, in ms.
     pub failing_ts: i64,
-    /// Not to be tried before this, in ms.
+    /// Not to be looked at before this, in ms; 0: whenever there is something to tell.
     pub retry_ts: i64,
+    /// Of an e-mail address: when it was told of which room, as JSON.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub mailed: Option<String>,
 }
 
 /// None: what belongs to what is in the queries.

@@ -9,10 +9,10 @@ use sea_orm::{
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
-        access_token, account, alias, counter, delayed_event, destination, device, filter,
-        notification, openid_token, pending_redaction, profile, pusher, reading, refresh_token,
-        registration_token, remote_key, report, server_key, sliding_connection, staged_event,
-        summary, thread_subscription, unspread_profile,
+        access_token, account, alias, counter, delayed_event, destination, device, email_address,
+        filter, notification, openid_token, pending_redaction, profile, pusher, reading,
+        refresh_token, registration_token, remote_key, report, server_key, sliding_connection,
+        staged_event, summary, thread_subscription, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -123,6 +123,15 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         Plain::RefreshTokenDelete { id } => {
             delete::<refresh_token::Entity>(db, refresh_token::Column::Id.eq(*id)).await
         }
+        Plain::EmailAddress(model) => add(db, model).await,
+        Plain::EmailAddressDelete { user_id, address } => {
+            let it = email_address::Column::UserId.eq(user_id.as_str());
+            let it = it.and(email_address::Column::Address.eq(address));
+            delete::<email_address::Entity>(db, it).await
+        }
+        Plain::EmailAddressesDelete { user_id } => {
+            email_addresses_delete(db, user_id.as_str()).await
+        }
         Plain::OpenIdToken(model) => add(db, model).await,
         Plain::OpenIdTokensExpired { now_ts } => {
             let expired = openid_token::Column::ExpiresTs.lte(*now_ts);
@@ -167,6 +176,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             let it = registration_token::Column::Token.eq(token);
             delete::<registration_token::Entity>(db, it).await
         }
+        Plain::Secret(model) => add(db, model).await,
         Plain::ServerKey(model) => put(db, model, &[server_key::Column::KeyId]).await,
         Plain::RemoteKey(model) => {
             put(
@@ -208,6 +218,11 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             let rows = models.iter().map(values).collect();
             let known = Existing::Stays(&[Room, UserId, Position]);
             insert::<notification::Entity>(db, known, rows).await
+        }
+        Plain::NotificationsWithdrawn { room, position } => {
+            let it = notification::Column::Room.eq(*room);
+            let it = it.and(notification::Column::Position.eq(*position));
+            delete::<notification::Entity>(db, it).await
         }
         Plain::NotificationsPruned { room, before } => {
             let it = notification::Column::Room.eq(*room);
@@ -316,7 +331,13 @@ async fn put<M: ModelTrait>(
     insert::<M::Entity>(db, Existing::IsReplaced(key), vec![values(model)]).await
 }
 
+async fn email_addresses_delete(db: &impl ConnectionTrait, user_id: &str) -> Result<()> {
+    let of_user = email_address::Column::UserId.eq(user_id);
+    delete::<email_address::Entity>(db, of_user).await
+}
+
 async fn account_delete(db: &impl ConnectionTrait, user_id: &str) -> Result<()> {
+    email_addresses_delete(db, user_id).await?;
     devices_delete(db, user_id, &Which::All).await?;
     delete::<profile::Entity>(db, profile::Column::UserId.eq(user_id)).await?;
     delete::<filter::Entity>(db, filter::Column::UserId.eq(user_id)).await?;

@@ -30,6 +30,10 @@ async fn everybody_starts_with_the_default_push_rules() {
         "{underride:?}"
     );
     let all = alice.get("/_matrix/client/v3/pushrules/").await.ok();
+    for kind in ["override", "content", "room", "sender", "underride"] {
+        let rules = &all["global"][kind];
+        assert!(rules.is_array(), "{kind}, also where there are none: {all}");
+    }
     let sync = alice.syncs().await;
     assert_eq!(
         sync.account_data("m.push_rules"),
@@ -234,4 +238,29 @@ async fn unread_counts_follow_what_the_other_device_reads() {
         .query("from", "nowhere")
         .await
         .refused_by_us(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn what_a_device_alone_is_told_to_ring_for_goes_with_it() {
+    let server = TestServer::start().await;
+    let [alice] = server.users(["alice"]).await;
+    let tablet = alice.logs_in_again().await;
+    let settings = |device: &str| {
+        let kind = format!("org.matrix.msc3890.local_notification_settings.{device}");
+        v3(&["user", &alice.id, "account_data", &kind])
+    };
+    let silent = json!({"is_silenced": true});
+    for device in [&alice, &tablet] {
+        let device = device.device.as_str();
+        alice.put(settings(device), &silent).await.ok();
+    }
+    tablet
+        .post("/_matrix/client/v3/logout", &json!({}))
+        .await
+        .ok();
+    if server.is_own() {
+        let gone = alice.get(settings(&tablet.device)).await;
+        gone.refused(404, "M_NOT_FOUND");
+    }
+    assert_eq!(alice.get(settings(&alice.device)).await.ok(), silent);
 }

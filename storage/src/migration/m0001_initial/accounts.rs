@@ -36,6 +36,15 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .take(),
         )
         .await?;
+    email(manager).await?;
+    manager
+        .create_table(
+            clustered(manager, "secrets", &["name"])
+                .col(text("name"))
+                .col(binary("bytes"))
+                .take(),
+        )
+        .await?;
     manager
         .create_table(
             clustered(manager, "server_keys", &["key_id"])
@@ -47,6 +56,24 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .take(),
         )
         .await
+}
+
+async fn email(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            clustered(manager, "email_addresses", &["address"])
+                .col(text("address"))
+                .col(text("user_id"))
+                .col(big_integer("added_ts"))
+                .take(),
+        )
+        .await?;
+    let of_user = index(
+        "email_addresses",
+        "email_addresses_user",
+        &["user_id", "address"],
+    );
+    manager.create_index(of_user).await
 }
 
 async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -19,6 +19,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("notify"))
                 .col(big_integer("highlight"))
                 .col(text("actions"))
+                .col(big_integer("noted_ts"))
                 .take(),
         )
         .await?;
@@ -46,6 +47,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("user_id"))
                 .col(text("app_id"))
                 .col(text("pushkey"))
+                .col(text("kind"))
                 .col(text("device_id"))
                 .col(text("app_display_name"))
                 .col(text("device_display_name"))
@@ -58,6 +60,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("failures"))
                 .col(big_integer("failing_ts"))
                 .col(big_integer("retry_ts"))
+                .col(text_null("mailed"))
                 .take(),
         )
         .await?;
