@@ -29,6 +29,11 @@ fn all() -> Vec<Line> {
         ),
         (
             Method::PUT,
+            "/_matrix/federation/v1/send_join/{roomId}/{eventId}",
+            web::put().to(inbound::send_membership::join_v1),
+        ),
+        (
+            Method::PUT,
             "/_matrix/federation/v2/send_join/{roomId}/{eventId}",
             web::put().to(inbound::send_membership::join),
         ),
@@ -46,6 +51,11 @@ fn all() -> Vec<Line> {
             Method::GET,
             "/_matrix/federation/v1/make_leave/{roomId}/{userId}",
             web::get().to(inbound::make_membership::leave),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v1/send_leave/{roomId}/{eventId}",
+            web::put().to(inbound::send_membership::leave_v1),
         ),
         (
             Method::PUT,

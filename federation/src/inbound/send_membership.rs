@@ -1,11 +1,14 @@
-//! `PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}`, `send_leave` and `v1/send_knock`: server-server API,
-//! "Joining rooms", "Leaving rooms", "Knocking".
+//! `PUT /_matrix/federation/v2/send_join/{roomId}/{eventId}`, `send_leave`, their first versions, and `v1/send_knock`:
+//! server-server API, "Joining rooms", "Leaving rooms", "Knocking".
 
 use actix_web::{HttpResponse, web};
 use engine::inbound::{SentMembership, Signed as SignedMembership};
-use spec::{json::Object, object};
+use spec::{
+    json::{Object, Value},
+    object,
+};
 
-use super::{Room, answer, body, event_id, events, room_id, texts};
+use super::{Room, answer, answer_value, body, event_id, events, room_id, texts};
 use crate::{ApiError, Shared, params::Params, x_matrix::Signed};
 
 /// Takes in a join, and gives the room in return; without most member events, if the query says `omit_members=true`.
@@ -28,6 +31,22 @@ pub(crate) async fn join(
     }))
 }
 
+/// The same for servers that know the first version only, which has no partial answer.
+pub(crate) async fn join_v1(
+    engine: web::Data<Room>,
+    shared: web::Data<Shared>,
+    path: web::Path<(String, String)>,
+    signed: Signed,
+) -> Result<HttpResponse, ApiError> {
+    let sent = send(&engine, "join", &path, signed, false).await?;
+    Ok(with_status(object! {
+        "origin" => shared.server_name().as_str(),
+        "state" => events(sent.state),
+        "auth_chain" => events(sent.auth_chain),
+        "event" => sent.event,
+    }))
+}
+
 /// Takes in a leave.
 pub(crate) async fn leave(
     engine: web::Data<Room>,
@@ -36,6 +55,21 @@ pub(crate) async fn leave(
 ) -> Result<HttpResponse, ApiError> {
     send(&engine, "leave", &path, signed, false).await?;
     Ok(answer(&Object::new()))
+}
+
+/// The same for servers that know the first version only.
+pub(crate) async fn leave_v1(
+    engine: web::Data<Room>,
+    path: web::Path<(String, String)>,
+    signed: Signed,
+) -> Result<HttpResponse, ApiError> {
+    send(&engine, "leave", &path, signed, false).await?;
+    Ok(with_status(Object::new()))
+}
+
+/// An answer as the first versions have it: the status, once more, and what is answered.
+fn with_status(body: Object) -> HttpResponse {
+    answer_value(&Value::Array(vec![200.into(), body.into()]))
 }
 
 /// Takes in a knock, and gives what somebody outside may know of the room in return.

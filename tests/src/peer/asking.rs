@@ -131,6 +131,28 @@ impl Peer {
         event: &Pdu,
     ) -> Call {
         let prefix = if membership == "knock" { V1 } else { V2 };
+        self.sends_member_by(prefix, server, membership, room, event)
+    }
+
+    /// The same by the first version of the API, which answers in another form.
+    pub fn sends_member_v1(
+        &self,
+        server: &TestServer,
+        membership: &str,
+        room: &Room,
+        event: &Pdu,
+    ) -> Call {
+        self.sends_member_by(V1, server, membership, room, event)
+    }
+
+    fn sends_member_by(
+        &self,
+        prefix: &str,
+        server: &TestServer,
+        membership: &str,
+        room: &Room,
+        event: &Pdu,
+    ) -> Call {
         let uri = join(
             prefix,
             &[&format!("send_{membership}"), &room.id, &event.id],

@@ -1,11 +1,12 @@
 //! One of our servers and an honest server on a script: the ground on which the lies are told.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{
     Peer, Room, TestServer, User,
     federation::Neighbourhood,
     path::{join, v3},
+    peer::Pdu,
 };
 
 /// Room versions that differ in the form of events, and in who must be believed.
@@ -176,5 +177,43 @@ async fn events_that_were_made_side_by_side_both_hold() {
         assert_eq!(member["membership"], "join", "in {version}");
         let now = alice.state(&room, "m.room.power_levels", "").await.ok();
         assert_eq!(now["users"][&carol], 50, "in {version}");
+    }
+}
+
+/// Servers that know the first version of the API only.
+#[tokio::test]
+async fn joins_and_leaves_by_the_first_version() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    for version in ["1", "10", "12"] {
+        let room = alice.creates_room().public().version(version).await;
+        let (rules, draft) = peer.drafts(&server, "join", &room, &carol).await;
+        let join = Pdu::seal(rules, &draft, peer.key());
+        let sent = peer.sends_member_v1(&server, "join", &room, &join);
+        let sent = sent.await.ok();
+        assert_eq!(sent[0], 200);
+        let creates = |list: &Value| {
+            let events = list.as_array().into_iter().flatten();
+            events
+                .filter(|event| event["type"] == "m.room.create")
+                .count()
+        };
+        assert_eq!(creates(&sent[1]["state"]), 1, "{sent}");
+        assert_eq!(sent[1]["event"]["content"]["membership"], "join");
+        let member = alice.state(&room, "m.room.member", &carol).await.ok();
+        assert_eq!(member["membership"], "join", "in {version}");
+
+        let (rules, draft) = peer.drafts(&server, "leave", &room, &carol).await;
+        let leave = Pdu::seal(rules, &draft, peer.key());
+        peer.sends_member_v1(&server, "join", &room, &leave)
+            .await
+            .refused(400, "M_INVALID_PARAM");
+        let left = peer.sends_member_v1(&server, "leave", &room, &leave);
+        assert_eq!(left.await.ok(), json!([200, {}]));
+        let member = alice.state(&room, "m.room.member", &carol).await.ok();
+        assert_eq!(member["membership"], "leave", "in {version}");
     }
 }
