@@ -326,6 +326,19 @@ impl From<Error> for ApiError {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
                 Self::new(status, &errcode, error)
             }
+            Error::ServerNotTrusted(server) => Self::new(
+                StatusCode::FORBIDDEN,
+                "M_SERVER_NOT_TRUSTED",
+                format!("This server does not ask the identity server {server}"),
+            ),
+            Error::Identity {
+                status,
+                errcode,
+                error,
+            } => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+                Self::new(status, &errcode, error)
+            }
             Error::Unreachable(why) => Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", why),
             Error::NotInThread => crate::room::thread_subscription::not_in_thread(),
             Error::Unsubscribed => crate::room::thread_subscription::unsubscribed(),

@@ -32,6 +32,7 @@ use crate::{
     space::Walk,
     states::States,
     sync::sliding::{Connections, Listings},
+    third_party::Identity,
     typing::Typing,
 };
 
@@ -72,6 +73,8 @@ pub(crate) struct Context {
     pub(crate) staging: Arc<Staging>,
     pub(crate) handshakes: Handshakes,
     pub(crate) delays: Delays,
+    /// Who knows whose an e-mail address is.
+    pub(crate) identity: Identity,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

@@ -51,6 +51,7 @@ use crate::{
         self, SyncAsk,
         sliding::{self, Connections, Listings, SlidingAnswer, SlidingAsk},
     },
+    third_party::{self, Identity},
     typing::Typing,
 };
 
@@ -67,6 +68,8 @@ pub struct Settings {
     pub presence: PresenceSettings,
     /// The keys with which this server once signed, by id.
     pub former_keys: BTreeMap<String, PublishedKey>,
+    /// The identity servers by which users may invite, by name without port; `*` and `?` stand for any text and character.
+    pub identity_servers: Vec<String>,
 }
 
 impl Settings {
@@ -78,6 +81,7 @@ impl Settings {
             default_room_version: RoomVersionId::V12,
             presence: PresenceSettings::default(),
             former_keys: BTreeMap::new(),
+            identity_servers: Vec::new(),
             server_name,
         }
     }
@@ -152,6 +156,7 @@ impl Engine {
             asked: Asked::default(),
             walks: Lately::new(),
             staging: Arc::default(),
+            identity: Identity::new(&settings.identity_servers),
             peers: OnceLock::new(),
             backfills: Backfills::default(),
             handshakes: Handshakes::default(),
@@ -223,9 +228,11 @@ impl Engine {
     /// Creates a room; returns its id when it is on disk.
     ///
     /// # Errors
-    /// Those of [`create::create`].
-    pub async fn create_room(&self, by: &Requester, ask: CreateRoom) -> Result<OwnedRoomId> {
+    /// Those of [`create::create`]. Those of [`RoomHandle::invite_third_party`] that hold for any room.
+    pub async fn create_room(&self, by: &Requester, mut ask: CreateRoom) -> Result<OwnedRoomId> {
         let is_direct = ask.is_direct;
+        let addresses = std::mem::take(&mut ask.invite_third_party);
+        third_party::check_all(&self.context.identity, &addresses)?;
         let own = &self.context.server_name;
         let others = ask
             .invite
@@ -241,6 +248,13 @@ impl Engine {
             let invited = self.room(&id).await?.invite_as(by, target, is_direct).await;
             if let Err(error) = invited {
                 tracing::info!(target = %user_id, %error, "a new room's invite is left out");
+            }
+        }
+        for whom in addresses {
+            let room = self.room(&id).await?;
+            let invited = room.invite_third_party_as(by, whom, is_direct).await;
+            if let Err(error) = invited {
+                tracing::info!(room = %id, %error, "a new room's invite of an address is left out");
             }
         }
         Ok(id)

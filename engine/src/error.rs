@@ -167,6 +167,19 @@ pub enum Error {
         /// Its sentence for people.
         error: String,
     },
+    /// The identity server is none that this server asks.
+    #[error("the identity server {0} is not trusted")]
+    ServerNotTrusted(String),
+    /// An identity server refuses, in its own words.
+    #[error("an identity server refuses with {status} {errcode}: {error}")]
+    Identity {
+        /// The status of its answer, 400 to 499.
+        status: u16,
+        /// The Matrix error code.
+        errcode: String,
+        /// A sentence for people.
+        error: String,
+    },
     /// A refusal without a code of its own in the specification (`M_UNKNOWN`, 400).
     #[error("refused: {0}")]
     Refused(String),

@@ -46,7 +46,11 @@ impl Inbound {
     }
 
     /// A room that this server is in, and that does not lock `origin` out.
-    async fn resident_room(&self, origin: &ServerName, room: &RoomId) -> Result<RoomHandle> {
+    pub(crate) async fn resident_room(
+        &self,
+        origin: &ServerName,
+        room: &RoomId,
+    ) -> Result<RoomHandle> {
         let room = self.rooms.by_id(room).await?;
         let own = &self.rooms.context.server_name;
         if !members::is_server_joined(self.rooms.context.store.reader(), room.meta.row, own).await?

@@ -43,6 +43,7 @@ mod space;
 mod states;
 mod summary;
 pub mod sync;
+pub mod third_party;
 mod thread_subscriptions;
 mod turn;
 mod typing;

@@ -125,6 +125,15 @@ pub trait Peers: Send + Sync + 'static {
         room_state: Vec<Object>,
     ) -> Answer<'a, Object>;
 
+    /// Asks the server of whoever invited an address for the invite of the user who has it. That invite comes before the
+    /// answer: "Third-party invites".
+    fn exchange_third_party_invite<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        invite: Object,
+    ) -> Answer<'a, ()>;
+
     /// Asks a policy server to sign an event: answers with signatures, by server and key.
     fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object>;
 

@@ -19,6 +19,7 @@ pub(crate) mod send_membership;
 pub(crate) mod send_transaction;
 pub(crate) mod state;
 pub(crate) mod state_ids;
+pub(crate) mod third_party;
 pub(crate) mod timestamp_to_event;
 mod turns;
 

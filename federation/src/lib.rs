@@ -12,6 +12,7 @@ mod client;
 mod discovery;
 mod error;
 mod gateways;
+mod identity;
 mod inbound;
 pub mod keys;
 pub mod outbound;
@@ -44,6 +45,7 @@ use self::discovery::Discovery;
 pub use self::discovery::Step;
 pub use self::error::ApiError;
 use self::gateways::HttpGateways;
+use self::identity::HttpIdentity;
 use self::inbound::Room;
 use self::inbound::send_transaction::Answers;
 use self::keys::OwnKeys;
@@ -134,6 +136,8 @@ impl Federation {
         let (transport, discovery) = outward(&settings, &clock, Arc::clone(&chance))?;
         let gateways = HttpGateways::new(Arc::clone(&transport), Handle::current());
         engine.connect_gateways(Arc::new(gateways));
+        let identity = HttpIdentity::new(Arc::clone(&transport), Handle::current());
+        engine.connect_identity(Arc::new(identity));
         let key = Arc::clone(keys.current());
         let servers = Arc::new(settings.servers);
         let client = Client::new(

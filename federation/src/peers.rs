@@ -259,6 +259,19 @@ impl Peers for Network {
         })
     }
 
+    fn exchange_third_party_invite<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        invite: Object,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let uri = v1("exchange_third_party_invite").segment(room);
+            let ask = Ask::with(Method::PUT, uri, invite);
+            self.ask(server, ask).await.map(drop)
+        })
+    }
+
     fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object> {
         Box::pin(async move {
             let uri = Uri::new("/_matrix/policy/v1").segment("sign");

@@ -73,6 +73,16 @@ fn all() -> Vec<Line> {
             web::put().to(inbound::invite::v2),
         ),
         (
+            Method::PUT,
+            "/_matrix/federation/v1/exchange_third_party_invite/{roomId}",
+            web::put().to(inbound::third_party::exchange),
+        ),
+        (
+            Method::PUT,
+            "/_matrix/federation/v1/3pid/onbind",
+            web::put().to(inbound::third_party::on_bind),
+        ),
+        (
             Method::GET,
             "/_matrix/federation/v1/event/{eventId}",
             web::get().to(inbound::event::handle),

@@ -8,6 +8,7 @@ mod database;
 mod discovery;
 mod example;
 mod federation;
+mod identity;
 mod limits;
 mod listeners;
 mod log;
@@ -29,6 +30,7 @@ pub(crate) use self::compatibility::Compatibility;
 pub(crate) use self::database::{Database, DatabaseUrl};
 pub(crate) use self::discovery::Discovery;
 pub(crate) use self::federation::Federation;
+pub(crate) use self::identity::Identity;
 pub(crate) use self::limits::{Limits, Rate};
 pub(crate) use self::listeners::{ClientListener, FederationListener};
 pub(crate) use self::log::{Log, LogFormat};
@@ -55,6 +57,7 @@ pub(crate) struct Config {
     pub(crate) registration: Registration,
     pub(crate) limits: Limits,
     pub(crate) federation: Federation,
+    pub(crate) identity: Identity,
     pub(crate) presence: Presence,
     pub(crate) voip: Voip,
     pub(crate) compatibility: Compatibility,
@@ -90,6 +93,7 @@ impl Config {
             registration: Registration::read(&mut source),
             limits: Limits::read(&mut source),
             federation: Federation::read(&mut source),
+            identity: Identity::read(&mut source),
             presence: Presence::read(&mut source),
             voip: Voip::read(&mut source),
             compatibility: Compatibility::read(&mut source),
@@ -130,6 +134,7 @@ fn chapters() -> Vec<Chapter> {
         Registration::chapter(),
         Limits::chapter(),
         Federation::chapter(),
+        Identity::chapter(),
         Presence::chapter(),
         Voip::chapter(),
         Compatibility::chapter(),

@@ -21,6 +21,7 @@ pub use self::{
     head::{Head, Members},
     member::{JoinRule, Membership, allowed_rooms},
     power_levels::{Power, PowerLevels},
+    third_party::{ThirdPartyKey, third_party_signers},
 };
 use ruma::UserId;
 

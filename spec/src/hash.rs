@@ -74,6 +74,11 @@ pub fn insert_content_hash(event: &mut Object) {
     );
 }
 
+/// The SHA-256 hash of these bytes in unpadded URL-safe base64: identity service API, "Algorithms".
+pub fn sha256_base64_url(bytes: &[u8]) -> String {
+    base64_url(&sha256(bytes))
+}
+
 pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }

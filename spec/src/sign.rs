@@ -129,6 +129,11 @@ impl PublicKey {
         if key.is_weak() { None } else { Some(Self(key)) }
     }
 
+    /// The same in either alphabet of base64, as identity servers write their keys.
+    pub fn from_any_base64(text: &str) -> Option<Self> {
+        Self::from_base64(&text.replace('-', "+").replace('_', "/"))
+    }
+
     /// The key in unpadded base64.
     pub fn to_base64(&self) -> String {
         hash::base64(self.0.as_bytes())

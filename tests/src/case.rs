@@ -431,6 +431,9 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getSpaceHierarchy" => Ask::by(Bob),
         "getRoomSummary" => Ask::by(Alice),
         "requestOpenIdToken" => Ask::by(Alice).body(json!({})),
+        "onBindThirdPartyIdentifier" => Ask::by(Nobody).body(json!({
+            "medium": "email", "address": "alice@example.org", "mxid": "{alice}", "invites": [],
+        })),
         "exchangeOpenIdToken" => Ask::by(Nobody).query("access_token", "{openid}"),
         "reportEvent" | "reportRoom" => Ask::by(Bob).body(json!({"reason": "spam"})),
         "reportUser" => Ask::by(Bob).with("userId", "{alice}").body(json!({"reason": "spam"})),

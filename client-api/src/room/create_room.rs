@@ -4,16 +4,19 @@ use actix_web::web;
 use engine::{CreateRoom, Engine, InitialState, Preset};
 use ruma::{
     OwnedUserId,
-    api::client::room::{
-        Visibility,
-        create_room::v3::{Request, Response, RoomPreset},
+    api::client::{
+        membership::Invite3pid,
+        room::{
+            Visibility,
+            create_room::v3::{Request, Response, RoomPreset},
+        },
     },
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use spec::json::{Object, Value};
 
-use super::content::object;
+use super::{content::object, invite_user::third_party};
 use crate::{
     error::ApiError,
     extract::{RawAuthed, Typeless},
@@ -29,7 +32,7 @@ struct Body {
     #[serde(default)]
     invite: Vec<OwnedUserId>,
     #[serde(default)]
-    invite_3pid: Vec<IgnoredAny>,
+    invite_3pid: Vec<Invite3pid>,
     #[serde(default)]
     is_direct: bool,
     name: Option<String>,
@@ -55,11 +58,6 @@ pub(crate) async fn handle(
 }
 
 fn wish(body: Body) -> Result<CreateRoom, ApiError> {
-    if !body.invite_3pid.is_empty() {
-        return Err(ApiError::forbidden(
-            "This server cannot invite by e-mail address or telephone number",
-        ));
-    }
     Ok(CreateRoom {
         room_version: body.room_version,
         preset: body.preset.map(preset).transpose()?,
@@ -72,6 +70,7 @@ fn wish(body: Body) -> Result<CreateRoom, ApiError> {
         name: body.name,
         topic: body.topic,
         invite: body.invite,
+        invite_third_party: body.invite_3pid.into_iter().map(third_party).collect(),
         is_direct: body.is_direct,
         initial_state: body
             .initial_state

@@ -7,7 +7,7 @@ use ruma::{
     api::client::membership::join_room_by_id_or_alias::v3::{Request, Response},
 };
 
-use super::join_room_by_id::extra_content;
+use super::join_room_by_id::join;
 use crate::{error::ApiError, extract::Authed, reply::Reply};
 
 /// Joins a room by ID or by alias and answers with its ID.
@@ -29,9 +29,6 @@ pub(crate) async fn handle(
             room_id
         }
     };
-    let extra = extra_content(&raw)?;
-    engine
-        .join(&requester, &room_id, via, body.reason, extra)
-        .await?;
+    join(&engine, &requester, &room_id, via, body.reason, &raw).await?;
     Ok(Reply(Response::new(room_id)))
 }

@@ -59,6 +59,17 @@ impl RoomHandle {
         })?;
         let id = signed.id().to_owned();
         let own = self.context.server_name.clone();
+        if inviter.server_name() != own {
+            // An exchanged third-party invite, which this server makes on behalf of another.
+            let relayed = id.clone();
+            self.run(move |room| {
+                Box::pin(async move {
+                    room.relay(relayed);
+                    Ok(())
+                })
+            })
+            .await?;
+        }
         match self.take(&own, signed).await? {
             Outcome::Accepted => Ok(id),
             _ => Err(Error::Forbidden(

@@ -280,7 +280,7 @@ impl Rooms {
     }
 
     /// The room with this id, if this server has ever heard of it.
-    pub(super) async fn find(&self, room: &RoomId) -> Result<Option<RoomHandle>> {
+    pub(crate) async fn find(&self, room: &RoomId) -> Result<Option<RoomHandle>> {
         match self.by_id(room).await {
             Ok(known) => Ok(Some(known)),
             Err(Error::NotFound(_)) => Ok(None),

@@ -14,7 +14,9 @@ use spec::{
 use storage::{Plain, aliases, write::NewRoom};
 
 use super::{Room, membership::invite_content, profile::member_fields};
-use crate::{Error, Requester, Result, context::Context, room_meta::RoomMeta};
+use crate::{
+    Error, Requester, Result, context::Context, room_meta::RoomMeta, third_party::ThirdParty,
+};
 
 /// A room to be created.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +35,8 @@ pub struct CreateRoom {
     pub topic: Option<String>,
     /// Whom to invite.
     pub invite: Vec<OwnedUserId>,
+    /// The addresses to invite of people who are not known.
+    pub invite_third_party: Vec<ThirdParty>,
     /// Whether the invites say that it is a direct chat.
     pub is_direct: bool,
     /// State to be set after the preset's.

@@ -247,7 +247,7 @@ impl RoomHandle {
 }
 
 /// The content of an invite of `target`, without membership and reason: their profile, if it is of this server.
-pub(super) async fn invite_content(
+pub(crate) async fn invite_content(
     context: &Context,
     target: &UserId,
     is_direct: bool,

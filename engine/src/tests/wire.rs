@@ -272,6 +272,19 @@ impl Peers for Wire {
         })
     }
 
+    fn exchange_third_party_invite<'a>(
+        &'a self,
+        server: &'a ServerName,
+        room: &'a RoomId,
+        invite: Object,
+    ) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let inbound = self.to(server)?.inbound();
+            let exchanged = inbound.exchange(&self.own, room, &invite).await;
+            exchanged.map_err(|error| refusal(server, &error))
+        })
+    }
+
     fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object> {
         Box::pin(async move {
             self.script.calls.lock().unwrap().push(Call {

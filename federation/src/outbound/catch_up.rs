@@ -76,7 +76,8 @@ impl Destination {
         };
         let (mut rows, mut removals) = (Vec::new(), BTreeSet::new());
         for event in &outgoing {
-            if server_of(&event.sender).as_ref() == Some(&self.server) {
+            let is_own = server_of(&event.sender).as_ref() == Some(&self.server);
+            if is_own && event.event_type != "m.room.member" {
                 continue;
             }
             let audience = inner.engine.servers_at(event.room, event.current).await?;
@@ -92,7 +93,8 @@ impl Destination {
             let (place, pdu) = (event.outgoing?, Pdu::stored(event)?);
             let is_for_it = !removals.contains(&event.id)
                 || removed_from(&pdu.object).as_ref() == Some(&self.server);
-            is_for_it.then_some((place, pdu))
+            let has_it = pdu.origin().as_ref() == Some(&self.server);
+            (is_for_it && !has_it).then_some((place, pdu))
         });
         Ok((page.collect(), reached))
     }

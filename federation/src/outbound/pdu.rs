@@ -27,6 +27,14 @@ impl Pdu {
         let object = parse_object(event.json.as_bytes(), Strictness::Lenient).ok()?;
         Some(Self::new(object))
     }
+
+    /// The server of the sender, which has the event, if it has signed it. An invite by third party may be made by
+    /// another server on behalf of the inviter: then that one has to be told like any other.
+    pub(super) fn origin(&self) -> Option<OwnedServerName> {
+        let server = server_of(self.object.get("sender")?.as_str()?)?;
+        let signatures = self.object.get("signatures")?;
+        signatures.get(server.as_str()).map(|_| server)
+    }
 }
 
 /// An event that this server brings to others, and what decides to whom.
@@ -36,7 +44,7 @@ pub(super) struct Outgoing {
     pub(super) room: RoomRow,
     /// The state of the room with the event.
     pub(super) current: Option<SnapshotRow>,
-    /// The server of the sender, which has the event.
+    /// Who has the event: see [`Pdu::origin`].
     pub(super) origin: Option<OwnedServerName>,
     /// The server of the user whom the event takes out of the room: it is told, though it may be in it no more.
     pub(super) removed: Option<OwnedServerName>,
@@ -51,7 +59,7 @@ impl Outgoing {
             position: event.outgoing?,
             room: event.room,
             current: event.current,
-            origin: server_of(&event.sender),
+            origin: pdu.origin(),
             removed: removed_from(&pdu.object),
             pdu,
         })
@@ -64,7 +72,7 @@ impl Outgoing {
             position,
             room: new.room,
             current: new.current,
-            origin: Some(new.event.sender().server_name().to_owned()),
+            origin: pdu.origin(),
             removed: removed_from(&pdu.object),
             pdu,
         }

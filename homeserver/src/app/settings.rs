@@ -34,6 +34,7 @@ pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
     let mut settings = engine::Settings::new(config.server.name.clone());
     settings.former_keys = keys.former();
     settings.accounts = accounts(config);
+    settings.identity_servers = globs(&config.identity.servers);
     settings.presence = engine::PresenceSettings {
         enabled: config.presence.enabled,
         to_other_servers: config.presence.to_other_servers,

@@ -44,6 +44,14 @@ pub(crate) struct Flags {
     #[arg(long, value_name = "NAME")]
     deny_server: Vec<String>,
 
+    /// Servers that this server talks to, `*` for any text; without this flag to all. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    allow_server: Vec<String>,
+
+    /// Identity servers by which users may invite, `*` for any text. May be repeated.
+    #[arg(long, value_name = "NAME")]
+    identity_server: Vec<String>,
+
     /// Everybody who reaches the server may make an account.
     #[arg(long)]
     open_registration: bool,
@@ -87,6 +95,16 @@ impl Flags {
                 self.allow_address,
             ),
             list("federation.deny_servers", "--deny-server", self.deny_server),
+            list(
+                "federation.allow_servers",
+                "--allow-server",
+                self.allow_server,
+            ),
+            list(
+                "identity.servers",
+                "--identity-server",
+                self.identity_server,
+            ),
         ];
         values.extend(texts.into_iter().chain(lists).flatten());
         if self.open_registration {

@@ -46,37 +46,60 @@ pub(super) fn check(
     if issued.sender() != event.sender() {
         return Err(Denied::ThirdPartySender);
     }
-    if is_signed(signed, &public_keys(issued.content())) {
-        Ok(())
-    } else {
-        Err(Denied::ThirdPartySignature)
+    if third_party_signers(issued.content(), signed).is_empty() {
+        return Err(Denied::ThirdPartySignature);
+    }
+    Ok(())
+}
+
+/// A key that an `m.room.third_party_invite` event names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThirdPartyKey<'a> {
+    /// The key, as the event spells it.
+    pub public_key: &'a str,
+    /// Where it can be asked whether the key is still valid.
+    pub key_validity_url: Option<&'a str>,
+    key: PublicKey,
+}
+
+impl<'a> ThirdPartyKey<'a> {
+    fn parse(value: &'a Object) -> Option<Self> {
+        let public_key = value.get("public_key")?.as_str()?;
+        let url = value.get("key_validity_url").and_then(Value::as_str);
+        Some(Self {
+            public_key,
+            key_validity_url: url,
+            key: PublicKey::from_any_base64(public_key)?,
+        })
     }
 }
 
-fn public_keys(content: &Object) -> Vec<PublicKey> {
+/// Those keys of the content of an `m.room.third_party_invite` event by which a `signed` object is signed, whoever is
+/// said to have signed it. None, if the invite was revoked.
+pub fn third_party_signers<'a>(content: &'a Object, signed: &Object) -> Vec<ThirdPartyKey<'a>> {
+    let Some(signers) = signed.get("signatures").and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    let message = signed_json(signed);
+    let signatures = signers.keys();
+    let signatures = signatures.flat_map(|signer| signatures_of(signed, signer));
+    let signatures: Vec<&str> = signatures.map(|(_, text)| text).take(MAX_TRIED).collect();
+    let mut keys = public_keys(content);
+    keys.retain(|key| {
+        let mut signatures = signatures.iter();
+        signatures.any(|signature| key.key.verify(message.as_bytes(), signature))
+    });
+    keys
+}
+
+fn public_keys(content: &Object) -> Vec<ThirdPartyKey<'_>> {
     let listed = content
         .get("public_keys")
         .and_then(Value::as_array)
         .unwrap_or_default();
-    let listed = listed.iter().filter_map(|entry| entry.get("public_key"));
-    let keys = content.get("public_key").into_iter().chain(listed);
-    keys.filter_map(|key| PublicKey::from_base64(key.as_str()?))
+    let listed = listed.iter().filter_map(Value::as_object);
+    let keys = std::iter::once(content).chain(listed);
+    keys.filter_map(ThirdPartyKey::parse)
         .take(MAX_TRIED)
         .collect()
-}
-
-/// Whether any signature, whoever's it is said to be, is by any of the keys.
-fn is_signed(signed: &Object, keys: &[PublicKey]) -> bool {
-    let Some(signers) = signed.get("signatures").and_then(Value::as_object) else {
-        return false;
-    };
-    let message = signed_json(signed);
-    signers
-        .keys()
-        .flat_map(|signer| signatures_of(signed, signer))
-        .take(MAX_TRIED)
-        .any(|(_, signature)| {
-            keys.iter()
-                .any(|key| key.verify(message.as_bytes(), signature))
-        })
 }

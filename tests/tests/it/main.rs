@@ -42,6 +42,7 @@ mod sliding;
 mod spaces;
 mod state;
 mod sync;
+mod third_party_invites;
 mod thread_subscriptions;
 mod typing;
 mod upgrades;
