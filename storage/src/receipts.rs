@@ -1,13 +1,14 @@
 //! How far users have read.
 
 use ruma::UserId;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
     entity::receipt,
     error::Result,
     id::{Position, RoomRow},
     padded::padded,
+    page::Limit,
 };
 
 /// A receipt as stored.
@@ -49,6 +50,20 @@ pub async fn changed(
         .filter(receipt::Column::Position.gt(from))
         .filter(receipt::Column::Position.lte(to))
         .order_by_asc(receipt::Column::Position);
+    Ok(receipts.all(db).await?)
+}
+
+/// Receipts that were sent after `from` (exclusive), in any room, by position, at most `limit`: one page of what a server
+/// has missed. One query, on the index (position).
+pub async fn page_after(
+    db: &impl ConnectionTrait,
+    from: Position,
+    limit: Limit,
+) -> Result<Vec<StoredReceipt>> {
+    let receipts = receipt::Entity::find()
+        .filter(receipt::Column::Position.gt(from))
+        .order_by_asc(receipt::Column::Position)
+        .limit(limit.get());
     Ok(receipts.all(db).await?)
 }
 

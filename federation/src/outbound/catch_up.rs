@@ -1,16 +1,21 @@
 //! What a server has missed, read from the store in bounded pages: all of it, if that is not too much, else the newest
 //! events of each room, from which it finds the others.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use storage::{
-    EventRow, Limit, Position, RoomRow, events, events::StoredEvent, members, outbox, rooms,
-    write::Outcome,
+    EventRow, Limit, Position, RoomRow, events, events::StoredEvent, members, outbox, receipts,
+    rooms, write::Outcome,
 };
 
 use super::{
     Inner, Result,
     destination::Destination,
+    dispatch::is_outgoing,
+    edus::Receipt,
     pdu::{Pdu, removed_from, server_of},
 };
 
@@ -43,6 +48,38 @@ impl Destination {
             queue.only_newest = Some(only_newest);
             queue.refill(page, reached, reached == to);
         });
+        Ok(())
+    }
+
+    /// Fills the queue with the next page of receipts of our users after `after`: the newest of each user, room and thread,
+    /// which is all that is stored.
+    pub(super) async fn catch_up_receipts(&self, inner: &Inner, after: Position) -> Result<()> {
+        let db = inner.store.reader();
+        let to = inner.store.position();
+        let mut page = receipts::page_after(db, after, Limit::new(PAGE)).await?;
+        let is_all = (page.len() as u64) < PAGE;
+        let reached = page.last().map_or(to, |last| last.position);
+        let joined = members::rooms_of_server(db, &self.server).await?;
+        let joined: BTreeSet<RoomRow> = joined.into_iter().collect();
+        page.retain(|read| joined.contains(&read.room) && is_outgoing(read, &inner.own));
+        let in_rooms: BTreeSet<RoomRow> = page.iter().map(|read| read.room).collect();
+        let in_rooms: Vec<RoomRow> = in_rooms.into_iter().collect();
+        let room_ids: BTreeMap<RoomRow, String> = rooms::by_rows(db, &in_rooms)
+            .await?
+            .into_iter()
+            .map(|room| (room.id, room.room_id))
+            .collect();
+        let waiting = page.into_iter().filter_map(|read| {
+            let room_id = room_ids.get(&read.room)?.clone();
+            let receipt = Receipt {
+                event_id: read.event_id,
+                ts: read.ts,
+                position: read.position,
+            };
+            Some(((room_id, read.user_id, read.thread_id), receipt))
+        });
+        let reached = if is_all { to.max(reached) } else { reached };
+        self.with(|queue| queue.refill_receipts(waiting, reached, is_all));
         Ok(())
     }
 

@@ -105,6 +105,16 @@ impl Destination {
                 return Step::On;
             }
         }
+        if let Some(after) = self.with(|queue| queue.wants_receipts()) {
+            if let Err(error) = self.catch_up_receipts(inner, after).await {
+                warn!(server = %self.server, %error, "what another server has missed cannot be read");
+                self.with(|queue| queue.failed(now_ms, inner.chance()));
+                return Step::Rest;
+            }
+            if self.with(|queue| queue.wants_receipts()).is_some() {
+                return Step::On;
+            }
+        }
         let transaction = self.with(|queue| queue.transaction(now_ms, || inner.next_txn_id()));
         let Some(transaction) = transaction else {
             return Step::Rest;

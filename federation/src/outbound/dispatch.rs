@@ -2,19 +2,28 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::OwnedServerName;
-use storage::{Limit, Logged, Position, RoomRow, outbox, receipts};
+use ruma::{OwnedServerName, ServerName, UserId};
+use storage::{
+    Limit, Logged, Position, RoomRow, outbox,
+    receipts::{self, StoredReceipt},
+};
 use tracing::error;
 
 use super::{
     Inner, Result,
-    edus::{Edus, Receipt},
+    edus::{Edus, Receipt, ReceiptKey},
     news::Next,
     pdu::Outgoing,
 };
 
 /// How many events are read at once.
 const PAGE: u64 = 200;
+
+/// Whether other servers get a receipt: only those of our users that are no secret.
+pub(super) fn is_outgoing(receipt: &StoredReceipt, own: &ServerName) -> bool {
+    let user = <&UserId>::try_from(receipt.user_id.as_str());
+    receipt.kind == "m.read" && user.is_ok_and(|user| user.server_name() == own)
+}
 
 /// What to do with an event whose audience cannot be found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +67,13 @@ impl Inner {
                 self.dispatch_event(&event, trouble).await
             }
             Logged::Receipt(new) => {
-                let thread = new.thread_id.clone();
+                let whose = (new.user_id.to_string(), new.thread_id.clone());
                 let receipt = Receipt {
                     event_id: new.event_id.to_string(),
                     ts: new.ts,
+                    position,
                 };
-                let user = new.user_id.to_string();
-                self.dispatch_receipt(new.room, position, user, thread, receipt)
-                    .await
+                self.dispatch_receipt(new.room, whose, receipt).await
             }
             Logged::AccountData(_) => Ok(()),
         }
@@ -87,16 +95,15 @@ impl Inner {
         for event in page.iter().filter_map(Outgoing::stored) {
             self.dispatch_event(&event, trouble).await?;
         }
-        let own = format!(":{}", self.own);
         for read in receipts::changed(db, at, reached).await? {
-            if read.kind == "m.read" && read.user_id.ends_with(&own) {
+            if is_outgoing(&read, &self.own) {
+                let (room, whose) = (read.room, (read.user_id, read.thread_id));
                 let receipt = Receipt {
                     event_id: read.event_id,
                     ts: read.ts,
+                    position: read.position,
                 };
-                let (user, thread) = (read.user_id, read.thread_id);
-                self.dispatch_receipt(read.room, read.position, user, thread, receipt)
-                    .await?;
+                self.dispatch_receipt(room, whose, receipt).await?;
             }
         }
         Ok(reached)
@@ -130,15 +137,17 @@ impl Inner {
     async fn dispatch_receipt(
         self: &Arc<Self>,
         room: RoomRow,
-        position: Position,
-        user: String,
-        thread: String,
+        (user, thread): (String, String),
         receipt: Receipt,
     ) -> Result<()> {
-        self.push_edu(room, position, |edus, room_id| {
-            edus.receipt((room_id, user.clone(), thread.clone()), receipt.clone());
-        })
-        .await
+        let audience = self.engine.servers_now(room).await?;
+        let key: ReceiptKey = (audience.room_id.to_string(), user, thread);
+        for server in audience.servers().filter(|server| **server != self.own) {
+            self.push(server, receipt.position, |queue| {
+                queue.push_receipt(key.clone(), receipt.clone());
+            });
+        }
+        Ok(())
     }
 
     /// Tells the other servers that are in a room now something that may be lost.

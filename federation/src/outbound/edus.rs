@@ -1,4 +1,5 @@
-//! Ephemeral news for one server: only the last of each kind is of interest, and some may be lost. Pure.
+//! Ephemeral news for one server: only the last of each kind is of interest. Typing and presence may be lost;
+//! receipts are in the store, and are read there again. Pure.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +7,10 @@ use spec::{
     json::{Object, Value},
     object,
 };
+use storage::Position;
 
-/// How many receipts, people who type, and people whose presence changed wait for one server. What comes beyond is lost.
+/// How many receipts, people who type, and people whose presence changed wait for one server. What comes beyond is lost,
+/// or left to the store.
 const WAITING_MAX: usize = 2_000;
 
 /// How many users one ephemeral event speaks of, so that a transaction stays small.
@@ -21,6 +24,16 @@ pub(super) type ReceiptKey = (String, String, String);
 pub(super) struct Receipt {
     pub(super) event_id: String,
     pub(super) ts: i64,
+    /// Its place in the log.
+    pub(super) position: Position,
+}
+
+/// What goes into one transaction.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Taken {
+    pub(super) edus: Vec<Value>,
+    /// Before the first of the receipts in it.
+    pub(super) receipts_after: Option<Position>,
 }
 
 /// What waits for one server.
@@ -38,8 +51,22 @@ impl Edus {
         self.receipts.is_empty() && self.typing.is_empty() && self.presence.is_empty()
     }
 
-    pub(super) fn receipt(&mut self, key: ReceiptKey, receipt: Receipt) {
-        put(&mut self.receipts, key, receipt);
+    /// Whether there is room for it. The newest of each key is kept.
+    pub(super) fn receipt(&mut self, key: ReceiptKey, receipt: Receipt) -> bool {
+        let earlier = self.receipts.get(&key);
+        if earlier.is_some_and(|earlier| earlier.position >= receipt.position) {
+            return true;
+        }
+        put(&mut self.receipts, key, receipt)
+    }
+
+    pub(super) fn has_receipts(&self) -> bool {
+        !self.receipts.is_empty()
+    }
+
+    /// Before the first of the receipts that wait.
+    pub(super) fn receipts_after(&self) -> Option<Position> {
+        first_after(self.receipts.values())
     }
 
     pub(super) fn typing(&mut self, room: String, user: String, typing: bool) {
@@ -52,19 +79,19 @@ impl Edus {
     }
 
     /// Takes out at most `max` ephemeral events.
-    pub(super) fn take(&mut self, max: usize) -> Vec<Value> {
-        let mut edus = Vec::new();
-        while edus.len() < max {
+    pub(super) fn take(&mut self, max: usize) -> Taken {
+        let mut taken = Taken::default();
+        while taken.edus.len() < max {
             let next = self
                 .take_typing()
-                .or_else(|| self.take_receipts())
+                .or_else(|| self.take_receipts(&mut taken.receipts_after))
                 .or_else(|| self.take_presence());
             match next {
-                Some(edu) => edus.push(edu),
+                Some(edu) => taken.edus.push(edu),
                 None => break,
             }
         }
-        edus
+        taken
     }
 
     fn take_typing(&mut self) -> Option<Value> {
@@ -75,7 +102,7 @@ impl Edus {
 
     /// `room → m.read → user → {event_ids, data}`: server-server API, "Receipts". It has room for one receipt of each user
     /// and room; that of another thread goes into the next one.
-    fn take_receipts(&mut self) -> Option<Value> {
+    fn take_receipts(&mut self, after: &mut Option<Position>) -> Option<Value> {
         let mut rooms: BTreeMap<String, Object> = BTreeMap::new();
         let mut taken = Vec::new();
         for (key, receipt) in &self.receipts {
@@ -96,9 +123,11 @@ impl Edus {
                 break;
             }
         }
-        for key in &taken {
-            self.receipts.remove(key);
-        }
+        let taken: Vec<Receipt> = taken
+            .iter()
+            .filter_map(|key| self.receipts.remove(key))
+            .collect();
+        *after = first_after(&taken).into_iter().chain(*after).min();
         let content: Object = rooms
             .into_iter()
             .map(|(room, users)| (room, Value::Object(object! { "m.read" => users })))
@@ -118,10 +147,19 @@ impl Edus {
     }
 }
 
-fn put<K: Ord, V>(waiting: &mut BTreeMap<K, V>, key: K, value: V) {
-    if waiting.len() < WAITING_MAX || waiting.contains_key(&key) {
+/// Before the first of some receipts.
+fn first_after<'a>(receipts: impl IntoIterator<Item = &'a Receipt>) -> Option<Position> {
+    let positions = receipts.into_iter().map(|receipt| receipt.position.get());
+    positions.min().map(|first| Position(first - 1))
+}
+
+/// Whether there is room for it.
+fn put<K: Ord, V>(waiting: &mut BTreeMap<K, V>, key: K, value: V) -> bool {
+    let fits = waiting.len() < WAITING_MAX || waiting.contains_key(&key);
+    if fits {
         waiting.insert(key, value);
     }
+    fits
 }
 
 fn edu(kind: &str, content: Object) -> Value {
@@ -132,10 +170,14 @@ fn edu(kind: &str, content: Object) -> Value {
 mod tests {
     use super::*;
 
-    fn read(edus: &mut Edus, room: &str, user: &str, thread: &str, event_id: &str) {
-        let key = (room.to_owned(), user.to_owned(), thread.to_owned());
-        let event_id = event_id.to_owned();
-        edus.receipt(key, Receipt { event_id, ts: 3 });
+    fn read(edus: &mut Edus, position: i64, user: &str, thread: &str, event_id: &str) {
+        let key = ("!r".to_owned(), user.to_owned(), thread.to_owned());
+        let receipt = Receipt {
+            event_id: event_id.to_owned(),
+            ts: 3,
+            position: Position(position),
+        };
+        assert!(edus.receipt(key, receipt));
     }
 
     fn text(edus: &[Value]) -> String {
@@ -145,10 +187,14 @@ mod tests {
     #[test]
     fn only_the_last_receipt_of_each_is_sent_and_those_of_a_room_together() {
         let mut edus = Edus::default();
-        read(&mut edus, "!r", "@a:b", "", "$1");
-        read(&mut edus, "!r", "@a:b", "", "$2");
-        read(&mut edus, "!r", "@c:b", "", "$1");
-        let sent = text(&edus.take(9));
+        read(&mut edus, 5, "@a:b", "", "$1");
+        read(&mut edus, 7, "@a:b", "", "$2");
+        read(&mut edus, 6, "@a:b", "", "$1");
+        read(&mut edus, 8, "@c:b", "", "$1");
+        assert_eq!(edus.receipts_after(), Some(Position(6)));
+        let sent = edus.take(9);
+        assert_eq!(sent.receipts_after, Some(Position(6)));
+        let sent = text(&sent.edus);
         assert_eq!(
             sent,
             concat!(
@@ -165,9 +211,9 @@ mod tests {
     fn receipts_of_several_threads_do_not_displace_each_other() {
         let mut edus = Edus::default();
         for (thread, event) in [("", "$1"), ("main", "$1"), ("$root", "$2")] {
-            read(&mut edus, "!r", "@a:b", thread, event);
+            read(&mut edus, 5, "@a:b", thread, event);
         }
-        let sent = edus.take(9);
+        let sent = edus.take(9).edus;
         assert_eq!(sent.len(), 3, "{}", text(&sent));
         assert!(!text(&sent[..1]).contains("thread_id"), "{}", text(&sent));
         assert!(text(&sent[1..]).contains(r#""thread_id":"$root""#));
@@ -182,8 +228,8 @@ mod tests {
             edus.typing("!r".to_owned(), user.clone(), true);
             edus.presence(user.clone(), object! { "user_id" => user });
         }
-        assert_eq!(edus.take(100).len(), 100);
-        let rest = edus.take(10_000);
+        assert_eq!(edus.take(100).edus.len(), 100);
+        let rest = edus.take(10_000).edus;
         assert_eq!(rest.len(), WAITING_MAX - 100 + WAITING_MAX / USERS_MAX);
         assert!(edus.is_empty());
     }

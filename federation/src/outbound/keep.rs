@@ -31,7 +31,12 @@ impl Inner {
                 continue;
             };
             let failures = u32::try_from(stored.failures).unwrap_or(0);
-            let queue = Queue::behind(stored.sent, failures, stored.retry_ts);
+            let queue = Queue::behind(
+                stored.sent,
+                stored.receipts_after,
+                failures,
+                stored.retry_ts,
+            );
             kept.behind.insert(server.clone(), stored);
             let destination = Arc::clone(
                 self.destinations()
@@ -53,15 +58,16 @@ impl Inner {
         let mut due = Vec::new();
         self.destinations().retain(|server, destination| {
             destination.with(|queue| {
-                if let Some(sent) = queue.pending_after() {
-                    if queue.is_behind() || queue.failures > 0 {
-                        behind.insert(server.clone(), row(server, queue, sent));
-                    } else {
-                        floor = floor.min(sent);
-                    }
-                }
                 if queue.is_done() {
                     return false;
+                }
+                if queue.is_behind() || queue.misses_receipts() || queue.failures > 0 {
+                    behind.insert(server.clone(), row(server, queue, at));
+                } else {
+                    let pending = queue.pending_after().into_iter();
+                    floor = pending
+                        .chain(queue.receipts_after())
+                        .fold(floor, Position::min);
                 }
                 standing.servers += 1;
                 standing.failing += usize::from(queue.failures > 0);
@@ -113,11 +119,13 @@ impl Inner {
     }
 }
 
-/// Up to where a server has everything, with the pause that it is in, as it is stored.
-fn row(server: &OwnedServerName, queue: &Queue, sent: Position) -> outbox::Destination {
+/// Up to where a server has everything, with the pause that it is in, as it is stored. What was logged up to `at` is in its
+/// queue.
+fn row(server: &OwnedServerName, queue: &Queue, at: Position) -> outbox::Destination {
     outbox::Destination {
         server: server.to_string(),
-        sent,
+        sent: queue.pending_after().unwrap_or(at),
+        receipts_after: queue.receipts_after(),
         failures: i32::try_from(queue.failures).unwrap_or(i32::MAX),
         retry_ts: queue.retry_ms,
     }

@@ -8,7 +8,10 @@ use spec::{
 };
 use storage::Position;
 
-use super::{edus::Edus, pdu::Pdu};
+use super::{
+    edus::{Edus, Receipt, ReceiptKey, Taken},
+    pdu::Pdu,
+};
 
 /// Server-server API, "Transactions".
 const PDUS_MAX: usize = 50;
@@ -41,6 +44,8 @@ pub(super) struct Queue {
     missed: Position,
     /// Whether so much was missed that only the newest events of each room are sent; `None` before that was looked up.
     pub(super) only_newest: Option<bool>,
+    /// Receipts that were left to the store.
+    missed_receipts: Option<Missed>,
     /// Events up to here are sent one by one: one of them was refused.
     alone: Option<Position>,
     /// Failures in a row.
@@ -52,13 +57,20 @@ pub(super) struct Queue {
     on_its_way: Option<Transaction>,
 }
 
+/// What was left to the store: everything between the two, the last included.
+#[derive(Debug, Clone, Copy)]
+struct Missed {
+    after: Position,
+    last: Position,
+}
+
 /// A transaction, which stays the same until it has arrived.
 #[derive(Debug, Clone)]
 pub(super) struct Transaction {
     pub(super) id: String,
     ts: i64,
     pub(super) events: Vec<(Position, Arc<Pdu>)>,
-    pub(super) edus: Vec<Value>,
+    pub(super) edus: Taken,
 }
 
 impl Transaction {
@@ -70,7 +82,7 @@ impl Transaction {
             "origin" => origin,
             "origin_server_ts" => self.ts,
             "pdus" => Value::Array(pdus.collect()),
-            "edus" => Value::Array(self.edus.clone()),
+            "edus" => Value::Array(self.edus.edus.clone()),
         }
     }
 }
@@ -85,6 +97,7 @@ impl Queue {
             behind: false,
             missed: read,
             only_newest: None,
+            missed_receipts: None,
             alone: None,
             failures: 0,
             retry_ms: 0,
@@ -93,10 +106,18 @@ impl Queue {
         }
     }
 
-    /// A queue of a server that has everything up to `read`; what came then is in the store.
-    pub(super) fn behind(read: Position, failures: u32, retry_ms: i64) -> Self {
+    /// A queue of a server that has everything up to `read`, and the receipts up to another position; what came then is in
+    /// the store.
+    pub(super) fn behind(
+        read: Position,
+        receipts_after: Option<Position>,
+        failures: u32,
+        retry_ms: i64,
+    ) -> Self {
+        let missed = |after| Missed { after, last: after };
         Self {
             behind: true,
+            missed_receipts: receipts_after.map(missed),
             failures,
             retry_ms,
             ..Self::new(read)
@@ -115,6 +136,69 @@ impl Queue {
         }
         self.events.insert(position, event);
         self.read = position;
+    }
+
+    /// Adds a receipt, or leaves it to the store.
+    pub(super) fn push_receipt(&mut self, key: ReceiptKey, receipt: Receipt) {
+        let position = receipt.position;
+        if self.failures >= FAILURES_IN_MEMORY || !self.edus.receipt(key, receipt) {
+            self.miss_receipts(Position(position.get() - 1), position);
+        }
+    }
+
+    fn miss_receipts(&mut self, after: Position, last: Position) {
+        let missed = self.missed_receipts.unwrap_or(Missed { after, last });
+        self.missed_receipts = Some(Missed {
+            after: missed.after.min(after),
+            last: missed.last.max(last),
+        });
+    }
+
+    /// After which position the store has to be asked for receipts, if it has to. Events go first, and of receipts one page
+    /// waits at a time.
+    pub(super) fn wants_receipts(&self) -> Option<Position> {
+        let can_take = !self.behind && !self.edus.has_receipts() && self.on_its_way.is_none();
+        let missed = self.missed_receipts.filter(|_| can_take);
+        missed.map(|missed| missed.after)
+    }
+
+    /// Adds what the store has of receipts up to `read`; `is_all` if that is everything at `read`.
+    pub(super) fn refill_receipts(
+        &mut self,
+        receipts: impl IntoIterator<Item = (ReceiptKey, Receipt)>,
+        read: Position,
+        is_all: bool,
+    ) {
+        let missed = self.missed_receipts.take();
+        for (key, receipt) in receipts {
+            // There is room for a page: no receipt waited.
+            self.edus.receipt(key, receipt);
+        }
+        self.missed_receipts =
+            missed
+                .filter(|missed| !is_all || missed.last > read)
+                .map(|missed| Missed {
+                    after: missed.after.max(read),
+                    ..missed
+                });
+    }
+
+    /// Whether the store has receipts that do not wait here.
+    pub(super) fn misses_receipts(&self) -> bool {
+        self.missed_receipts.is_some()
+    }
+
+    /// Before the first receipt that has not arrived; `None` if all have.
+    pub(super) fn receipts_after(&self) -> Option<Position> {
+        let on_its_way = self.on_its_way.as_ref();
+        [
+            self.edus.receipts_after(),
+            on_its_way.and_then(|sent| sent.edus.receipts_after),
+            self.missed_receipts.map(|missed| missed.after),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Changes the ephemeral news, unless the server cannot be reached.
@@ -157,7 +241,11 @@ impl Queue {
 
     /// Whether nothing has to be sent.
     pub(super) fn is_done(&self) -> bool {
-        !self.behind && self.events.is_empty() && self.edus.is_empty() && self.on_its_way.is_none()
+        !self.behind
+            && self.missed_receipts.is_none()
+            && self.events.is_empty()
+            && self.edus.is_empty()
+            && self.on_its_way.is_none()
     }
 
     /// Up to where all events have arrived, if it is less than everything.
@@ -197,7 +285,7 @@ impl Queue {
             .map(|(position, pdu)| (*position, Arc::clone(pdu)))
             .collect();
         let edus = self.edus.take(edus_max);
-        if events.is_empty() && edus.is_empty() {
+        if events.is_empty() && edus.edus.is_empty() {
             return None;
         }
         let transaction = Transaction {
@@ -224,14 +312,14 @@ impl Queue {
     /// by one, so that the others are not lost with the one that is refused. Returns whether an event was given up.
     pub(super) fn refused(&mut self) -> bool {
         let refused = self.on_its_way.as_ref();
-        let (pdus, edus) = refused.map_or((0, 0), |sent| (sent.events.len(), sent.edus.len()));
+        let (pdus, edus) = refused.map_or((0, 0), |sent| (sent.events.len(), sent.edus.edus.len()));
         if pdus == 0 || (pdus == 1 && edus == 0) {
             self.arrived();
             return pdus == 1;
         }
         self.failures = 0;
         self.retry_ms = 0;
-        let refused = self.on_its_way.take();
+        let refused = self.give_up();
         self.alone = refused.and_then(|sent| Some(sent.events.last()?.0));
         false
     }
@@ -242,15 +330,30 @@ impl Queue {
         let pause_ms = super::backoff::pause_ms(self.failures, chance);
         self.retry_ms = now_ms.saturating_add(pause_ms);
         if self.failures >= FAILURES_OF_TRANSACTION {
-            self.on_its_way = None;
+            self.give_up();
         }
         if self.failures >= FAILURES_IN_MEMORY {
             self.let_go();
         }
     }
 
+    /// Makes the transaction one that was never sent: its events are still here, its receipts in the store.
+    fn give_up(&mut self) -> Option<Transaction> {
+        let transaction = self.on_its_way.take();
+        let receipts = transaction
+            .as_ref()
+            .and_then(|sent| sent.edus.receipts_after);
+        if let Some(after) = receipts {
+            self.miss_receipts(after, after);
+        }
+        transaction
+    }
+
     /// Leaves to the store what is not on its way.
     fn let_go(&mut self) {
+        if let Some(after) = self.edus.receipts_after() {
+            self.miss_receipts(after, after);
+        }
         self.edus = Edus::default();
         let on_its_way = self.on_its_way.as_ref();
         let last = on_its_way.and_then(|sent| Some(sent.events.last()?.0));
@@ -382,6 +485,68 @@ mod tests {
             (0, Some(Position(50)))
         );
         assert_eq!(queue.wants_more(), Some(Position(50)));
+    }
+
+    fn read(queue: &mut Queue, position: i64, thread: &str) {
+        let key = ("!r".to_owned(), "@a:b".to_owned(), thread.to_owned());
+        let (event_id, position) = (format!("${position}"), Position(position));
+        let ts = 3;
+        queue.push_receipt(
+            key,
+            Receipt {
+                event_id,
+                ts,
+                position,
+            },
+        );
+    }
+
+    #[test]
+    fn receipts_that_do_not_arrive_are_left_to_the_store() {
+        let mut queue = Queue::new(Position(4));
+        read(&mut queue, 5, "");
+        let sent = next(&mut queue, "a").unwrap();
+        assert_eq!(sent.edus.edus.len(), 1);
+        read(&mut queue, 9, "main");
+        assert!(!queue.misses_receipts(), "they are here");
+        assert_eq!(queue.receipts_after(), Some(Position(4)));
+        for _ in 0..FAILURES_IN_MEMORY {
+            queue.failed(0, 0);
+        }
+        read(&mut queue, 12, "");
+        assert_eq!(queue.wants_receipts(), None, "one is on its way");
+        assert_eq!(queue.receipts_after(), Some(Position(4)));
+        queue.arrived();
+        assert!(!queue.is_done());
+        assert_eq!(queue.wants_receipts(), Some(Position(8)));
+        queue.refill_receipts([], Position(11), true);
+        assert_eq!(queue.wants_receipts(), Some(Position(11)), "one came since");
+        queue.refill_receipts([], Position(12), true);
+        assert!(queue.is_done());
+
+        read(&mut queue, 13, "");
+        next(&mut queue, "b").unwrap();
+        for _ in 0..FAILURES_OF_TRANSACTION {
+            queue.failed(0, 0);
+        }
+        assert_eq!(
+            queue.wants_receipts(),
+            Some(Position(12)),
+            "it is read anew"
+        );
+    }
+
+    #[test]
+    fn receipts_beyond_those_that_fit_are_left_to_the_store() {
+        let mut queue = Queue::new(Position(0));
+        for n in 1..=2_005 {
+            read(&mut queue, n, &n.to_string());
+        }
+        assert_eq!(queue.wants_receipts(), None, "enough is here");
+        while next(&mut queue, "a").is_some() {
+            queue.arrived();
+        }
+        assert_eq!(queue.wants_receipts(), Some(Position(2_000)));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Model {
     pub server: String,
     /// It has everything up to here.
     pub sent: Position,
+    /// Receipts of our users that were logged after this are still to be brought to it; `None`: it has all.
+    pub receipts_after: Option<Position>,
     /// How often in a row it could not be reached.
     pub failures: i32,
     /// When it is tried again, in ms.

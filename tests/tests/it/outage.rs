@@ -113,3 +113,47 @@ async fn a_server_that_is_away_does_not_hold_up_another_and_is_told_of_joins() {
     let member = carol.state(&room, "m.room.member", &bob.id).await.ok();
     assert_eq!(member["membership"], "join");
 }
+
+#[tokio::test]
+async fn a_server_that_was_away_learns_how_far_everybody_has_read() {
+    let machine = Neighbourhood::new();
+    let (Some(mut here), Some(mut there)) = (machine.server().await, machine.server().await) else {
+        return;
+    };
+    let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    let room = alice.creates_room().public().await;
+    joins_via(&bob, &room, &alice).await;
+    let mut events = Vec::new();
+    for n in 0..3 {
+        events.push(bob.says(&room, &n.to_string()).await);
+    }
+    hears(&alice, &room, &events[2]).await;
+    let since = bob.syncs().await.next_batch();
+
+    there.stop().await;
+    for event in &events[..2] {
+        alice.reads(&room, "m.read", event).await.ok();
+    }
+    // Both of the same event: they do not fit into one receipt.
+    let in_thread = v3(&["rooms", &room.id, "receipt", "m.read", &events[1]]);
+    let main = json!({ "thread_id": "main" });
+    alice.post(in_thread, &main).await.ok();
+    alice.reads(&room, "m.read.private", &events[2]).await.ok();
+    here.kill();
+    here.restart().await;
+    there.restart().await;
+    let (read, _) = bob
+        .syncs_when(&since, |sync| {
+            let read = sync.of_room(&room, "ephemeral", "m.receipt");
+            read.filter(|read| read[&events[1]]["m.read"].get(&alice.id).is_some())
+                .cloned()
+        })
+        .await;
+    assert!(read.get(&events[0]).is_none(), "only the last: {read}");
+    assert!(!read.to_string().contains("m.read.private"), "{read}");
+    let seen = &read[&events[1]]["m.read"][&alice.id];
+    assert!(
+        seen.get("thread_id").is_none(),
+        "the one of no thread hides: {read}"
+    );
+}

@@ -26,6 +26,7 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             clustered(manager, "destinations", &["server"])
                 .col(text("server"))
                 .col(big_integer("sent"))
+                .col(big_integer_null("receipts_after"))
                 .col(integer("failures"))
                 .col(big_integer("retry_ts"))
                 .take(),
