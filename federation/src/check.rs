@@ -1,7 +1,6 @@
 //! How another server is found and whether it answers, step by step: for the operator who wonders.
 
 use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use spec::json::{Object, Strictness, Value, parse_object};
 use crate::client::AGENT;
 use crate::discovery::Discovery;
 use crate::keys::published::Published;
-use crate::transport::{Limits, Transport};
+use crate::transport::{Limits, Transport, Way};
 use crate::{Clock, Settings, Step, TrustError, outward};
 
 /// For one request, and for connecting.
@@ -53,7 +52,7 @@ pub enum Finding {
 #[derive(Debug)]
 pub struct Connected {
     /// Where.
-    pub address: SocketAddr,
+    pub way: Way,
     /// The certificate of the other side, in DER.
     pub certificate: Option<CertificateDer<'static>>,
 }
@@ -113,7 +112,7 @@ impl Checker {
         let met = self.transport.meet(&target, LIMITS.time).await;
         let met = met.map_err(|error| CheckError::Unreachable(chain(&error)))?;
         tell(Finding::Connected(Connected {
-            address: met.address,
+            way: met.way,
             certificate: met.certificate,
         }));
 

@@ -55,7 +55,7 @@ use self::peers::Network;
 pub use self::routes::registered;
 pub use self::servers::Servers;
 use self::transport::{AddressFilter, Dns, Transport};
-pub use self::transport::{TransportError, TrustError};
+pub use self::transport::{Proxy, TransportError, TrustError, Way};
 use self::x_matrix::RemoteKeys;
 
 /// The time of day in milliseconds since the epoch, as the binary knows it.
@@ -108,6 +108,8 @@ pub struct Settings {
     pub key_validity_ms: i64,
     /// Private networks that may be connected to.
     pub allow_addresses: Vec<IpNet>,
+    /// The proxy that all connections to others go through.
+    pub proxy: Option<Proxy>,
     /// Certificate authorities besides those of the system.
     pub trusted_authorities: Vec<CertificateDer<'static>>,
     /// Who is asked for the keys of servers that do not answer, in this order.
@@ -215,7 +217,9 @@ fn outward(
 ) -> Result<(Arc<Transport>, Arc<Discovery>), TrustError> {
     let filter = AddressFilter::new(settings.allow_addresses.clone());
     let authorities = &settings.trusted_authorities;
-    let transport = Arc::new(Transport::new(Dns::from_system(), filter, authorities)?);
+    let proxy = settings.proxy.clone();
+    let transport = Transport::new(Dns::from_system(), filter, proxy, authorities)?;
+    let transport = Arc::new(transport);
     let discovery = Discovery::new(Arc::clone(&transport), Arc::clone(clock), chance);
     Ok((transport, Arc::new(discovery)))
 }

@@ -1,7 +1,7 @@
 //! HTTPS to other servers: one request to one [`Target`], on a kept connection or a new one.
 //!
 //! Every address is looked up here, checked against the [`AddressFilter`] here and connected to here, so that
-//! no second look-up can give another one. The certificate must be the target's, wherever the DNS led.
+//! no second look-up can give another one; only where a [`Proxy`] does the looking up, that is the proxy's to do. The certificate must be the target's, wherever the DNS led.
 //!
 //! It speaks HTTP/1.1 only. Between two servers there is one transaction at a time and now and then a
 //! question, for which a few connections do; and with HTTP/2 the name that is asked for would have to be the one
@@ -12,9 +12,10 @@ mod connect;
 mod dns;
 mod error;
 mod pool;
+mod proxy;
 mod trust;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response};
@@ -27,7 +28,7 @@ use tokio::time::timeout;
 pub(crate) use self::address::AddressFilter;
 pub(crate) use self::dns::Dns;
 use self::pool::{Key, Pool};
-pub use self::{error::TransportError, trust::TrustError};
+pub use self::{connect::Way, error::TransportError, proxy::Proxy, trust::TrustError};
 
 /// One end of a connection that is ready for requests.
 type Sender = SendRequest<Full<Bytes>>;
@@ -36,6 +37,7 @@ type Sender = SendRequest<Full<Bytes>>;
 pub(crate) struct Transport {
     dns: Dns,
     filter: AddressFilter,
+    proxy: Option<Proxy>,
     tls: Arc<rustls::ClientConfig>,
     pool: Pool,
 }
@@ -52,13 +54,13 @@ pub(crate) struct Limits {
 /// A server that was connected to, for those who want to look and not to ask.
 #[derive(Debug)]
 pub(crate) struct Met {
-    pub(crate) address: SocketAddr,
+    pub(crate) way: Way,
     /// The certificate that it presented, in DER.
     pub(crate) certificate: Option<CertificateDer<'static>>,
 }
 
 impl Transport {
-    /// Connections to public addresses and those of `filter`, to servers whose certificates are signed by an
+    /// Connections to public addresses and those of `filter`, all through `proxy` if there is one, to servers whose certificates are signed by an
     /// authority of the system or one of `authorities`.
     ///
     /// # Errors
@@ -66,11 +68,13 @@ impl Transport {
     pub(crate) fn new(
         dns: Dns,
         filter: AddressFilter,
+        proxy: Option<Proxy>,
         authorities: &[CertificateDer<'static>],
     ) -> Result<Self, TrustError> {
         Ok(Self {
             dns,
             filter,
+            proxy,
             tls: Arc::new(trust::client_config(authorities)?),
             pool: Pool::default(),
         })
@@ -111,8 +115,8 @@ impl Transport {
     ) -> Result<Met, TransportError> {
         match timeout(time, self.dial(target)).await {
             Ok(Ok(dialled)) => Ok(Met {
-                address: dialled.address,
                 certificate: dialled.certificate(),
+                way: dialled.way,
             }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(TransportError::Timeout(time)),

@@ -29,7 +29,7 @@ use std::path::Path;
 pub(crate) use self::compatibility::Compatibility;
 pub(crate) use self::database::{Database, DatabaseUrl};
 pub(crate) use self::discovery::Discovery;
-pub(crate) use self::federation::Federation;
+pub(crate) use self::federation::{Federation, ProxyUrl};
 pub(crate) use self::identity::Identity;
 pub(crate) use self::limits::{Limits, Rate};
 pub(crate) use self::listeners::{ClientListener, FederationListener};

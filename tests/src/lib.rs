@@ -12,6 +12,7 @@ pub mod eventually;
 pub mod federation;
 pub mod path;
 pub mod peer;
+pub mod proxy;
 pub mod room;
 pub mod server;
 pub mod socket;

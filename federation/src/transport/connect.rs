@@ -1,7 +1,7 @@
 //! From a target to a connection: addresses, the filter, TCP, TLS, HTTP.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -16,9 +16,9 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::debug;
 
-use super::{Sender, Transport, TransportError};
+use super::{Sender, Transport, TransportError, proxy::Proxy};
 
-/// How long one address gets for TCP and TLS, before the next is tried.
+/// How long one address gets for TCP, a proxy and TLS, before the next is tried.
 const ADDRESS_TIME: Duration = Duration::from_secs(6);
 
 /// How many addresses are tried.
@@ -27,9 +27,27 @@ const ADDRESSES_MAX: usize = 6;
 /// The largest head of an answer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// The way to another server.
+#[derive(Debug, Clone)]
+pub enum Way {
+    /// Straight to an address.
+    Direct(SocketAddr),
+    /// Through a proxy, which knows where that is.
+    Proxied(Proxy, Place),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Direct(address) => address.fmt(f),
+            Self::Proxied(_, place) => write!(f, "{place} behind the proxy"),
+        }
+    }
+}
+
 /// A proven connection, before any HTTP.
 pub(super) struct Dialled {
-    pub(super) address: SocketAddr,
+    pub(super) way: Way,
     stream: TlsStream<TcpStream>,
 }
 
@@ -45,7 +63,7 @@ impl Transport {
     /// A new connection for requests.
     pub(super) async fn open(&self, target: &Target) -> Result<Sender, TransportError> {
         let dialled = self.dial(target).await?;
-        let address = dialled.address;
+        let way = dialled.way;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_BYTES_MAX)
             .handshake::<_, Full<Bytes>>(TokioIo::new(dialled.stream))
@@ -53,7 +71,7 @@ impl Transport {
         // It ends when the other side closes it, or when the last sender is dropped.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                debug!(%address, %error, "a connection to another server ended");
+                debug!(%way, %error, "a connection to another server ended");
             }
         });
         Ok(sender)
@@ -64,28 +82,52 @@ impl Transport {
         let mut failure = None;
         let mut tried = 0;
         for place in &target.places {
-            let addresses = match self.addresses(place).await {
-                Ok(addresses) => addresses,
+            let ways = match self.ways(place).await {
+                Ok(ways) => ways,
                 Err(error) => {
                     failure = Some(error);
                     continue;
                 }
             };
-            for address in addresses {
+            for way in ways {
                 if tried >= ADDRESSES_MAX {
                     break;
                 }
                 tried += 1;
-                match self.dial_address(address, &target.certificate).await {
-                    Ok(stream) => return Ok(Dialled { address, stream }),
+                match self.dial_way(&way, &target.certificate).await {
+                    Ok(stream) => return Ok(Dialled { way, stream }),
                     Err(error) => {
-                        debug!(%address, %error, "another server cannot be reached at an address");
+                        debug!(%way, %error, "another server cannot be reached at an address");
                         failure = Some(error);
                     }
                 }
             }
         }
         Err(failure.unwrap_or_else(|| TransportError::NoAddress(target.authority.clone())))
+    }
+
+    /// How to get to a place.
+    async fn ways(&self, place: &Place) -> Result<Vec<Way>, TransportError> {
+        if let Some(proxy) = &self.proxy {
+            self.check_behind_proxy(&place.host).await?;
+            return Ok(vec![Way::Proxied(proxy.clone(), place.clone())]);
+        }
+        let addresses = self.addresses(place).await?;
+        Ok(addresses.into_iter().map(Way::Direct).collect())
+    }
+
+    /// Refuses a host all the same that is known here to be where we must not connect. Where names cannot be looked up, as
+    /// in many a network with a proxy, only the proxy knows.
+    async fn check_behind_proxy(&self, host: &Host) -> Result<(), TransportError> {
+        let known = match host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => self.dns.addresses(name).await.unwrap_or_default(),
+        };
+        // Which of them it takes is up to the proxy.
+        match known.into_iter().find(|known| !self.filter.permits(*known)) {
+            Some(address) => Err(TransportError::Forbidden { address }),
+            None => Ok(()),
+        }
     }
 
     /// Where a place is, without the addresses that we must not connect to.
@@ -115,9 +157,9 @@ impl Transport {
         })
     }
 
-    async fn dial_address(
+    async fn dial_way(
         &self,
-        address: SocketAddr,
+        way: &Way,
         certificate: &Host,
     ) -> Result<TlsStream<TcpStream>, TransportError> {
         let name = match certificate {
@@ -126,25 +168,42 @@ impl Transport {
                 .map_err(|_| TransportError::NoAddress(name.clone()))?,
         };
         let dialling = async {
-            let tcp = TcpStream::connect(address)
-                .await
-                .map_err(|source| TransportError::Connect { address, source })?;
-            // Requests are small and answers are waited for. A socket that refuses this still works.
-            let _ = tcp.set_nodelay(true);
+            let tcp = self.reach(way).await?;
             let tls = TlsConnector::from(self.tls.clone());
             tls.connect(name, tcp)
                 .await
                 .map_err(|source| TransportError::Tls {
-                    address,
+                    way: way.clone(),
                     name: certificate.to_string(),
                     source,
                 })
         };
         timeout(ADDRESS_TIME, dialling).await.unwrap_or_else(|_| {
             Err(TransportError::Connect {
-                address,
+                way: way.clone(),
                 source: io::ErrorKind::TimedOut.into(),
             })
         })
+    }
+
+    async fn reach(&self, way: &Way) -> Result<TcpStream, TransportError> {
+        let address = match way {
+            Way::Direct(address) => address,
+            Way::Proxied(proxy, place) => {
+                let connected = proxy.connect(place).await;
+                return connected.map_err(|source| TransportError::Proxy {
+                    place: place.clone(),
+                    source,
+                });
+            }
+        };
+        let connected = TcpStream::connect(address).await;
+        let tcp = connected.map_err(|source| TransportError::Connect {
+            way: way.clone(),
+            source,
+        })?;
+        // Requests are small and answers are waited for. A socket that refuses this still works.
+        let _ = tcp.set_nodelay(true);
+        Ok(tcp)
     }
 }

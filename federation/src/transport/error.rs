@@ -1,12 +1,14 @@
 //! Why there is no answer.
 
-use std::{
-    io,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::IpAddr, time::Duration};
 
 use hickory_resolver::net::NetError;
+use spec::discovery::Place;
+
+use super::Way;
+
+/// Why a proxy gave no connection, in its library's words.
+pub(super) type ProxyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a server gave no answer. Only the causes tell more than an operator's log should.
 #[derive(Debug, thiserror::Error)]
@@ -29,18 +31,26 @@ pub enum TransportError {
         address: IpAddr,
     },
     /// Nobody answers there.
-    #[error("{address} accepts no connection")]
+    #[error("{way} accepts no connection")]
     Connect {
         /// Where.
-        address: SocketAddr,
+        way: Way,
         /// Why.
         source: io::Error,
     },
+    /// The proxy of this server gives no connection.
+    #[error("federation.proxy gives no connection to {place}")]
+    Proxy {
+        /// Where to.
+        place: Place,
+        /// Why.
+        source: ProxyError,
+    },
     /// Whoever answers there cannot prove to be who it should be.
-    #[error("{address} does not prove to be {name}")]
+    #[error("{way} does not prove to be {name}")]
     Tls {
         /// Where.
-        address: SocketAddr,
+        way: Way,
         /// Whose certificate was expected.
         name: String,
         /// What is wrong.

@@ -6,7 +6,7 @@ use engine::buckets::Bucket;
 
 use federation::keys::OwnKeys;
 
-use crate::config::{Config, Rate, RegistrationMode, ServerGlob, Voip};
+use crate::config::{Config, ProxyUrl, Rate, RegistrationMode, ServerGlob, Voip};
 use crate::tls;
 
 pub(super) fn storage(config: &Config) -> storage::Settings {
@@ -102,6 +102,7 @@ pub(crate) fn federation(config: &Config) -> Result<federation::Settings, tls::E
     Ok(federation::Settings {
         key_validity_ms: milliseconds(section.key_validity.0),
         allow_addresses: section.allow_addresses.clone(),
+        proxy: section.proxy.as_ref().and_then(ProxyUrl::proxy),
         trusted_authorities,
         notaries: section.key_notaries.clone(),
         servers: federation::Servers::new(

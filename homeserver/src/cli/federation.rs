@@ -152,7 +152,7 @@ fn tell(finding: &Finding) {
         Finding::Connected(connected) => {
             line(
                 "connection",
-                format_args!("✓ {}, and the certificate is good", connected.address),
+                format_args!("✓ {}, and the certificate is good", connected.way),
             );
         }
         Finding::Version(Ok(software)) => line("version", format_args!("✓ {software}")),

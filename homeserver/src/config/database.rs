@@ -67,7 +67,7 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// `postgres://user:secret@host/db` becomes `postgres://user:…@host/db`.
-fn without_password(url: &str) -> String {
+pub(super) fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         return url.to_owned();
     };

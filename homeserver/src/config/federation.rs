@@ -1,11 +1,14 @@
 //! Section `federation`: how this server meets others.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use federation::Proxy;
 use ipnet::IpNet;
 use ruma::OwnedServerName;
 
+use super::database::without_password;
 use super::raw::Raw;
 use super::section::{Setting, section};
 use super::value::ServerGlob;
@@ -23,6 +26,12 @@ section! {
         /// nobody can make it reach into your own network.
         allow_addresses: Vec<IpNet>, default [];
 
+        /// An HTTP proxy that all connections to other servers and to push gateways go through, if nothing
+        /// else leaves your network. It must allow `CONNECT`, to port 8448 too. Names are looked up by
+        /// the proxy, so it must be the one to refuse private networks; those that this server knows to be
+        /// private are refused here as well.
+        proxy: Option<ProxyUrl>, example "http://user:password@proxy.example.org:3128";
+
         /// The servers that this server talks to, by name without port; `*` and `?` stand for any text
         /// and any character.
         allow_servers: Vec<ServerGlob>, default ["*"];
@@ -33,6 +42,38 @@ section! {
         /// Servers that are asked for the signing keys of those that do not answer themselves, as
         /// in old rooms. What they say is checked, but they could vouch for a server that is gone.
         key_notaries: Vec<OwnedServerName>, default ["matrix.org"];
+    }
+}
+
+/// Where a proxy is; it may hold a password.
+#[derive(Clone, PartialEq)]
+pub(crate) struct ProxyUrl(String);
+
+impl ProxyUrl {
+    pub(crate) fn proxy(&self) -> Option<Proxy> {
+        Proxy::parse(&self.0)
+    }
+}
+
+impl Setting for ProxyUrl {
+    const EXPECTED: &'static str = r#"a URL like "http://user:password@proxy.example.org:3128""#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        let url = Self(raw.text()?.to_owned());
+        url.proxy().is_some().then_some(url)
+    }
+
+    fn shown(raw: &Raw) -> String {
+        match raw.text() {
+            Some(text) => format!("\"{}\"", without_password(text)),
+            None => raw.to_string(),
+        }
+    }
+}
+
+impl fmt::Debug for ProxyUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.0))
     }
 }
 

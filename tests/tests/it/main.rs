@@ -15,6 +15,7 @@ mod federation_history;
 mod federation_keys;
 mod federation_peer;
 mod federation_policy;
+mod federation_proxy;
 mod federation_rooms;
 mod filters;
 mod fuzz;
