@@ -147,3 +147,40 @@ async fn a_transaction_survives_a_kill() {
     }
     assert!(!seen.timeline.is_empty());
 }
+
+/// What was acknowledged while it waited for what it builds on is taken in after a kill, and nobody sends it again.
+#[tokio::test]
+async fn events_that_were_acknowledged_and_wait_survive_a_kill() {
+    let Some((_machine, mut server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    let room = alice.creates_room().public().await;
+    peer.joins(&server, &room, &carol).await;
+    let start = alice.syncs().await.next_batch();
+    let missed: Vec<Pdu> = (0..3)
+        .map(|n| peer.says(&room, &carol, &n.to_string()))
+        .collect();
+    let last = peer.says(&room, &carol, "the last");
+    let asks = [
+        "get_missing_events",
+        "state_ids",
+        "state",
+        "event",
+        "backfill",
+    ];
+    peer.script(move |ask| asks.contains(&ask.operation()).then_some(Reply::Silence));
+    let answer = peer.sends(&server, std::slice::from_ref(&last)).await;
+    assert_eq!(answer.of_pdu(&last), Some(None), "{}", answer.summary());
+    let asked = async || (!peer.asked("get_missing_events").is_empty()).then_some(());
+    eventually("the gap is asked for", asked).await;
+    server.kill();
+    peer.forgets_scripts();
+    server.restart().await;
+    let seen = alice.syncs_on_until(Some(&start), &room, &last.id).await;
+    let ids = seen.ids();
+    for pdu in &missed {
+        assert!(ids.iter().any(|id| *id == pdu.id), "{ids:?}");
+    }
+}
