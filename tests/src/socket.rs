@@ -20,6 +20,9 @@ use crate::{api::Api, eventually::PATIENCE, server::Connection, sync::Sync};
 /// The path of the endpoint.
 pub const PATH: &str = "/_matrix/client/unstable/org.rookery.ws/stream";
 
+/// How long a socket must be silent to be quiet.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// An open socket.
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -110,9 +113,13 @@ impl Socket {
     /// The next push, acknowledged.
     pub async fn push(&mut self) -> Sync {
         let push = self.push_unacknowledged().await;
+        self.acknowledge(&push).await;
+        push
+    }
+
+    async fn acknowledge(&mut self, push: &Sync) {
         self.send(&json!({"method": "ack", "params": {"next_batch": push.next_batch()}}))
             .await;
-        push
     }
 
     /// The next push.
@@ -149,9 +156,30 @@ impl Socket {
         }
     }
 
+    /// The next push, acknowledged; `None` if nothing comes for a while.
+    pub async fn pushed(&mut self) -> Option<Sync> {
+        if self.pushes.is_empty() {
+            let _ = self.receive(QUIET).await;
+        }
+        let push = self.pushes.pop_front()?;
+        self.acknowledge(&push).await;
+        Some(push)
+    }
+
+    /// The next push of sliding sync, acknowledged; `None` if none comes for a while.
+    pub async fn slid(&mut self) -> Option<Value> {
+        if self.slides.is_empty() {
+            let _ = self.receive(QUIET).await;
+        }
+        match self.slides.is_empty() {
+            true => None,
+            false => Some(self.slide().await),
+        }
+    }
+
     /// Whether nothing is pushed for a while.
     pub async fn is_quiet(&mut self) -> bool {
-        let _ = self.receive(Duration::from_millis(300)).await;
+        let _ = self.receive(QUIET).await;
         self.pushes.is_empty()
     }
 

@@ -274,7 +274,11 @@ async fn was_joined_before(build: &Build<'_>, new: &NewEvent, from: Position) ->
 }
 
 /// Whether the user was joined at a position.
-async fn was_joined_at(build: &Build<'_>, room: &RoomHandle, at: Position) -> Result<bool> {
+pub(super) async fn was_joined_at(
+    build: &Build<'_>,
+    room: &RoomHandle,
+    at: Position,
+) -> Result<bool> {
     let Some(key) = room
         .state_key("m.room.member", build.by.user_id.as_str())
         .await?

@@ -4,7 +4,11 @@ use ruma::api::client::sync::sync_events::v3::{LeftRoom, State, StateEvents, Tim
 use spec::auth::Membership;
 use storage::Position;
 
-use super::{Build, changes::OwnMembership, joined::Window};
+use super::{
+    Build,
+    changes::{OwnMembership, was_joined_at},
+    joined::Window,
+};
 use crate::{
     Result,
     events::Placed,
@@ -35,10 +39,23 @@ impl Build<'_> {
             .await?;
         match room.access(self.by).await {
             Ok(access @ Access::Departed { position, .. }) => {
+                // Who came and went since knows nothing of the room.
+                let known_at = match self.from {
+                    Some(from) if was_joined_at(self, room, from.position).await? => {
+                        Some(from.position)
+                    }
+                    _ => None,
+                };
                 let window = self
-                    .until_departure(room, access, member, position, self.since())
+                    .until_departure(
+                        room,
+                        access,
+                        member,
+                        position,
+                        known_at.unwrap_or(Position::MIN),
+                    )
                     .await?;
-                left.state = self.left_state(room, position, &window).await?;
+                left.state = self.left_state(room, known_at, position, &window).await?;
                 left.timeline = self.timeline(room, window).await?;
             }
             Ok(_) | Err(crate::Error::Forbidden(_)) => {
@@ -101,10 +118,10 @@ impl Build<'_> {
     async fn left_state(
         &self,
         room: &RoomHandle,
+        known_at: Option<Position>,
         departed: Position,
         window: &Window,
     ) -> Result<State> {
-        let known_at = self.from.map(|from| from.position);
         let rows = self.lacking(room, known_at, window, departed).await?;
         self.state_section(room, &rows).await
     }

@@ -272,6 +272,38 @@ async fn leaving_is_told_once_with_nothing_from_after() {
     }
 }
 
+/// Who came and went between two syncs is shown the room as who sees it for the first time.
+#[tokio::test]
+async fn a_visit_between_two_syncs_shows_where_the_room_goes_on() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().public().await;
+    let first = alice.says(&room, "long before").await;
+    let since = bob.syncs().await.next_batch();
+    bob.joins(&room).await.ok();
+    bob.leaves(&room).await.ok();
+    let filter = json!({"room": {"timeline": {"limit": 2}}});
+    let sync = bob.syncs().since(&since).filter(&filter).await;
+    let left = sync.left(&room).expect("the room that he left");
+    assert_eq!(left["timeline"]["limited"], true, "{left}");
+    let state = sync.events(&room, "state");
+    assert!(
+        state.iter().any(|event| event["type"] == "m.room.create"),
+        "{left}"
+    );
+    let prev_batch = left["timeline"]["prev_batch"].as_str().expect("a token");
+    let earlier = bob
+        .messages(&room, "b")
+        .query("from", prev_batch)
+        .await
+        .ok();
+    let chunk = earlier["chunk"].as_array().expect("events");
+    assert!(
+        chunk.iter().any(|event| event["event_id"] == first),
+        "{earlier}"
+    );
+}
+
 #[tokio::test]
 async fn joining_after_leaving_shows_the_room_only_as_joined() {
     let server = TestServer::start().await;
