@@ -20,7 +20,7 @@ use storage::{
 };
 
 use crate::{
-    Clock, Requester, Result,
+    Clock, Requester, Result, Steady,
     account::{self, Accounts},
     audience::Audiences,
     chance::Chance,
@@ -119,11 +119,12 @@ impl Engine {
         )?;
         let notifier = Arc::new(Notifier::new(store.clone()));
         let ephemeral = Arc::new(Ephemeral::starting_at(clock.now_ms()));
+        let steady: Arc<dyn Clock> = Arc::new(Steady(clock.clone()));
         let presence = Arc::new(Presence::new(
             settings.presence,
             settings.server_name.clone(),
             store.clone(),
-            clock.clone(),
+            steady.clone(),
             ephemeral.clone(),
             notifier.clone(),
         ));
@@ -145,7 +146,7 @@ impl Engine {
             states: States::new(store.clone()),
             erased: Erased::new(store.clone()),
             ignores,
-            typing: Typing::new(clock.clone(), notifier.clone(), ephemeral.clone()),
+            typing: Typing::new(steady, notifier.clone(), ephemeral.clone()),
             ephemeral,
             presence,
             connections: Connections::new(store.clone(), clock.clone(), chance.clone()),

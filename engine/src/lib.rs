@@ -52,7 +52,7 @@ mod user_directory;
 
 pub use self::{
     audience::Audience,
-    clock::Clock,
+    clock::{Clock, Steady},
     delayed_events::{Delay, DelayAction},
     directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},

@@ -3,6 +3,7 @@
 mod at_once;
 mod backfill;
 mod chat;
+mod clock;
 mod directory;
 mod erased;
 mod extremities;
@@ -17,6 +18,7 @@ mod presence;
 mod profile;
 mod push;
 mod pushers;
+mod reads;
 mod receive;
 mod redactions;
 mod relations;

@@ -30,10 +30,10 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use actix_web::web;
-use engine::Engine;
 use engine::account::Accounts;
 use engine::buckets::{Bucket, Buckets};
 use engine::chance::Chance;
+use engine::{Engine, Steady};
 use ipnet::IpNet;
 use ruma::{OwnedServerName, ServerName};
 use rustls_pki_types::CertificateDer;
@@ -162,7 +162,7 @@ impl Federation {
             Arc::clone(&servers),
             store,
             Arc::clone(&client),
-            Arc::clone(&clock),
+            Arc::new(Steady(Arc::clone(&clock))),
             chance,
         ));
         engine.connect(Arc::new(Network::new(client, Arc::clone(&keys))));

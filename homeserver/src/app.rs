@@ -115,7 +115,7 @@ async fn serve_store(
 ) -> Result<(), Error> {
     let metrics = telemetry::metrics()?;
     let chance = Arc::new(Chance::from_system());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let name = &config.server.name;
     let keys = OwnKeys::load(store, name, chance.bytes(), clock.now_ms()).await?;
     let engine = Engine::start(
@@ -215,7 +215,7 @@ async fn stop(
 pub(crate) async fn open_accounts(config: &Config) -> Result<(Store, Accounts), Error> {
     let store = open_store(config).await?;
     let chance = Arc::new(Chance::from_system());
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     // Not for the keys: whoever gives orders with the wrong server name is told so.
     OwnKeys::load(&store, &config.server.name, chance.bytes(), clock.now_ms()).await?;
     let accounts = Accounts::new(store.clone(), clock, chance, settings::accounts(config))?;
@@ -228,7 +228,7 @@ pub(crate) async fn open_accounts(config: &Config) -> Result<(Store, Accounts), 
 /// The data cannot be opened; above all, another process uses it.
 pub(crate) async fn rotate_key(config: &Config) -> Result<Rotated, Error> {
     let store = open_store(config).await?;
-    let (seed, now_ms) = (Chance::from_system().bytes(), SystemClock.now_ms());
+    let (seed, now_ms) = (Chance::from_system().bytes(), SystemClock::new().now_ms());
     let rotated = OwnKeys::rotate(&store, &config.server.name, seed, now_ms).await;
     store.close().await;
     Ok(rotated?)

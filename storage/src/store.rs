@@ -5,7 +5,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -66,6 +66,8 @@ pub struct Store {
 
 struct Inner {
     reader: DatabaseConnection,
+    /// How many statements the reader has run.
+    reads: Arc<AtomicU64>,
     shared: Arc<Shared>,
     queue: mpsc::UnboundedSender<Ask>,
     places: Arc<Semaphore>,
@@ -89,9 +91,14 @@ impl Store {
     pub(crate) async fn open_keeping(settings: Settings, kept: Option<Kept>) -> Result<Self> {
         let connect::Connections {
             writer: db,
-            reader,
+            mut reader,
             lock,
         } = connect::open(&settings).await?;
+        let reads = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&reads);
+        reader.set_metric_callback(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
         let ids = Arc::new(Ids::open(&db).await?);
         let shared = Arc::new(Shared {
             state_keys: StateKeys::new(reader.clone(), Arc::clone(&ids)),
@@ -112,6 +119,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 reader,
+                reads,
                 shared,
                 queue,
                 places,
@@ -124,6 +132,12 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> &DatabaseConnection {
         &self.inner.reader
+    }
+
+    /// How many statements the connections for reading have run since the store was opened.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.inner.reads.load(Ordering::Relaxed)
     }
 
     /// Unused row ids.

@@ -1,6 +1,5 @@
 //! What clients keep for one device alone: client-server API, "Notification Settings for a device" (MSC3890).
 
-use ruma::OwnedUserId;
 use storage::{Logged, Plain, account_data, write::NewAccountData};
 
 use super::Accounts;
@@ -18,16 +17,14 @@ impl Accounts {
     pub(super) async fn local_settings_of_deleted(&self, plain: &[Plain]) -> Result<Vec<Logged>> {
         let mut emptied = Vec::new();
         for plain in plain {
-            let (user_id, is_gone): (&OwnedUserId, Box<dyn Fn(&str) -> bool + Send>) = match plain {
-                Plain::DeviceDelete { user_id, device_id } => {
-                    (user_id, Box::new(move |device| device == device_id))
-                }
-                Plain::DevicesDelete { user_id, except } => (
-                    user_id,
-                    Box::new(move |device| except.as_deref() != Some(device)),
-                ),
+            // One device is gone, or all but one.
+            let (user_id, gone, kept) = match plain {
+                Plain::DeviceDelete { user_id, device_id } => (user_id, Some(&**device_id), None),
+                Plain::DevicesDelete { user_id, except } => (user_id, None, except.as_deref()),
                 _ => continue,
             };
+            let is_gone =
+                |device: &str| kept != Some(device) && gone.is_none_or(|gone| gone == device);
             let db = self.store().reader();
             let types = account_data::types_with_prefixes(db, user_id, &PREFIXES).await?;
             let device = |event_type: &String| {

@@ -40,6 +40,9 @@ const RETRY_MS: i64 = 10_000;
 /// The longest time between two tries, in ms.
 const RETRY_MS_MAX: i64 = 3_600_000;
 
+/// Further ahead than this, in ms, nothing is ever put off; it means that the clock was another one then.
+const AHEAD_MS_MAX: i64 = 48 * 3_600_000;
+
 /// After how long a notification is given up, in ms.
 const GIVEN_UP_MS: i64 = 24 * 3_600_000;
 
@@ -124,9 +127,9 @@ impl Context {
         let Some(gateways) = self.deliveries.gateways.get() else {
             return Ok(());
         };
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.steady_ms();
         for pusher in pushers::of_user(self.store.reader(), user).await? {
-            if pusher.failures == 0 || pusher.retry_ts <= now_ms {
+            if pusher.failures == 0 || is_due(pusher.retry_ts, now_ms) {
                 self.push(gateways.as_ref(), user, pusher).await?;
             }
         }
@@ -191,7 +194,7 @@ impl Context {
         body: String,
         badge: i64,
     ) -> Result<bool> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.clock.steady_ms();
         match gateways.notify(payload::url(pusher)?, body).await {
             Ok(answer) if payload::rejected(&answer).contains(&pusher.pushkey) => {
                 let delete = Plain::PusherDelete {
@@ -400,8 +403,8 @@ impl Engine {
 
     /// Wakes those whose gateways are to be tried again.
     async fn wake_due(&self) {
-        let now_ms = self.context.clock.now_ms();
-        match pushers::due(self.context.store.reader(), now_ms).await {
+        let now_ms = self.context.clock.steady_ms();
+        match pushers::due(self.context.store.reader(), now_ms, AHEAD_MS_MAX).await {
             Ok(users) => self.wake_users(&users),
             Err(error) => report(&error),
         }
@@ -411,6 +414,11 @@ impl Engine {
         let users = users.iter().filter_map(|user| UserId::parse(user).ok());
         self.context.deliveries.wake(users);
     }
+}
+
+/// Whether a time to try again has come, or is so far away that the clock was another one when it was set.
+fn is_due(retry_ts: i64, now_ms: i64) -> bool {
+    retry_ts <= now_ms || retry_ts > now_ms.saturating_add(AHEAD_MS_MAX)
 }
 
 fn report(error: &(dyn std::error::Error + 'static)) {

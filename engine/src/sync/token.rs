@@ -28,8 +28,10 @@ impl FromStr for SyncToken {
     fn from_str(token: &str) -> Result<Self> {
         let parsed = token.strip_prefix('s').and_then(|rest| {
             let (position, ephemeral) = rest.split_once('_')?;
+            let position = Position(number(position)?);
+            (position >= Position::ZERO).then_some(())?;
             Some(Self {
-                position: Position(number(position)?),
+                position,
                 ephemeral: number(ephemeral)?,
             })
         });

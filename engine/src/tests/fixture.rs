@@ -19,17 +19,31 @@ use crate::{
 
 /// A clock that stands still unless it is turned.
 #[derive(Debug)]
-pub(super) struct HandClock(AtomicI64);
+pub(super) struct HandClock {
+    now_ms: AtomicI64,
+    /// How far it was set forward or back.
+    jumped_ms: AtomicI64,
+}
 
 impl HandClock {
+    /// Time passes.
     pub(super) fn advance(&self, ms: i64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
+        self.now_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the clock.
+    pub(super) fn jump(&self, ms: i64) {
+        self.jumped_ms.fetch_add(ms, Ordering::SeqCst);
     }
 }
 
 impl Clock for HandClock {
     fn now_ms(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.steady_ms() + self.jumped_ms.load(Ordering::SeqCst)
+    }
+
+    fn steady_ms(&self) -> i64 {
+        self.now_ms.load(Ordering::SeqCst)
     }
 }
 
@@ -50,7 +64,10 @@ impl House {
     }
 
     pub(super) fn named(store: storage::Store, name: ruma::OwnedServerName) -> Self {
-        let clock = Arc::new(HandClock(AtomicI64::new(1_700_000_000_000)));
+        let clock = Arc::new(HandClock {
+            now_ms: AtomicI64::new(1_700_000_000_000),
+            jumped_ms: AtomicI64::new(0),
+        });
         let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);
         let chance = Arc::new(Chance::from_system());
         let engine = Engine::start(

@@ -4,7 +4,7 @@
 const FIRST_MS: i64 = 2_000;
 
 /// The longest, in milliseconds: a server may be away for weeks, and comes back by itself when it speaks to us.
-const LAST_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(super) const LAST_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// The shortest time between two tries of a server that speaks to us and still cannot be reached, in milliseconds.
 pub(super) const HEARD_MS: i64 = 2_000;

@@ -31,12 +31,10 @@ impl Inner {
                 continue;
             };
             let failures = u32::try_from(stored.failures).unwrap_or(0);
-            let queue = Queue::behind(
-                stored.sent,
-                stored.receipts_after,
-                failures,
-                stored.retry_ts,
-            );
+            // The clock may have been another one.
+            let latest = self.clock.now_ms().saturating_add(super::backoff::LAST_MS);
+            let retry_ts = stored.retry_ts.min(latest);
+            let queue = Queue::behind(stored.sent, stored.receipts_after, failures, retry_ts);
             kept.behind.insert(server.clone(), stored);
             let destination = Arc::clone(
                 self.destinations()

@@ -94,7 +94,7 @@ fn check(file: Option<&Path>, check: Check) -> Result<(), Failure> {
     let config = Config::load(file, values)?;
     let settings = app::federation_settings(&config)?;
     let chance = Arc::new(Chance::from_system());
-    let checker = Checker::new(&settings, Arc::new(SystemClock), chance)?;
+    let checker = Checker::new(&settings, Arc::new(SystemClock::new()), chance)?;
     say(format_args!("{}", check.name));
     let checking = checker.check(&check.name, |finding| tell(&finding));
     match Runtime::new()?.block_on(checking) {

@@ -1,6 +1,7 @@
 //! `/metrics`: measurements in the text format of Prometheus.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use metrics::counter;
 use serde_json::json;
 
 use super::Site;
@@ -17,6 +18,7 @@ pub(super) async fn handle(site: web::Data<Site>, request: HttpRequest) -> HttpR
             "error": "Metrics are only for the networks in metrics.allow, asked directly",
         }));
     }
+    counter!("rookery_database_reads_total").absolute(site.store.reads());
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
         .body(site.metrics.render())
