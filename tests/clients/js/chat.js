@@ -1,6 +1,6 @@
 // Two people chat through a homeserver with matrix-js-sdk, both syncing all the while.
 //
-// Usage: node chat.js BASE_URL
+// Usage: node chat.js BASE_URL [TRANSPORT]
 
 import "./environment.js";
 
@@ -8,10 +8,11 @@ import * as sdk from "matrix-js-sdk";
 
 import { Person } from "./person.js";
 import { check, step, summary, until } from "./steps.js";
+import { TRANSPORTS } from "./transport.js";
 
-const [baseUrl] = process.argv.slice(2);
-if (!baseUrl) {
-    process.stderr.write("usage: node chat.js BASE_URL\n");
+const [baseUrl, transport = "long-poll"] = process.argv.slice(2);
+if (!baseUrl || !TRANSPORTS.includes(transport)) {
+    process.stderr.write(`usage: node chat.js BASE_URL [${TRANSPORTS.join("|")}]\n`);
     process.exit(2);
 }
 const stamp = Date.now().toString(36);
@@ -20,7 +21,7 @@ const [alice, bob] = await step("two people register, log in and sync", async ()
     const people = [];
     for (const name of [`js-alice-${stamp}`, `js-bob-${stamp}`]) {
         await Person.registers(baseUrl, name);
-        const person = await Person.logsIn(baseUrl, name);
+        const person = await Person.logsIn(baseUrl, name, transport);
         await person.startsToSync();
         people.push(person);
     }
@@ -168,7 +169,7 @@ await step("a redacted message loses its text for both", async () => {
 });
 
 await step("a new device scrolls back to the beginning", async () => {
-    const again = await Person.logsIn(baseUrl, `js-bob-${stamp}`);
+    const again = await Person.logsIn(baseUrl, `js-bob-${stamp}`, transport);
     await again.startsToSync();
     const room = again.client.getRoom(roomId);
     const seesCreation = () => again.timeline(roomId).some((event) => event.getType() === "m.room.create");
@@ -192,6 +193,6 @@ await step("bob leaves, and both see it", async () => {
     check(refusal.errcode === "M_FORBIDDEN", `his next message: ${JSON.stringify(refusal)}`);
 });
 
-summary();
+summary(transport);
 // Long polls are still under way; nothing is lost by ending them here.
 process.exit(0);

@@ -3,6 +3,7 @@
 import * as sdk from "matrix-js-sdk";
 
 import { until } from "./steps.js";
+import { clientOptions, startOptions } from "./transport.js";
 
 const PASSWORD = "correct horse battery staple";
 
@@ -21,8 +22,8 @@ export class Person {
         return name;
     }
 
-    /** Logs in with the password, on a new device. */
-    static async logsIn(baseUrl, name) {
+    /** Logs in with the password, on a new device that syncs by `transport`. */
+    static async logsIn(baseUrl, name, transport) {
         const visitor = sdk.createClient({ baseUrl });
         const session = await visitor.loginRequest({
             type: "m.login.password",
@@ -35,18 +36,22 @@ export class Person {
                 userId: session.user_id,
                 deviceId: session.device_id,
                 accessToken: session.access_token,
+                ...clientOptions(transport),
             }),
+            transport,
         );
     }
 
-    constructor(client) {
+    constructor(client, transport) {
         this.client = client;
+        this.transport = transport;
         this.id = client.getSafeUserId();
     }
 
     /** Begins to sync; resolves when the first sync is there. */
     async startsToSync() {
-        await this.client.startClient({ initialSyncLimit: 20 });
+        const how = startOptions(this.transport, this.client, this.client.getHomeserverUrl());
+        await this.client.startClient({ initialSyncLimit: 20, ...how });
         const ready = () => ["PREPARED", "SYNCING"].includes(this.client.getSyncState());
         await until(this.client, sdk.ClientEvent.Sync, "first sync", ready);
     }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Two people chat through the server at BASE_URL with matrix-js-sdk, which is installed here first.
 #
-# Usage: run.sh BASE_URL
+# Usage: run.sh BASE_URL [TRANSPORT]
 set -eu
 cd "$(dirname "$0")"
 # npm leaves this file behind when an installation is complete.

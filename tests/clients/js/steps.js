@@ -26,8 +26,8 @@ function tell(line) {
 }
 
 /** Prints the summary of a story that came to its end. */
-export function summary() {
-    tell(`js: ${passed} passed, 0 failed`);
+export function summary(transport) {
+    tell(`js over ${transport}: ${passed} passed, 0 failed`);
 }
 
 /**

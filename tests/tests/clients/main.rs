@@ -10,40 +10,44 @@ use tests::database::TestDatabase;
 use tests::server::Settings;
 use tokio::process::Command;
 
+/// Over each way to sync.
 #[tokio::test]
 async fn two_people_chat_with_matrix_js_sdk() {
-    chat("js").await;
+    for transport in ["long-poll", "socket", "events", "sliding"] {
+        chat("js", &[transport]).await;
+    }
 }
 
 #[tokio::test]
 async fn two_people_chat_with_matrix_nio() {
-    chat("python").await;
+    chat("python", &[]).await;
 }
 
 #[tokio::test]
 async fn two_people_chat_with_matrix_rust_sdk() {
-    chat("rust").await;
+    chat("rust", &[]).await;
 }
 
 /// Lets the story in `tests/clients/<language>` happen on a server of its own, with SQLite and,
 /// where there is one for the tests, with PostgreSQL.
-async fn chat(language: &str) {
-    tell(language, &TestServer::start().await).await;
+async fn chat(language: &str, arguments: &[&str]) {
+    tell(language, arguments, &TestServer::start().await).await;
     if let Some(database) = TestDatabase::postgres().await
         && let Some(server) = TestServer::start_with(Settings::open().await.on(database)).await
     {
-        tell(language, &server).await;
+        tell(language, arguments, &server).await;
     }
 }
 
 /// Runs the program of the story.
-async fn tell(language: &str, server: &TestServer) {
+async fn tell(language: &str, arguments: &[&str], server: &TestServer) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("clients")
         .join(language);
     let script = folder.join("run.sh");
     let told = Command::new(&script)
         .arg(server.connection().base())
+        .args(arguments)
         // The story that cargo builds has a target directory of its own, whatever the server's is.
         .env_remove("CARGO_TARGET_DIR")
         .kill_on_drop(true)
