@@ -84,6 +84,10 @@ impl<T, U, A: Asks> Asks for (T, U, A) {
     type Request = A::Request;
 }
 
+impl<T, U, V, A: Asks> Asks for (T, U, V, A) {
+    type Request = A::Request;
+}
+
 impl<R: IncomingRequest + 'static> FromRequest for Authed<R> {
     type Error = ApiError;
     type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;

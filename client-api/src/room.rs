@@ -56,13 +56,18 @@ fn limit(wish: UInt) -> u16 {
 /// # Errors
 /// 400: it says something else than lists.
 fn relation_filter(request: &HttpRequest) -> Result<RelationFilter, ApiError> {
+    match written_filter(request) {
+        Some(filter) => Ok(RelationFilter::parse(&filter)?),
+        None => Ok(RelationFilter::default()),
+    }
+}
+
+/// The filter in the query as it stands there, for keys that ruma does not read.
+pub(crate) fn written_filter(request: &HttpRequest) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Asked {
         filter: Option<String>,
     }
     let asked = Query::<Asked>::from_query(request.query_string());
-    match asked.ok().and_then(|Query(asked)| asked.filter) {
-        Some(filter) => Ok(RelationFilter::parse(&filter)?),
-        None => Ok(RelationFilter::default()),
-    }
+    asked.ok()?.into_inner().filter
 }

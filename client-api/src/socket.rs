@@ -36,9 +36,11 @@ pub(crate) async fn handle(
         .limits
         .take_for_user(Class::Requests, &requester.user_id)
         .map_err(ApiError::limit_exceeded)?;
+    let (filter, relations) = sync::filter(&engine, &requester, &request, query.filter).await?;
     let ask = SyncAsk {
         since: query.since,
-        filter: sync::filter(&engine, &requester, query.filter).await?,
+        filter,
+        relations,
         timeout: Duration::ZERO,
         full_state: false,
         use_state_after: query.use_state_after,

@@ -5,8 +5,8 @@ pub(crate) mod sliding;
 
 use std::time::Duration;
 
-use actix_web::web;
-use engine::{Engine, PresenceState, Requester, SyncAsk};
+use actix_web::{HttpRequest, web};
+use engine::{Engine, PresenceState, RelationFilter, Requester, SyncAsk};
 use ruma::api::{
     OutgoingResponseExt as _,
     client::{
@@ -16,21 +16,24 @@ use ruma::api::{
 };
 use serde_json::{Value, json};
 
-use crate::{Shared, error::ApiError, extract::Authed, reply::Written};
+use crate::{Shared, error::ApiError, extract::Authed, reply::Written, room::written_filter};
 
 /// Answers with what is new since a token; waits for it where nothing is yet.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
+    request: HttpRequest,
     Authed {
         requester, body, ..
     }: Authed<Request>,
 ) -> Result<Written, ApiError> {
     let presence = presence(&body.set_presence)?;
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
+    let (filter, relations) = filter(&engine, &requester, &request, body.filter).await?;
     let ask = SyncAsk {
         since: body.since,
-        filter: filter(&engine, &requester, body.filter).await?,
+        filter,
+        relations,
         timeout: body.timeout.unwrap_or_default().min(timeout_max),
         full_state: body.full_state,
         use_state_after: body.use_state_after,
@@ -124,18 +127,23 @@ fn with_states_of_left_rooms(json: &[u8]) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&body)
 }
 
-/// The filter that a client named or wrote out.
+/// The filter that a client named or wrote out, and what it says of relations in timelines.
 ///
 /// # Errors
 /// 400 `M_INVALID_PARAM`: the user has no such filter.
 pub(crate) async fn filter(
     engine: &Engine,
     requester: &Requester,
+    request: &HttpRequest,
     filter: Option<Filter>,
-) -> Result<FilterDefinition, ApiError> {
+) -> Result<(FilterDefinition, RelationFilter), ApiError> {
     match filter {
-        None => Ok(FilterDefinition::default()),
-        Some(Filter::FilterDefinition(filter)) => Ok(filter),
+        None => Ok(Default::default()),
+        Some(Filter::FilterDefinition(filter)) => {
+            let written = written_filter(request);
+            let relations = written.map(|written| RelationFilter::of_timeline(&written));
+            Ok((filter, relations.transpose()?.unwrap_or_default()))
+        }
         // What begins with a brace was meant to be a filter.
         Some(Filter::FilterId(id)) if id.starts_with('{') => {
             Err(match serde_json::from_str::<serde::de::IgnoredAny>(&id) {

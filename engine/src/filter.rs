@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use storage::{Plain, entity, filters};
 
-use crate::{Error, Requester, Result, Subject, account::Accounts};
+use crate::{Error, RelationFilter, Requester, Result, Subject, account::Accounts};
 
 /// Length of a filter id: 96 bits of the hash, which only the filters of one user share.
 const ID_BYTES: usize = 12;
@@ -49,14 +49,23 @@ impl Accounts {
         serde_json::from_str(&json).map_err(damaged)
     }
 
-    /// A filter of `by` to filter with.
+    /// A filter of `by` to filter with, and what it says of relations in timelines.
     ///
     /// # Errors
     /// [`Error::NotFound`]: there is none with this id.
-    pub async fn filter_definition(&self, by: &Requester, id: &str) -> Result<FilterDefinition> {
+    pub async fn filter_definition(
+        &self,
+        by: &Requester,
+        id: &str,
+    ) -> Result<(FilterDefinition, RelationFilter)> {
         let json = filters::find(self.store().reader(), &by.user_id, id).await?;
         let json = json.ok_or(Error::NotFound(Subject::Filter))?;
-        serde_json::from_str(&json).map_err(damaged)
+        let filter = serde_json::from_str(&json).map_err(damaged)?;
+        // Not all its keys were checked when it came.
+        Ok((
+            filter,
+            RelationFilter::of_timeline(&json).unwrap_or_default(),
+        ))
     }
 }
 

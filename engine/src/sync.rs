@@ -41,7 +41,7 @@ use self::{
     changes::{Changes, OwnMembership},
     token::SyncToken,
 };
-use crate::{PresenceState, Requester, Result, notifier::Glance, rooms::Rooms};
+use crate::{PresenceState, RelationFilter, Requester, Result, notifier::Glance, rooms::Rooms};
 
 /// The longest time that a sync waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
@@ -57,6 +57,8 @@ pub struct SyncAsk {
     pub since: Option<String>,
     /// What it wants to see.
     pub filter: FilterDefinition,
+    /// Which events of timelines by their relations.
+    pub relations: RelationFilter,
     /// Whether to send the whole state of all rooms, changed or not.
     pub full_state: bool,
     /// Whether to send the state after the timeline instead of that before it.

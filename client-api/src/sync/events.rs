@@ -46,9 +46,11 @@ pub(crate) async fn handle(
     let token = token.ok_or_else(ApiError::missing_token)?;
     let last = request.headers().get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let (filter, relations) = filter(&engine, &requester, &request, body.filter).await?;
     let ask = SyncAsk {
         since: last.or(body.since),
-        filter: filter(&engine, &requester, body.filter).await?,
+        filter,
+        relations,
         timeout: Duration::ZERO,
         full_state: body.full_state,
         use_state_after: body.use_state_after,

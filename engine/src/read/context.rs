@@ -26,6 +26,17 @@ use crate::{
 
 /// How many surrounding events one answer may hold.
 const LIMIT_MAX: usize = 1_000;
+/// How many pages are read on each side for events that the filter wants and the user may see.
+const PAGES_MAX: usize = 10;
+/// How many events a page has at least, but for the first: where few pass, more are read at once.
+const PAGE_MIN: usize = 100;
+
+/// On which side of an event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
 
 /// How much of the surroundings to read.
 #[derive(Clone, Debug)]
@@ -77,13 +88,8 @@ impl RoomHandle {
         let limit = usize::from(ask.limit).min(LIMIT_MAX);
         // The odd one goes to what came after, as in Synapse.
         let (before, after) = (limit / 2, limit - limit / 2);
-        let (db, room) = (self.context.store.reader(), self.meta.row);
-        let stored = self.before(at, before).await?;
-        let before = self.surroundings(&mut view, stored, before, &ask).await?;
-        let page = Limit::from(after);
-        let stored = timeline::forward(db, room, at, Spot::MAX, page).await?;
-        let mut after = self.surroundings(&mut view, stored, after, &ask).await?;
-        after.retain(|seen| seen.placed.spot.anchor <= access.horizon());
+        let before = self.side(&mut view, at, Side::Before, before, &ask).await?;
+        let after = self.side(&mut view, at, Side::After, after, &ask).await?;
         let oldest = before.last().map_or(at, |seen| seen.placed.spot);
         let newest = after.last().map_or(at, |seen| seen.placed.spot);
         let rows = self
@@ -123,21 +129,57 @@ impl RoomHandle {
         }
     }
 
+    /// The nearest events on one side that the filter wants and the user may see, the nearest first: looks further where few
+    /// of them are, but not for ever.
+    async fn side(
+        &self,
+        view: &mut View<'_>,
+        mut at: Spot,
+        side: Side,
+        wanted: usize,
+        ask: &ContextAsk,
+    ) -> Result<Vec<Seen>> {
+        let (db, room) = (self.context.store.reader(), self.meta.row);
+        let mut found = Vec::new();
+        let mut page = wanted;
+        for _ in 0..PAGES_MAX {
+            if found.len() >= wanted {
+                break;
+            }
+            let stored = match side {
+                Side::Before => self.before(at, page).await?,
+                Side::After => {
+                    timeline::forward(db, room, at, Spot::MAX, Limit::from(page)).await?
+                }
+            };
+            let (last, full) = (
+                stored.last().and_then(StoredEvent::spot),
+                stored.len() >= page,
+            );
+            found.extend(self.surroundings(view, stored, ask).await?);
+            match last {
+                Some(last) if full => at = last,
+                _ => break,
+            }
+            page = wanted.max(PAGE_MIN);
+        }
+        found.truncate(wanted);
+        Ok(found)
+    }
+
+    /// Those of these events that the filter wants and the user may see.
     async fn surroundings(
         &self,
         view: &mut View<'_>,
-        mut stored: Vec<StoredEvent>,
-        at_most: usize,
+        stored: Vec<StoredEvent>,
         ask: &ContextAsk,
     ) -> Result<Vec<Seen>> {
-        // A stored page has one row at least.
-        stored.truncate(at_most);
-        let mut placed: Vec<Placed> = self
-            .context
-            .events
-            .place(&self.context.metas, stored)
-            .await?;
-        placed.retain(|placed| filter::allows_event(&ask.filter, &placed.event));
+        let context = &self.context;
+        let mut placed: Vec<Placed> = context.events.place(&context.metas, stored).await?;
+        let horizon = view.access.horizon();
+        placed.retain(|placed| {
+            placed.spot.anchor <= horizon && filter::allows_event(&ask.filter, &placed.event)
+        });
         let placed = ask.relations.wanted(view, placed).await?;
         view.filter(placed).await
     }

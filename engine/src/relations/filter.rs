@@ -34,6 +34,27 @@ impl RelationFilter {
         })
     }
 
+    /// The filter of the timeline in the JSON of a filter of sync.
+    ///
+    /// # Errors
+    /// [`crate::Error::BadJson`]: a key has a value of the wrong kind.
+    pub fn of_timeline(filter: &str) -> Result<Self> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Filter {
+            room: Room,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Room {
+            timeline: RelationFilter,
+        }
+        let filter: Filter = serde_json::from_str(filter).map_err(|_| {
+            crate::Error::BadJson("The filter has values of the wrong kind".to_owned())
+        })?;
+        Ok(filter.room.timeline)
+    }
+
     /// Whether it lets through what `event` itself says.
     fn allows(&self, event: &Event) -> bool {
         let rel_type = Relation::of(event).map(|relation| relation.rel_type);

@@ -118,8 +118,8 @@ impl Build<'_> {
             start = events[index].before();
             events.drain(..index);
         }
-        let wanted = self.wanted(events);
         let mut view = View::new(room, self.by, Access::Joined).await?;
+        let wanted = self.wanted(&view, events).await?;
         let mut seen = view.filter(wanted).await?;
         let left_out = seen.len().saturating_sub(limit);
         seen.drain(..left_out);
@@ -163,7 +163,8 @@ impl Build<'_> {
             if let Some(last) = placed.last() {
                 before = last.spot.anchor;
             }
-            found.extend(view.filter(self.wanted(placed)).await?);
+            let wanted = self.wanted(&view, placed).await?;
+            found.extend(view.filter(wanted).await?);
             if found.len() > limit || gap.is_some() {
                 break;
             }
@@ -188,10 +189,11 @@ impl Build<'_> {
         })
     }
 
-    fn wanted(&self, events: Vec<Placed>) -> Vec<Placed> {
-        let wanted =
-            |placed: &Placed| filter::allows_event(&self.ask.filter.room.timeline, &placed.event);
-        events.into_iter().filter(wanted).collect()
+    /// Those of `events` that the filter wants.
+    async fn wanted(&self, view: &View<'_>, mut events: Vec<Placed>) -> Result<Vec<Placed>> {
+        let timeline = &self.ask.filter.room.timeline;
+        events.retain(|placed| filter::allows_event(timeline, &placed.event));
+        self.ask.relations.wanted(view, events).await
     }
 
     /// The timeline section. Where events were left out, the client could not aggregate their children by itself.

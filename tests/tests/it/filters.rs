@@ -175,6 +175,43 @@ async fn lazy_loading_sends_the_members_who_speak() {
     );
 }
 
+/// Behaviour FILT-03: what others have said of an event, and what it says of others.
+#[tokio::test]
+async fn a_timeline_is_filtered_by_relations() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let root = alice.says(&room, "root").await;
+    alice.says(&room, "alone").await;
+    let reply = json!({
+        "body": "reply", "msgtype": "m.text",
+        "m.relates_to": {"rel_type": "m.thread", "event_id": root},
+    });
+    let path = v3(&["rooms", &room.id, "send", "m.room.message", "relation1"]);
+    bob.put(path, &reply).await.ok();
+    let path = v3(&["user", &alice.id, "filter"]);
+    for (wanted, expected) in [
+        (json!({"related_by_rel_types": ["m.thread"]}), vec!["root"]),
+        (json!({"related_by_senders": [bob.id]}), vec!["root"]),
+        (json!({"related_by_senders": [alice.id]}), vec![]),
+    ] {
+        let mut timeline = wanted.clone();
+        timeline["types"] = json!(["m.room.message"]);
+        let filter = json!({"room": {"timeline": timeline}});
+        let kept = alice.post(path.clone(), &filter).await.ok();
+        let id = kept["filter_id"].as_str().expect("an ID").to_owned();
+        for filter in [id, filter.to_string()] {
+            let sync = alice.syncs().query("filter", &filter).await;
+            let bodies: Vec<&str> = sync
+                .events(&room, "timeline")
+                .iter()
+                .filter_map(|event| event["content"]["body"].as_str())
+                .collect();
+            assert_eq!(bodies, expected, "{filter}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn left_rooms_are_included_on_request() {
     let server = TestServer::start().await;

@@ -487,6 +487,38 @@ async fn an_event_is_shown_with_its_context() {
     context("$no-such-event").await.refused(404, "M_NOT_FOUND");
 }
 
+/// Behaviour READ-08: the limit counts what the filter lets through.
+#[tokio::test]
+async fn a_context_looks_further_for_what_the_filter_wants() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    bob.says(&room, "before").await;
+    for number in 0..7 {
+        alice.says(&room, &format!("noise {number}")).await;
+    }
+    let middle = alice.says(&room, "middle").await;
+    for number in 0..7 {
+        alice.says(&room, &format!("noise {number}")).await;
+    }
+    bob.says(&room, "after").await;
+    let filter = json!({"senders": [bob.id], "types": ["m.room.message"]}).to_string();
+    let context = alice
+        .get(v3(&["rooms", &room.id, "context", &middle]))
+        .query("limit", "4")
+        .query("filter", &filter)
+        .await
+        .ok();
+    for (side, body) in [("events_before", "before"), ("events_after", "after")] {
+        let events = context[side].as_array().expect("a list");
+        let bodies: Vec<_> = events
+            .iter()
+            .map(|event| &event["content"]["body"])
+            .collect();
+        assert_eq!(bodies, [body], "{side}");
+    }
+}
+
 #[tokio::test]
 async fn a_room_is_closed_to_strangers() {
     let server = TestServer::start().await;

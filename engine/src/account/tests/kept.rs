@@ -175,7 +175,7 @@ async fn the_same_filter_has_the_same_id() {
             accounts.filter(&alice, &alice.user_id, &id).await.unwrap(),
             filter
         );
-        let read = accounts.filter_definition(&alice, &id).await.unwrap();
+        let (read, _) = accounts.filter_definition(&alice, &id).await.unwrap();
         assert_eq!(read.room.timeline.limit, Some(5_u8.into()));
 
         let unknown = accounts.filter(&bob, &bob.user_id, &id).await;
