@@ -28,6 +28,7 @@ use crate::{
         asked::{Asked, Lately},
         backfill::Backfills,
     },
+    retention::RetentionSettings,
     room_meta::RoomMetas,
     space::Walk,
     states::States,
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) key: Arc<ServerKey>,
     /// The keys with which this server once signed, by id.
     pub(crate) former_keys: BTreeMap<String, PublishedKey>,
+    /// How long things are kept.
+    pub(crate) retention: RetentionSettings,
     pub(crate) metas: RoomMetas,
     pub(crate) events: Events,
     pub(crate) states: States,

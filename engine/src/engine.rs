@@ -40,6 +40,7 @@ use crate::{
         asked::{Asked, Lately},
         backfill::Backfills,
     },
+    retention::RetentionSettings,
     room::{
         create::{self, CreateRoom},
         membership::Target,
@@ -66,6 +67,8 @@ pub struct Settings {
     pub accounts: account::Settings,
     /// What the operator decides about presence.
     pub presence: PresenceSettings,
+    /// What the operator decides about how long things are kept.
+    pub retention: RetentionSettings,
     /// The keys with which this server once signed, by id.
     pub former_keys: BTreeMap<String, PublishedKey>,
     /// The identity servers by which users may invite, by name without port; `*` and `?` stand for any text and character.
@@ -80,6 +83,7 @@ impl Settings {
             accounts: account::Settings::new(server_name.clone()),
             default_room_version: RoomVersionId::V12,
             presence: PresenceSettings::default(),
+            retention: RetentionSettings::default(),
             former_keys: BTreeMap::new(),
             identity_servers: Vec::new(),
             server_name,
@@ -97,7 +101,8 @@ pub struct Engine {
 
 impl Engine {
     /// The engine over `store`, signing with `key`. Its background work is [`Engine::expire_typing`],
-    /// [`Engine::run_presence`], [`Engine::run_push`] and [`Engine::run_pushers`], which the caller runs and supervises.
+    /// [`Engine::run_presence`], [`Engine::run_push`], [`Engine::run_pushers`] and [`Engine::run_retention`], which the caller
+    /// runs and supervises.
     ///
     /// # Panics
     /// Outside of a tokio runtime: the one that this is called on is where the rooms' workers run.
@@ -141,6 +146,7 @@ impl Engine {
         let context = Arc::new(Context {
             server_name: settings.server_name,
             default_room_version: settings.default_room_version,
+            retention: settings.retention,
             metas: RoomMetas::new(store.clone()),
             events: Events::new(store.clone()),
             states: States::new(store.clone()),

@@ -101,6 +101,33 @@ impl Events {
         metas: &RoomMetas,
         rows: &[EventRow],
     ) -> Result<Vec<Arc<KnownEvent>>> {
+        let found = self.found(metas, rows).await?;
+        rows.iter()
+            .map(|row| {
+                let known = found.get(row).cloned();
+                known.ok_or_else(|| Error::Internal(format!("event row {row} is not stored")))
+            })
+            .collect()
+    }
+
+    /// Those of `rows` that are still stored, in order. Otherwise as [`Events::get_many`].
+    pub(crate) async fn find_many(
+        &self,
+        metas: &RoomMetas,
+        rows: &[EventRow],
+    ) -> Result<Vec<Arc<KnownEvent>>> {
+        let found = self.found(metas, rows).await?;
+        Ok(rows
+            .iter()
+            .filter_map(|row| found.get(row).cloned())
+            .collect())
+    }
+
+    async fn found(
+        &self,
+        metas: &RoomMetas,
+        rows: &[EventRow],
+    ) -> Result<HashMap<EventRow, Arc<KnownEvent>>> {
         let mut found: HashMap<EventRow, Arc<KnownEvent>> = HashMap::with_capacity(rows.len());
         let mut missing = Vec::new();
         for row in rows {
@@ -118,12 +145,7 @@ impl Events {
             self.store.write(Write::default()).await?;
             self.read(metas, &missing, &mut found).await?;
         }
-        rows.iter()
-            .map(|row| {
-                let known = found.get(row).cloned();
-                known.ok_or_else(|| Error::Internal(format!("event row {row} is not stored")))
-            })
-            .collect()
+        Ok(found)
     }
 
     async fn read(
@@ -179,6 +201,13 @@ impl Events {
             });
         }
         Ok(known)
+    }
+
+    /// Forgets events that are no longer stored.
+    pub(crate) fn forget(&self, rows: &[EventRow]) {
+        for row in rows {
+            self.cache.remove(row);
+        }
     }
 
     /// Remembers an event, or its new form after a redaction.

@@ -35,6 +35,7 @@ mod remote;
 mod render;
 mod reports;
 mod requester;
+mod retention;
 mod room;
 mod room_meta;
 mod rooms;
@@ -72,6 +73,7 @@ pub use self::{
     relations::{RelationFilter, RelationsAsk, RelationsPage, ThreadsAsk, ThreadsPage},
     reports::Complaint,
     requester::Requester,
+    retention::RetentionSettings,
     room::{
         create::{CreateRoom, InitialState, Preset},
         membership::Target,

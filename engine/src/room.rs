@@ -190,6 +190,26 @@ impl Room {
         self.chain.is_broken()
     }
 
+    /// Ends the room as it is known here: whatever is asked of it from now on reads it again.
+    pub(crate) fn end(&mut self) {
+        self.batch = Write::default();
+        self.chain.break_off();
+    }
+
+    /// The events upon which the next one builds.
+    pub(crate) fn extremity_rows(&self) -> BTreeSet<EventRow> {
+        self.extremities
+            .iter()
+            .map(|extremity| extremity.row)
+            .collect()
+    }
+
+    /// Forgets events that are about to be deleted.
+    pub(crate) fn forget_events(&mut self, rows: &[EventRow]) {
+        self.recent_events.forget(rows);
+        self.recent_annotations.forget(rows);
+    }
+
     /// Called after each job. A job that failed half-way has moved the head to events that will never be written.
     pub(crate) fn settle(&mut self, failed: bool) {
         if failed && !(self.batch.logged.is_empty() && self.batch.plain.is_empty()) {

@@ -91,6 +91,13 @@ impl RoomMetas {
             .collect()
     }
 
+    /// Forgets a room that has another name now, or none.
+    pub(crate) fn forget(&self, row: RoomRow) {
+        if let Some((_, meta)) = self.by_row.remove(&row) {
+            self.by_id.remove(&meta.id);
+        }
+    }
+
     fn remember(&self, room: &rooms::StoredRoom) -> Result<Arc<RoomMeta>> {
         let version = RoomVersion::get(&room.version).ok_or_else(|| {
             Error::Internal(format!(

@@ -25,6 +25,7 @@ mod relations;
 mod removal;
 mod reports;
 mod rescind;
+mod retention;
 mod search;
 mod upgrade;
 mod wire;

@@ -17,6 +17,7 @@ mod presence;
 mod problem;
 mod raw;
 mod registration;
+mod retention;
 mod section;
 mod server;
 mod source;
@@ -39,6 +40,7 @@ pub(crate) use self::presence::Presence;
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::raw::Raw;
 pub(crate) use self::registration::{Registration, RegistrationMode};
+pub(crate) use self::retention::Retention;
 use self::section::{Chapter, Key};
 pub(crate) use self::server::Server;
 use self::source::Source;
@@ -59,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) federation: Federation,
     pub(crate) identity: Identity,
     pub(crate) presence: Presence,
+    pub(crate) retention: Retention,
     pub(crate) voip: Voip,
     pub(crate) compatibility: Compatibility,
     pub(crate) log: Log,
@@ -95,6 +98,7 @@ impl Config {
             federation: Federation::read(&mut source),
             identity: Identity::read(&mut source),
             presence: Presence::read(&mut source),
+            retention: Retention::read(&mut source),
             voip: Voip::read(&mut source),
             compatibility: Compatibility::read(&mut source),
             log: Log::read(&mut source),
@@ -102,6 +106,7 @@ impl Config {
         };
         listeners::check(&config, &mut source);
         voip::check(&config.voip, &mut source);
+        retention::check(&config.retention, &mut source);
         let problems = source.problems();
         if problems.is_empty() {
             Ok(config)
@@ -136,6 +141,7 @@ fn chapters() -> Vec<Chapter> {
         Federation::chapter(),
         Identity::chapter(),
         Presence::chapter(),
+        Retention::chapter(),
         Voip::chapter(),
         Compatibility::chapter(),
         Log::chapter(),

@@ -17,6 +17,7 @@ pub mod notification;
 pub mod openid_token;
 pub mod pending_redaction;
 pub mod profile;
+pub mod purge;
 pub mod pusher;
 pub mod reading;
 pub mod receipt;

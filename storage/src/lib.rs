@@ -28,6 +28,7 @@ mod packed;
 mod padded;
 mod page;
 pub mod profiles;
+pub mod purges;
 pub mod pushers;
 pub mod receipts;
 pub mod redactions;

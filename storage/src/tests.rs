@@ -5,6 +5,7 @@ mod directory_users;
 mod fixture;
 mod locks;
 mod outbox;
+mod purges;
 mod queries;
 mod relations;
 mod search;

@@ -15,11 +15,12 @@ pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
         access_token, account, delayed_event, destination, device, email_address, filter,
-        membership::Membership, notification, openid_token, pending_redaction, profile, pusher,
-        reading, refresh_token, registration_token, remote_key, report, secret, server_key,
+        membership::Membership, notification, openid_token, pending_redaction, profile, purge,
+        pusher, reading, refresh_token, registration_token, remote_key, report, secret, server_key,
         sliding_connection, staged_event, thread_subscription, unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
+    purges::Lifetime,
 };
 
 /// One atomic unit of writing.
@@ -314,6 +315,32 @@ pub enum Plain {
         /// Missing from now on?
         open: bool,
     },
+    /// Events are deleted, and all that is kept of them elsewhere. No event may build upon them, and no state be made of them.
+    EventsDeleted {
+        /// Their room.
+        room: RoomRow,
+        /// Which.
+        events: Vec<EventRow>,
+    },
+    /// A user of this server has forgotten a room, which may be deleted once nobody wants it; replaces the row of the room.
+    PurgePlanned(purge::Model),
+    /// Somebody wants the room again.
+    PurgeDropped {
+        /// Which.
+        room: RoomRow,
+    },
+    /// The room is unknown from now on. What is left of it goes in steps.
+    RoomGoing {
+        /// Which.
+        room: RoomRow,
+        /// This server, of which no user wants it.
+        server: OwnedServerName,
+    },
+    /// Deletes some of what is left of a room that is going.
+    RoomStep {
+        /// Which.
+        room: RoomRow,
+    },
     /// A new alias. [`Error::Conflict`](crate::Error::Conflict) if it leads somewhere.
     Alias {
         /// The alias.
@@ -603,6 +630,8 @@ pub struct NewSummary {
     pub guest_can_join: bool,
     /// Whether users of other servers may be in it.
     pub federated: bool,
+    /// How long it wants messages to be kept.
+    pub lifetime: Lifetime,
     /// What a search looks through: lower case.
     pub search: String,
 }
@@ -624,6 +653,7 @@ impl NewSummary {
             world_readable: false,
             guest_can_join: false,
             federated: true,
+            lifetime: Lifetime::default(),
             search: String::new(),
         }
     }

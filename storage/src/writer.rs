@@ -33,6 +33,7 @@ mod directory_users;
 mod heads;
 mod ordered;
 mod prepared;
+mod purge;
 mod rows;
 mod summaries;
 mod texts;

@@ -296,7 +296,10 @@ impl Context {
         pusher: &Pusher,
         row: &Notification,
     ) -> Result<Option<(String, i64)>> {
-        let known = self.events.get(&self.metas, row.event).await?;
+        let found = self.events.find_many(&self.metas, &[row.event]).await?;
+        let Some(known) = found.first() else {
+            return Ok(None);
+        };
         let event = &known.event;
         if event.sender() == user {
             return Ok(None);

@@ -112,7 +112,7 @@ impl Engine {
         let known = self
             .context
             .events
-            .get_many(&self.context.metas, &rows)
+            .find_many(&self.context.metas, &rows)
             .await?;
         Ok(known.into_iter().map(|known| (known.row, known)).collect())
     }
@@ -143,6 +143,10 @@ impl Engine {
             return Ok(None);
         }
         let room = self.rooms().by_row(row.room).await?;
+        let shown_from_ts = room.shown_from_ts().await?;
+        if shown_from_ts.is_some_and(|ts| known.event.origin_server_ts() < ts) {
+            return Ok(None);
+        }
         let broken = |error: serde_json::Error| Error::Internal(format!("push actions: {error}"));
         Ok(Some(Notification {
             room_id: room.meta.id.clone(),

@@ -31,6 +31,8 @@ pub(crate) struct View<'a> {
     pub(crate) reader: &'a Requester,
     pub(crate) access: Access,
     pub(crate) ignored: Arc<Ignored>,
+    /// Messages from before this time have had theirs, in ms.
+    shown_from_ts: Option<i64>,
     visibility_key: Option<StateKeyRow>,
     member_key: Option<StateKeyRow>,
     met: HashMap<SnapshotRow, Moment>,
@@ -56,6 +58,7 @@ impl<'a> View<'a> {
         let keys = room.context.store.state_keys().find(&pairs).await?;
         let met = HashMap::new();
         Ok(Self {
+            shown_from_ts: room.shown_from_ts().await?,
             ignored: room.context.ignores.of(&reader.user_id).await?,
             room,
             reader,
@@ -83,7 +86,10 @@ impl<'a> View<'a> {
         let erased = self.room.context.erased.users().await?;
         let mut seen = Vec::with_capacity(events.len());
         for placed in events {
-            if hidden.contains(&placed.row) || placed.event.event_type() == extremities::DUMMY {
+            if hidden.contains(&placed.row)
+                || placed.event.event_type() == extremities::DUMMY
+                || self.has_had_its_time(&placed)
+            {
                 continue;
             }
             if let Some(membership) = self.sees(&placed) {
@@ -97,6 +103,14 @@ impl<'a> View<'a> {
             }
         }
         Ok(seen)
+    }
+
+    /// MSC1763: state stays.
+    fn has_had_its_time(&self, placed: &Placed) -> bool {
+        !placed.event.is_state()
+            && self
+                .shown_from_ts
+                .is_some_and(|ts| placed.event.origin_server_ts() < ts)
     }
 
     /// An event without what its sender had erased.
@@ -294,9 +308,13 @@ pub(crate) async fn render_for<T>(
         unsigned.replaces_state = Some(replaced.event.id());
     }
     if let Some(row) = known.redacted_by {
-        let redaction = context.events.get(&context.metas, row).await?;
-        let raw: Raw<Object> = render::client_event(&redaction.event, shape, &Unsigned::default());
-        unsigned.redacted_because = Some(raw.into_json());
+        // One with a time long past may be gone before its event.
+        let found = context.events.find_many(&context.metas, &[row]).await?;
+        unsigned.redacted_because = found.first().map(|redaction| {
+            let raw: Raw<Object> =
+                render::client_event(&redaction.event, shape, &Unsigned::default());
+            raw.into_json()
+        });
     }
     if let Some(txn) = &known.txn
         && known.event.sender() == reader.user_id

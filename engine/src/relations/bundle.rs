@@ -196,7 +196,7 @@ impl View<'_> {
     async fn shown(&mut self, rows: BTreeSet<EventRow>) -> Result<HashMap<EventRow, Seen>> {
         let rows: Vec<EventRow> = rows.into_iter().collect();
         let context = &self.room.context;
-        let known = context.events.get_many(&context.metas, &rows).await?;
+        let known = context.events.find_many(&context.metas, &rows).await?;
         // They lie within what the reader may see: where exactly does not matter.
         let placed = known.into_iter().map(|known| Placed {
             spot: Spot::MIN,

@@ -1,6 +1,6 @@
 //! Joining a room through another server: server-server API, "Joining rooms".
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use spec::{
@@ -10,7 +10,7 @@ use spec::{
     room_version::RoomVersion,
 };
 use storage::{
-    Plain, Write,
+    Plain, Write, purges,
     write::{NewRoom, Outcome},
 };
 
@@ -23,6 +23,9 @@ use crate::{
     room_meta::RoomMeta,
     rooms::{RoomHandle, Rooms},
 };
+
+/// When somebody may try again to enter a room whose earlier events are still being deleted.
+const GOING_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// A user on their way into a room.
 struct Entry {
@@ -297,6 +300,12 @@ impl Rooms {
     ) -> Result<RoomHandle> {
         if let Some(handle) = self.find(room).await? {
             return Ok(handle);
+        }
+        if purges::is_going(self.context.store.reader(), room).await? {
+            // Its events are still being deleted.
+            return Err(Error::LimitExceeded {
+                retry_after: GOING_RETRY_AFTER,
+            });
         }
         let meta = Arc::new(RoomMeta {
             row: self.context.store.ids().next_room(),

@@ -9,6 +9,7 @@ use spec::{
 use storage::{
     Plain, Write,
     members::{self, Membership},
+    purges::Purge,
 };
 
 use super::{Room, profile::member_fields, send::Sent};
@@ -159,9 +160,15 @@ impl RoomHandle {
             room: self.meta.row,
             user_id: by.user_id.clone(),
         };
+        let planned = Plain::PurgePlanned(Purge {
+            room: self.meta.row,
+            room_id: self.meta.id.to_string(),
+            forgotten_ts: self.context.clock.now_ms(),
+            going: false,
+        });
         self.context
             .store
-            .write(Write::plain(vec![forgotten]))
+            .write(Write::plain(vec![forgotten, planned]))
             .await?;
         Ok(())
     }

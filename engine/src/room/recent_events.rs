@@ -22,6 +22,12 @@ impl RecentEvents {
         self.by_id.get(id).copied()
     }
 
+    /// Forgets events that are about to be deleted.
+    pub(super) fn forget(&mut self, rows: &[EventRow]) {
+        self.by_id.retain(|_, row| !rows.contains(row));
+        self.order.retain(|id| self.by_id.contains_key(id));
+    }
+
     /// Remembers an event.
     pub(super) fn remember(&mut self, id: OwnedEventId, row: EventRow) {
         if self.by_id.insert(id.clone(), row).is_some() {

@@ -33,6 +33,13 @@ pub(super) struct RecentAnnotations {
 }
 
 impl RecentAnnotations {
+    /// Forgets events that are about to be deleted.
+    pub(super) fn forget(&mut self, rows: &[EventRow]) {
+        self.rows.retain(|_, row| !rows.contains(row));
+        self.order
+            .retain(|annotation| self.rows.contains_key(annotation));
+    }
+
     /// Remembers an event, if it annotates another.
     pub(super) fn remember(&mut self, event: &Event, row: EventRow) {
         let Some(relation) = Relation::of(event) else {
@@ -106,7 +113,7 @@ impl Room {
         let mut rows = relations::annotations(db, self.meta.row, parent, what).await?;
         rows.extend(self.recent_annotations.rows.get(annotation));
         // A redaction may be on its way to the disk as well.
-        let same = context.events.get_many(&context.metas, &rows).await?;
+        let same = context.events.find_many(&context.metas, &rows).await?;
         Ok(same.iter().any(|known| known.redacted_by.is_none()))
     }
 }

@@ -5,7 +5,7 @@ use spec::{event::Draft, json::Object};
 use storage::{events, write::Txn};
 
 use super::{Pending, Room, policy::Unsigned, redact};
-use crate::{Error, Requester, Result, rooms::RoomHandle};
+use crate::{Error, Requester, Result, retention, rooms::RoomHandle};
 
 /// A message event to be sent.
 #[derive(Clone, Debug)]
@@ -97,6 +97,9 @@ impl RoomHandle {
         }
         if ask.event_type == "m.room.canonical_alias" {
             self.check_canonical_alias(&ask.content).await?;
+        }
+        if ask.event_type == "m.room.retention" {
+            retention::check(&ask.content)?;
         }
         if ask.event_type == "m.room.tombstone" {
             self.check_tombstone(&ask.content)?;

@@ -9,13 +9,13 @@ use spec::{
     json::{Object, Value, encode},
     room_version::RoomVersion,
 };
-use storage::{EventRow, Plain, RoomRow, SnapshotRow, write::NewSummary};
+use storage::{EventRow, Plain, RoomRow, SnapshotRow, purges::Lifetime, write::NewSummary};
 
 use super::Room;
-use crate::Result;
+use crate::{Result, retention};
 
 /// The types of the state events of which a summary is made; the state key is empty.
-const TYPES: [&str; 10] = [
+const TYPES: [&str; 11] = [
     "m.room.create",
     "m.room.name",
     "m.room.topic",
@@ -25,6 +25,7 @@ const TYPES: [&str; 10] = [
     "m.room.history_visibility",
     "m.room.guest_access",
     "m.room.encryption",
+    "m.room.retention",
     TOMBSTONE,
 ];
 
@@ -118,6 +119,7 @@ fn summary_of(room: RoomRow, version: &RoomVersion, state: &HashMap<&str, &Objec
     let rules = state.get("m.room.join_rules").copied();
     let join_rule = join_rule(version, rules);
     let create = state.get("m.room.create");
+    let retention = state.get("m.room.retention");
     let federate = create.and_then(|create| create.get("m.federate")?.as_bool());
     NewSummary {
         allowed_rooms: rules
@@ -134,6 +136,7 @@ fn summary_of(room: RoomRow, version: &RoomVersion, state: &HashMap<&str, &Objec
         ),
         guest_can_join: is("m.room.guest_access", "guest_access", "can_join"),
         federated: federate != Some(false),
+        lifetime: retention.map_or_else(Lifetime::default, |content| retention::lifetime(content)),
         search: searched.join("\n"),
         name,
         topic,

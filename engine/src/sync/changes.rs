@@ -121,7 +121,14 @@ impl Changes {
         for (position, logged) in recent {
             match logged.as_ref() {
                 Logged::Event(new) => {
-                    let known = context.events.get(&context.metas, new.row).await?;
+                    let found = context
+                        .events
+                        .find_many(&context.metas, &[new.row])
+                        .await?;
+                    // What has been deleted since is no news.
+                    let Some(known) = found.into_iter().next() else {
+                        continue;
+                    };
                     let own = new
                         .memberships()
                         .filter(|(_, member)| member.user_id == build.by.user_id);

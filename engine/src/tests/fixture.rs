@@ -58,26 +58,36 @@ pub(super) async fn houses() -> Vec<House> {
     stores.into_iter().map(House::on).collect()
 }
 
+/// The same with other settings.
+pub(super) async fn houses_with(change: impl Fn(&mut Settings)) -> Vec<House> {
+    let stores = open_each().await.expect("the databases for tests open");
+    let house = |store| {
+        let mut settings = Settings::new(owned_server_name!("here"));
+        change(&mut settings);
+        House::set_up(store, settings)
+    };
+    stores.into_iter().map(house).collect()
+}
+
 impl House {
     pub(super) fn on(store: storage::Store) -> Self {
         Self::named(store, owned_server_name!("here"))
     }
 
     pub(super) fn named(store: storage::Store, name: ruma::OwnedServerName) -> Self {
+        Self::set_up(store, Settings::new(name))
+    }
+
+    fn set_up(store: storage::Store, settings: Settings) -> Self {
+        let name = settings.server_name.clone();
         let clock = Arc::new(HandClock {
             now_ms: AtomicI64::new(1_700_000_000_000),
             jumped_ms: AtomicI64::new(0),
         });
         let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);
         let chance = Arc::new(Chance::from_system());
-        let engine = Engine::start(
-            store,
-            Settings::new(name),
-            clock.clone(),
-            chance,
-            Arc::new(key),
-        )
-        .expect("the settings are possible");
+        let engine = Engine::start(store, settings, clock.clone(), chance, Arc::new(key))
+            .expect("the settings are possible");
         Self { engine, clock }
     }
 

@@ -6,7 +6,7 @@ use engine::buckets::Bucket;
 
 use federation::keys::OwnKeys;
 
-use crate::config::{Config, ProxyUrl, Rate, RegistrationMode, ServerGlob, Voip};
+use crate::config::{Config, ProxyUrl, Rate, RegistrationMode, Retention, ServerGlob, Voip};
 use crate::tls;
 
 pub(super) fn storage(config: &Config) -> storage::Settings {
@@ -40,6 +40,7 @@ pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
         to_other_servers: config.presence.to_other_servers,
         from_other_servers: config.presence.from_other_servers,
     };
+    settings.retention = retention(&config.retention);
     settings
 }
 
@@ -129,4 +130,17 @@ fn bucket(rate: Rate) -> Bucket {
 
 fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn retention(config: &Retention) -> engine::RetentionSettings {
+    let ms = |time: Option<Duration>| {
+        time.map(|time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+    };
+    engine::RetentionSettings {
+        messages: config.messages,
+        default_ms: ms(config.default),
+        min_ms: ms(config.min),
+        max_ms: ms(config.max),
+        forgotten_rooms_ms: ms(config.forgotten_rooms),
+    }
 }

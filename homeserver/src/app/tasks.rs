@@ -106,6 +106,17 @@ pub(super) fn start(
         }
     });
 
+    let for_retention = engine.clone();
+    supervisor.spawn("retention", move |mut stop| {
+        let engine = for_retention.clone();
+        async move {
+            tokio::select! {
+                () = engine.run_retention() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let outbound = federation.outbound();
     supervisor.spawn("federation outbound", move |mut stop| {
         let outbound = Arc::clone(&outbound);

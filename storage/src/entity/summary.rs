@@ -48,6 +48,10 @@ pub struct Model {
     pub guest_can_join: bool,
     /// Whether users of other servers may be in it.
     pub federated: bool,
+    /// How long the room wants messages to be kept at least, in ms.
+    pub min_lifetime: Option<i64>,
+    /// How long the room wants messages to be kept at most, in ms.
+    pub max_lifetime: Option<i64>,
     /// Name, topic and main alias in lower case, for searches.
     #[sea_orm(column_type = "Text")]
     pub search: String,

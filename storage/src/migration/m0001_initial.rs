@@ -18,6 +18,7 @@ mod events;
 mod federation;
 mod log;
 mod moderation;
+mod purges;
 mod push;
 mod relations;
 mod rooms;
@@ -46,6 +47,7 @@ impl MigrationTrait for Migration {
         directory::up(manager).await?;
         delayed::up(manager).await?;
         moderation::up(manager).await?;
+        purges::up(manager).await?;
         federation::up(manager).await?;
         sync::up(manager).await
     }

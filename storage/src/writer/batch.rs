@@ -18,6 +18,7 @@ use sea_orm::{
 use super::{
     directory_users, heads, ordered,
     prepared::{Prepared, Row},
+    purge,
     rows::{Existing, delete, insert, update, values},
     summaries, texts,
 };
@@ -312,6 +313,7 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
             delete::<relation::Entity>(db, relation::Column::Child.eq(*event)).await?;
             delete::<searchable::Entity>(db, searchable::Column::Event.eq(*event)).await
         }
+        Plain::EventsDeleted { room, events } => purge::events(db, *room, events).await,
         Plain::Gap { event, open } => {
             let change = event::ActiveModel {
                 id: Unchanged(*event),

@@ -6,13 +6,14 @@ use sea_orm::{
     sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
 };
 
+use super::purge;
 use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, email_address,
-        filter, notification, openid_token, pending_redaction, profile, pusher, reading,
-        refresh_token, registration_token, remote_key, report, server_key, sliding_connection,
-        staged_event, summary, thread_subscription, unspread_profile,
+        filter, notification, openid_token, pending_redaction, profile, purge as purge_entity,
+        pusher, reading, refresh_token, registration_token, remote_key, report, server_key,
+        sliding_connection, staged_event, summary, thread_subscription, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -40,6 +41,12 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             let it = pending_redaction::Column::Redaction.eq(*redaction);
             delete::<pending_redaction::Entity>(db, it).await
         }
+        Plain::PurgePlanned(model) => put(db, model, &[purge_entity::Column::Room]).await,
+        Plain::PurgeDropped { room } => {
+            delete::<purge_entity::Entity>(db, purge_entity::Column::Room.eq(*room)).await
+        }
+        Plain::RoomGoing { room, server } => purge::begin(db, *room, server).await,
+        Plain::RoomStep { room } => purge::step(db, *room).await,
         Plain::Alias {
             alias,
             room,
@@ -285,6 +292,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         | Plain::Membership { .. }
         | Plain::Forgotten { .. }
         | Plain::Redacted { .. }
+        | Plain::EventsDeleted { .. }
         | Plain::Gap { .. } => Ok(()),
     }
 }

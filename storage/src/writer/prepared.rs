@@ -103,7 +103,10 @@ impl Prepared {
                 self.memberships
                     .push((at, member(room, event, &membership)));
             }
-            Plain::Redacted { .. } | Plain::Forgotten { .. } | Plain::Gap { .. } => {
+            Plain::Redacted { .. }
+            | Plain::Forgotten { .. }
+            | Plain::Gap { .. }
+            | Plain::EventsDeleted { .. } => {
                 self.afterwards.push(plain);
             }
             _ => self.ordered.push(plain),

@@ -167,6 +167,8 @@ fn blank(room: RoomRow, shown: Option<&NewSummary>) -> summary::Model {
         world_readable: shown.world_readable,
         guest_can_join: shown.guest_can_join,
         federated: shown.federated,
+        min_lifetime: shown.lifetime.min_ms,
+        max_lifetime: shown.lifetime.max_ms,
         search: shown.search,
     }
 }
@@ -186,6 +188,8 @@ fn changed(shown: &NewSummary) -> summary::ActiveModel {
         world_readable: Set(shown.world_readable),
         guest_can_join: Set(shown.guest_can_join),
         federated: Set(shown.federated),
+        min_lifetime: Set(shown.lifetime.min_ms),
+        max_lifetime: Set(shown.lifetime.max_ms),
         search: Set(shown.search),
         ..Default::default()
     }

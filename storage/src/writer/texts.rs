@@ -24,7 +24,8 @@ use crate::{
     write::{Logged, Outcome, Plain},
 };
 
-/// The IDs of events whose text may be another once the batch is written. To be called before its redactions are applied.
+/// The IDs of events whose text may be another once the batch is written. To be called before its redactions and deletions
+/// are applied.
 pub(super) async fn edited(
     db: &impl ConnectionTrait,
     writes: &[&mut Prepared],
@@ -34,15 +35,15 @@ pub(super) async fn edited(
     let edits = relations.filter(|relation| relation.edit_ts.is_some());
     let mut edited: BTreeSet<String> = edits.map(|relation| relation.parent.clone()).collect();
 
-    let redacted: Vec<EventRow> = writes
-        .iter()
-        .flat_map(|write| &write.afterwards)
-        .filter_map(|plain| match plain {
-            Plain::Redacted { event, .. } => Some(*event),
-            _ => None,
-        })
-        .collect();
-    edited.extend(parents(db, relation::Column::Child, &redacted).await?);
+    let mut gone: Vec<EventRow> = Vec::new();
+    for plain in writes.iter().flat_map(|write| &write.afterwards) {
+        match plain {
+            Plain::Redacted { event, .. } => gone.push(*event),
+            Plain::EventsDeleted { events, .. } => gone.extend(events),
+            _ => {}
+        }
+    }
+    edited.extend(parents(db, relation::Column::Child, &gone).await?);
 
     // Of what its own server has made a moment ago there can be no edits.
     let foreign = entries().filter(|entry| entry.searchable.is_some() && !entry.is_outgoing());

@@ -81,6 +81,17 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     manager
         .create_index(
+            index(
+                "events",
+                "events_messages",
+                &["room", "origin_server_ts", "id"],
+            )
+            .and_where(Expr::col("state_key").is_null())
+            .take(),
+        )
+        .await?;
+    manager
+        .create_index(
             index("events", "events_outgoing", &["outgoing", "room"])
                 .and_where(Expr::col("outgoing").is_not_null())
                 .take(),

@@ -1,5 +1,6 @@
 //! Rooms, their states, members and aliases.
 
+use sea_orm::sea_query::{ConditionalStatement, Expr, ExprTrait};
 use sea_orm_migration::{
     DbErr, SchemaManager,
     schema::{big_integer, big_integer_null, binary, boolean, integer, text, text_null, text_uniq},
@@ -47,6 +48,9 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(binary("entries"))
                 .take(),
         )
+        .await?;
+    manager
+        .create_index(index("snapshots", "snapshots_room", &["room"]))
         .await?;
     manager
         .create_table(
@@ -117,6 +121,8 @@ async fn summaries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("world_readable"))
                 .col(boolean("guest_can_join"))
                 .col(boolean("federated"))
+                .col(big_integer_null("min_lifetime"))
+                .col(big_integer_null("max_lifetime"))
                 .col(text("search"))
                 .take(),
         )
@@ -127,5 +133,13 @@ async fn summaries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             "summaries_listed",
             &["published", "joined", "room"],
         ))
+        .await?;
+    let says = Expr::col("max_lifetime").is_not_null();
+    manager
+        .create_index(
+            index("summaries", "summaries_lifetime", &["room"])
+                .and_where(says)
+                .take(),
+        )
         .await
 }
