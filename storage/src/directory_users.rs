@@ -1,12 +1,12 @@
 //! Searching for people: who may be found is kept by the writer, in the transaction of each change.
 //!
-//! A search looks through the words of everybody, which for 100,000 users are some 10 MB; only those that match are joined
-//! with anything else.
+//! As for texts ([`crate::search`]), both databases know every three characters in a row; for shorter words a search looks
+//! through those of everybody.
 
 use ruma::UserId;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
     sea_query::{Expr, ExprTrait, Func, LikeExpr},
 };
 
@@ -65,7 +65,11 @@ pub(crate) fn search_text(user_id: &str, displayname: Option<&str>) -> String {
     text
 }
 
-/// Users in rooms that everybody may join or read, by id. One query, which reads the table until it has found enough.
+/// The fewest characters that the index can find.
+const INDEXED_CHARS_MIN: usize = 3;
+
+/// Users in rooms that everybody may join or read, by id. One query: with the index its cost grows with the matches; where no
+/// word is long enough for it, it reads the table until it has found enough.
 pub async fn in_public(
     db: &impl ConnectionTrait,
     wanted: &Wanted,
@@ -74,7 +78,7 @@ pub async fn in_public(
     use directory_user::Column;
     let found = directory_user::Entity::find()
         .filter(Column::Public.eq(true))
-        .filter(matches(wanted))
+        .filter(matches(db.get_database_backend(), wanted))
         .order_by_asc(Column::UserId)
         .limit(limit.get());
     Ok(found.into_model().all(db).await?)
@@ -95,7 +99,7 @@ pub async fn sharing_with(
     use membership::Column as Member;
     let ours = Condition::all()
         .add(Member::Server.eq(own))
-        .add(matches(wanted));
+        .add(matches(DbBackend::Postgres, wanted));
     let theirs = Condition::all()
         .add(Member::Server.ne(own))
         .add(matches_member(wanted));
@@ -166,13 +170,42 @@ pub(crate) async fn members_after(
     Ok(members.into_tuple().all(db).await?)
 }
 
-/// By the words that are kept.
-fn matches(wanted: &Wanted) -> Condition {
+/// By the words that are kept. SQLite must be told to use its index, PostgreSQL finds its own.
+fn matches(backend: DbBackend, wanted: &Wanted) -> Condition {
     use directory_user::Column::{Search, UserId};
     let before = if wanted.from_start { "% " } else { "%" };
     let words = wanted.words.iter();
     let words = words.map(|word| Condition::all().add(column(Search).like(pattern(before, word))));
-    either(words, column(UserId), wanted)
+    if backend != DbBackend::Sqlite {
+        let id = (!wanted.user_id.is_empty())
+            .then(|| Condition::all().add(column(UserId).like(pattern("", &wanted.user_id))));
+        return either(words, id);
+    }
+    let indexed = phrases(wanted).map(|phrases| {
+        Condition::all().add(Expr::cust_with_values(
+            "directory_users.id IN (SELECT rowid FROM directory_index WHERE directory_index MATCH ?)",
+            [phrases],
+        ))
+    });
+    // A range, unlike a pattern, is found by the index of ids.
+    let id = (!wanted.user_id.is_empty()).then(|| {
+        let end = format!("{}{}", wanted.user_id, char::MAX);
+        Condition::all()
+            .add(column(UserId).gte(wanted.user_id.as_str()))
+            .add(column(UserId).lt(end))
+    });
+    either(indexed.into_iter().chain(words), id)
+}
+
+/// The words that the index can find, as FTS5 reads them; `None` if there are none.
+fn phrases(wanted: &Wanted) -> Option<String> {
+    let before = if wanted.from_start { " " } else { "" };
+    let words = wanted.words.iter().map(|word| format!("{before}{word}"));
+    let words = words.filter(|word| word.chars().nth(INDEXED_CHARS_MIN - 1).is_some());
+    let quoted: Vec<String> = words
+        .map(|word| format!("\"{}\"", word.replace('"', "\"\"")))
+        .collect();
+    (!quoted.is_empty()).then(|| quoted.join(" AND "))
 }
 
 /// By the name in a room. Databases know the cases of few letters, so that other letters are looked for in both.
@@ -186,7 +219,10 @@ fn matches_member(wanted: &Wanted) -> Condition {
             .add(name().like(pattern("%", &capitalised(word))))
             .add(Expr::col((membership::Entity, UserId)).like(pattern("@%", word)))
     });
-    either(words, Expr::col((membership::Entity, UserId)), wanted)
+    let id = Expr::col((membership::Entity, UserId));
+    let id = (!wanted.user_id.is_empty())
+        .then(|| Condition::all().add(id.like(pattern("", &wanted.user_id))));
+    either(words, id)
 }
 
 fn column(column: directory_user::Column) -> Expr {
@@ -194,16 +230,15 @@ fn column(column: directory_user::Column) -> Expr {
 }
 
 /// All the words, or the beginning of the id.
-fn either(words: impl Iterator<Item = Condition>, user_id: Expr, wanted: &Wanted) -> Condition {
+fn either(words: impl Iterator<Item = Condition>, id: Option<Condition>) -> Condition {
     let mut all = Condition::all();
     for word in words {
         all = all.add(word);
     }
-    if wanted.user_id.is_empty() {
-        return all;
+    match id {
+        Some(id) => Condition::any().add(all).add(id),
+        None => all,
     }
-    let id = user_id.like(pattern("", &wanted.user_id));
-    Condition::any().add(all).add(id)
 }
 
 fn capitalised(word: &str) -> String {

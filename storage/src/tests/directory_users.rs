@@ -101,3 +101,47 @@ async fn all_members_of_a_large_room_are_found_once_it_is_open() {
     })
     .await;
 }
+
+/// The index follows what it is of.
+#[tokio::test]
+async fn who_is_renamed_is_found_by_the_new_name_only() {
+    on_each(async |store| {
+        let room = Room::new(&store).await;
+        opens(&store, &room, "public").await;
+        let find = async |term: &str, user_id: &str, from_start| {
+            let wanted = Wanted {
+                words: words(term),
+                user_id: user_id.to_owned(),
+                from_start,
+            };
+            let found = directory_users::in_public(store.reader(), &wanted, Limit::new(10));
+            found.await.unwrap().len()
+        };
+        let called = async |name: &str, what| {
+            let plain = vec![becomes(&room, "bob", name, what)];
+            store.write(Write::plain(plain)).await.unwrap();
+        };
+        called("Margarete 安娜", Join).await;
+        for (term, from_start, expected) in [
+            ("marg", true, 1),
+            ("garet", true, 0),
+            ("garet", false, 1),
+            ("ma", true, 1),
+            ("m", true, 1),
+            ("安娜", true, 1),
+            ("marg bo", true, 1),
+            ("marg xy", true, 0),
+        ] {
+            assert_eq!(find(term, "", from_start).await, expected, "{term}");
+        }
+        called("Ottokar", Join).await;
+        assert_eq!(find("marg", "", false).await, 0);
+        assert_eq!(find("otto", "", true).await, 1);
+        for (id, expected) in [("@bo", 1), ("@bob:there", 1), ("@boc", 0)] {
+            assert_eq!(find("nobody else", id, true).await, expected, "{id}");
+        }
+        called("Ottokar", Leave).await;
+        assert_eq!(find("otto", "@bo", false).await, 0);
+    })
+    .await;
+}
