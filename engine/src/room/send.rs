@@ -1,7 +1,7 @@
 //! Sending message events and state events: client-server API, "Sending events to a room".
 
 use ruma::{EventId, OwnedEventId};
-use spec::{event::Draft, json::Object};
+use spec::{acl::ServerAcl, event::Draft, json::Object};
 use storage::{events, write::Txn};
 
 use super::{Pending, Room, policy::Unsigned, redact};
@@ -97,6 +97,14 @@ impl RoomHandle {
         }
         if ask.event_type == "m.room.canonical_alias" {
             self.check_canonical_alias(&ask.content).await?;
+        }
+        if ask.event_type == "m.room.server_acl" && ask.state_key.is_empty() {
+            let own = self.context.server_name.as_str();
+            if !ServerAcl::parse(&ask.content).allows(own) {
+                return Err(Error::Refused(
+                    "This list would shut out this server itself".to_owned(),
+                ));
+            }
         }
         if ask.event_type == "m.room.retention" {
             retention::check(&ask.content)?;

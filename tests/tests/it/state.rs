@@ -1,6 +1,6 @@
 //! Reading and setting the state of a room.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{TestServer, path::v3};
 
 #[tokio::test]
@@ -216,4 +216,22 @@ async fn who_has_left_sees_the_state_of_then() {
         .expect("a name")
         .clone();
     assert_eq!(name["content"]["name"], "before");
+}
+
+/// Behaviour MOD-02, practice.
+#[tokio::test]
+async fn no_access_list_shuts_out_its_own_server() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().await;
+    let set = |content: Value| alice.sets_state(&room, "m.room.server_acl", "", &content);
+    for content in [
+        json!({"allow": ["elsewhere.example"]}),
+        json!({"allow": ["*"], "deny": [alice.server_name()]}),
+        json!({}),
+    ] {
+        set(content).await.refused_by_us(400, "M_UNKNOWN");
+    }
+    let lists = json!({"allow": ["*"], "deny": ["elsewhere.example"]});
+    set(lists).await.ok();
 }
