@@ -286,6 +286,11 @@ impl From<Error> for ApiError {
                 "M_INVITE_BLOCKED",
                 "This person does not want to be invited",
             ),
+            Error::CannotLeaveNotices => Self::new(
+                StatusCode::FORBIDDEN,
+                "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM",
+                "The invite to the notices of this server cannot be rejected; once in the room, you may leave it",
+            ),
             Error::UnsupportedRoomVersion(version) => Self::new(
                 bad_request,
                 "M_UNSUPPORTED_ROOM_VERSION",

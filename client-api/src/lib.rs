@@ -16,6 +16,7 @@ mod error;
 mod extract;
 mod filter;
 mod interactive;
+mod legacy;
 mod limits;
 mod main_runtime;
 mod presence;

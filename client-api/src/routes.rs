@@ -9,8 +9,8 @@ use ruma::api::{Metadata, path_builder::PathBuilder as _};
 
 use crate::{
     account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
-    filter, limits::Class, presence, profile, push, reporting, room, router::Router, search,
-    session, socket, sync, thirdparty, voip,
+    filter, legacy, limits::Class, presence, profile, push, reporting, room, router::Router,
+    search, session, socket, sync, thirdparty, voip,
 };
 
 /// The whole table.
@@ -22,6 +22,7 @@ pub(crate) fn all() -> Router {
     membership(&mut router);
     reading(&mut router);
     waiting(&mut router);
+    legacy(&mut router);
     aliases(&mut router);
     session(&mut router);
     account(&mut router);
@@ -113,6 +114,18 @@ fn reading(router: &mut Router) {
         None,
         room::room_initial_sync::handle,
     );
+}
+
+/// What clients of before `/sync` ask for.
+fn legacy(router: &mut Router) {
+    let get = &Method::GET;
+    let requests = Some(Class::Requests);
+    let paths = &legacy::initial_sync::PATHS;
+    router.custom(get, paths, requests, legacy::initial_sync::handle);
+    let paths = &legacy::get_events::PATHS;
+    router.custom(get, paths, None, legacy::get_events::handle);
+    let paths = &legacy::get_one_event::PATHS;
+    router.custom(get, paths, None, legacy::get_one_event::handle);
 }
 
 fn aliases(router: &mut Router) {
@@ -253,6 +266,16 @@ fn admin(router: &mut Router) {
         None,
         admin::register_with_shared_secret::handle,
     );
+    let (get, post, put) = (&Method::GET, &Method::POST, &Method::PUT);
+    let path = &[admin::send_server_notice::PATH];
+    router.custom(post, path, None, admin::send_server_notice::post);
+    let path = &[admin::send_server_notice::PATH_TXN];
+    router.custom(put, path, None, admin::send_server_notice::put);
+    let path = &[admin::event_reports::LIST];
+    router.custom(get, path, None, admin::event_reports::list);
+    let path = &[admin::event_reports::ONE];
+    router.custom(get, path, None, admin::event_reports::get);
+    router.custom(&Method::DELETE, path, None, admin::event_reports::delete);
 }
 
 impl Router {

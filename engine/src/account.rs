@@ -32,7 +32,7 @@ pub mod uia;
 
 use std::sync::Arc;
 
-use ruma::{OwnedServerName, UserId};
+use ruma::{OwnedServerName, OwnedUserId, UserId};
 use storage::{Plain, Store};
 use tokio::sync::MutexGuard;
 
@@ -86,6 +86,8 @@ pub struct Settings {
     pub password: PasswordSettings,
     /// How many access tokens are remembered in memory. One takes some 300 bytes.
     pub tokens_cached: usize,
+    /// A user whom nobody can register as: the server speaks as them.
+    pub reserved: Option<OwnedUserId>,
 }
 
 impl Settings {
@@ -102,6 +104,7 @@ impl Settings {
             refresh_token_lifetime_ms: None,
             password: PasswordSettings::default(),
             tokens_cached: 10_000,
+            reserved: None,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::{
     events::Events,
     ignores::Ignores,
     inbound::staging::Staging,
+    notices::Notices,
     notifier::Notifier,
     peers::Peers,
     presence::Presence,
@@ -78,6 +79,7 @@ pub(crate) struct Context {
     pub(crate) delays: Delays,
     /// Who knows whose an e-mail address is.
     pub(crate) identity: Identity,
+    pub(crate) notices: Notices,
     /// Empty as long as this server talks to no others.
     pub(crate) peers: OnceLock<Arc<dyn Peers>>,
 }

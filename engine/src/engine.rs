@@ -31,6 +31,7 @@ use crate::{
     events::Events,
     ignores::{Ignored, Ignores},
     inbound::Inbound,
+    notices::{NoticeSettings, Notices},
     notifier::Notifier,
     peers::Peers,
     presence::{Presence, PresenceSettings},
@@ -69,6 +70,8 @@ pub struct Settings {
     pub presence: PresenceSettings,
     /// What the operator decides about how long things are kept.
     pub retention: RetentionSettings,
+    /// Who tells the users what the operator has to say; `None`: nobody.
+    pub notices: Option<NoticeSettings>,
     /// The keys with which this server once signed, by id.
     pub former_keys: BTreeMap<String, PublishedKey>,
     /// The identity servers by which users may invite, by name without port; `*` and `?` stand for any text and character.
@@ -84,6 +87,7 @@ impl Settings {
             default_room_version: RoomVersionId::V12,
             presence: PresenceSettings::default(),
             retention: RetentionSettings::default(),
+            notices: None,
             former_keys: BTreeMap::new(),
             identity_servers: Vec::new(),
             server_name,
@@ -168,6 +172,7 @@ impl Engine {
             backfills: Backfills::default(),
             handshakes: Handshakes::default(),
             delays: Delays::default(),
+            notices: Notices::new(settings.notices),
             key,
             former_keys: settings.former_keys,
             notifier,

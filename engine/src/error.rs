@@ -34,6 +34,8 @@ pub enum Subject {
     DelayedEvent,
     /// A thread that the asker follows.
     ThreadSubscription,
+    /// A report to those who run the server.
+    Report,
 }
 
 impl Subject {
@@ -52,6 +54,7 @@ impl Subject {
             Self::Filter => "You have no such filter",
             Self::PushRule => "You have no such push rule",
             Self::ThreadSubscription => "You do not follow this thread",
+            Self::Report => "There is no such report",
             Self::DelayedEvent => "There is no such event that waits",
             Self::Directory => "That server has no list of public rooms",
         }
@@ -127,6 +130,9 @@ pub enum Error {
     /// The invited user does not want the invite.
     #[error("the user blocks invites")]
     InviteBlocked,
+    /// An invite to the room for notices of the server cannot be rejected.
+    #[error("the invite is to the room for notices")]
+    CannotLeaveNotices,
     /// The room version is not one that this server can create.
     #[error("unsupported room version {0}")]
     UnsupportedRoomVersion(String),

@@ -23,6 +23,7 @@ mod ignores;
 pub mod inbound;
 mod invite_permission;
 mod mutual;
+mod notices;
 mod notifier;
 pub mod peers;
 mod presence;
@@ -60,6 +61,7 @@ pub use self::{
     error::{Error, Result, Subject},
     ignores::Ignored,
     mutual::MutualRooms,
+    notices::{Notice, NoticeSettings},
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
     push::{
         GatewayFailure, Gateways, Notification, NotificationsAsk, NotificationsPage, Pusher,
@@ -67,11 +69,11 @@ pub use self::{
     },
     read::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
-        RoomSnapshot,
+        Peeked, RoomSnapshot,
     },
     receipts::ReceiptThread,
     relations::{RelationFilter, RelationsAsk, RelationsPage, ThreadsAsk, ThreadsPage},
-    reports::Complaint,
+    reports::{Complaint, ReportsAsk, ReportsPage, SeenReport},
     requester::Requester,
     retention::RetentionSettings,
     room::{

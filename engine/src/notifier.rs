@@ -14,6 +14,7 @@ use std::{
 
 use ruma::{OwnedUserId, UserId};
 use storage::{Logged, Position, RoomRow, Store, members, members::Membership};
+use tokio::sync::Notify;
 
 pub(crate) use self::hub::Follower;
 use self::{audience::Audience, hub::Hub, log::Log};
@@ -43,6 +44,8 @@ struct Inner {
     log: Log,
     hubs: HashMap<OwnedUserId, Arc<Hub>>,
     by_room: HashMap<RoomRow, Vec<Arc<Hub>>>,
+    /// What rings for those who wait for one room, as long as somebody does.
+    bells: HashMap<RoomRow, Arc<Notify>>,
 }
 
 /// What a user sees at one moment: the position, and the rooms that they were joined to then.
@@ -59,6 +62,7 @@ impl Notifier {
             log,
             hubs: HashMap::new(),
             by_room: HashMap::new(),
+            bells: HashMap::new(),
         };
         Self {
             store,
@@ -149,6 +153,11 @@ impl Notifier {
         }
     }
 
+    /// What rings when something happens in a room.
+    pub(crate) fn bell(&self, room: RoomRow) -> Arc<Notify> {
+        Arc::clone(self.inner().bells.entry(room).or_default())
+    }
+
     /// Wakes all who wait and have `room` among their joined rooms.
     pub(crate) fn wake_room(&self, room: RoomRow) {
         if let Some(hubs) = self.inner().by_room.get(&room) {
@@ -191,6 +200,14 @@ impl Inner {
         }
         if let Some(hubs) = room.and_then(|room| self.by_room.get(&room)) {
             hubs.iter().for_each(|hub| hub.wake());
+        }
+        if let Some(room) = room
+            && let Some(bell) = self.bells.get(&room)
+        {
+            bell.notify_waiters();
+            if Arc::strong_count(bell) == 1 {
+                self.bells.remove(&room);
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod initial_sync;
 mod members;
 mod messages;
 mod near;
+mod peek;
 mod state;
 pub(crate) mod view;
 
@@ -15,4 +16,5 @@ pub use self::{
     initial_sync::RoomSnapshot,
     members::{JoinedMember, MembersAsk},
     messages::{Direction, MessagesAsk, MessagesPage},
+    peek::Peeked,
 };

@@ -1,9 +1,17 @@
 //! Reports to those who run the server: client-server API, "Reporting Content".
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
-use ruma::{EventId, RoomId, UserId};
-use storage::{Limit, Plain, Write, entity::report, reports};
+use ruma::{EventId, OwnedRoomId, RoomId, UserId};
+use storage::{
+    Limit, Plain, Write,
+    entity::report,
+    reports::{self, OfEvents, Report},
+    summaries,
+};
 
 use crate::{Engine, Error, Requester, Result, Subject};
 
@@ -25,7 +33,116 @@ pub struct Complaint {
     pub score: Option<i64>,
 }
 
+/// Which reports of events an administrator wants to see.
+#[derive(Clone, Debug, Default)]
+pub struct ReportsAsk {
+    /// Of events in this room.
+    pub room_id: Option<String>,
+    /// By this user.
+    pub reporter: Option<String>,
+    /// Of events that this user has sent.
+    pub sender: Option<String>,
+    /// Whether the oldest come first.
+    pub oldest_first: bool,
+    /// How many to leave out.
+    pub from: u64,
+    /// How many, at most.
+    pub limit: u64,
+}
+
+/// A report, and what its room is called now.
+#[derive(Clone, Debug)]
+pub struct SeenReport {
+    /// The report.
+    pub report: Report,
+    /// The name of the room.
+    pub room_name: Option<String>,
+    /// Its main alias.
+    pub room_alias: Option<String>,
+}
+
+/// Some reports.
+#[derive(Clone, Debug)]
+pub struct ReportsPage {
+    /// The reports.
+    pub reports: Vec<SeenReport>,
+    /// How many there are in all.
+    pub total: u64,
+}
+
 impl Engine {
+    /// Reports of events, for administrators.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: `by` is none.
+    pub async fn event_reports(&self, by: &Requester, ask: ReportsAsk) -> Result<ReportsPage> {
+        by.require_admin()?;
+        let db = self.context.store.reader();
+        let wanted = OfEvents {
+            room_id: ask.room_id,
+            reporter: ask.reporter,
+            sender: ask.sender,
+            oldest_first: ask.oldest_first,
+        };
+        let found = reports::of_events(db, &wanted, ask.from, Limit::new(ask.limit)).await?;
+        Ok(ReportsPage {
+            reports: self.with_rooms(found).await?,
+            total: reports::of_events_count(db, &wanted).await?,
+        })
+    }
+
+    /// One report of an event, for administrators.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: `by` is none. [`Error::NotFound`]: there is no such report.
+    pub async fn event_report(&self, by: &Requester, id: i64) -> Result<SeenReport> {
+        by.require_admin()?;
+        let found = reports::by_id(self.context.store.reader(), id).await?;
+        let found = found.filter(|report| report.event_id.is_some());
+        let mut seen = self.with_rooms(found.into_iter().collect()).await?;
+        seen.pop().ok_or(Error::NotFound(Subject::Report))
+    }
+
+    /// Deletes a report of an event, for administrators.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: `by` is none. [`Error::NotFound`]: there is no such report.
+    pub async fn delete_event_report(&self, by: &Requester, id: i64) -> Result<()> {
+        self.event_report(by, id).await?;
+        let deleted = Plain::ReportDelete { id };
+        self.context
+            .store
+            .write(Write::plain(vec![deleted]))
+            .await?;
+        Ok(())
+    }
+
+    /// The same reports, with what their rooms are called. Two queries at most for 256 rooms.
+    async fn with_rooms(&self, found: Vec<Report>) -> Result<Vec<SeenReport>> {
+        let ids: BTreeSet<OwnedRoomId> = found
+            .iter()
+            .filter_map(|report| RoomId::parse(report.room_id.as_deref()?).ok())
+            .collect();
+        let ids: Vec<OwnedRoomId> = ids.into_iter().collect();
+        let metas = self.context.metas.by_ids(&ids).await?;
+        let rows: Vec<_> = metas.iter().map(|meta| meta.row).collect();
+        let shown = summaries::by_rows(self.context.store.reader(), &rows).await?;
+        let shown: HashMap<_, _> = shown.into_iter().map(|shown| (shown.room, shown)).collect();
+        let rooms: HashMap<&str, _> = metas
+            .iter()
+            .filter_map(|meta| Some((meta.id.as_str(), shown.get(&meta.row)?)))
+            .collect();
+        let with_room = |report: Report| {
+            let room = report.room_id.as_deref().and_then(|id| rooms.get(id));
+            SeenReport {
+                room_name: room.and_then(|room| room.name.clone()),
+                room_alias: room.and_then(|room| room.canonical_alias.clone()),
+                report,
+            }
+        };
+        Ok(found.into_iter().map(with_room).collect())
+    }
+
     /// Reports an event, which is kept as it is now.
     ///
     /// # Errors
@@ -103,7 +220,7 @@ impl Engine {
     ///
     /// # Errors
     /// Only those of the store.
-    pub async fn reports(&self, before: i64, limit: u64) -> Result<Vec<reports::Report>> {
+    pub async fn reports(&self, before: i64, limit: u64) -> Result<Vec<Report>> {
         let db = self.context.store.reader();
         Ok(reports::before(db, before, Limit::new(limit)).await?)
     }

@@ -2,6 +2,8 @@
 
 use ruma::{OwnedDeviceId, OwnedUserId};
 
+use crate::{Error, Result};
+
 /// The account and device behind a request whose access token was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requester {
@@ -16,6 +18,17 @@ pub struct Requester {
 }
 
 impl Requester {
+    /// # Errors
+    /// [`Error::Forbidden`]: the account does not administer this server.
+    pub(crate) fn require_admin(&self) -> Result<()> {
+        if self.admin {
+            return Ok(());
+        }
+        Err(Error::Forbidden(
+            "Only administrators of this server may do this".to_owned(),
+        ))
+    }
+
     /// The name of the device, empty without one.
     pub(crate) fn device(&self) -> &str {
         self.device_id.as_ref().map_or("", |device| device.as_str())

@@ -20,6 +20,7 @@ mod registration;
 mod retention;
 mod section;
 mod server;
+mod server_notices;
 mod source;
 mod suggest;
 mod value;
@@ -43,6 +44,7 @@ pub(crate) use self::registration::{Registration, RegistrationMode};
 pub(crate) use self::retention::Retention;
 use self::section::{Chapter, Key};
 pub(crate) use self::server::Server;
+pub(crate) use self::server_notices::ServerNotices;
 use self::source::Source;
 pub(crate) use self::source::{ENVIRONMENT_FILE, FlagValue};
 pub(crate) use self::value::ServerGlob;
@@ -62,6 +64,7 @@ pub(crate) struct Config {
     pub(crate) identity: Identity,
     pub(crate) presence: Presence,
     pub(crate) retention: Retention,
+    pub(crate) server_notices: ServerNotices,
     pub(crate) voip: Voip,
     pub(crate) compatibility: Compatibility,
     pub(crate) log: Log,
@@ -99,6 +102,7 @@ impl Config {
             identity: Identity::read(&mut source),
             presence: Presence::read(&mut source),
             retention: Retention::read(&mut source),
+            server_notices: ServerNotices::read(&mut source),
             voip: Voip::read(&mut source),
             compatibility: Compatibility::read(&mut source),
             log: Log::read(&mut source),
@@ -142,6 +146,7 @@ fn chapters() -> Vec<Chapter> {
         Identity::chapter(),
         Presence::chapter(),
         Retention::chapter(),
+        ServerNotices::chapter(),
         Voip::chapter(),
         Compatibility::chapter(),
         Log::chapter(),

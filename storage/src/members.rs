@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use ruma::{ServerName, UserId};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 
 pub use crate::entity::membership::Membership;
 use crate::{
-    entity::membership,
+    entity::{membership, room},
     error::Result,
     id::{EventRow, Position, RoomRow},
     padded::padded,
@@ -26,6 +28,24 @@ pub async fn one(
     Ok(membership::Entity::find_by_id((room, user_id.to_string()))
         .one(db)
         .await?)
+}
+
+/// What `user_id` is in the first room that `creator` has made and the user has ever had to do with. One query, on the index
+/// (user_id, membership): its cost grows with the rooms of the user.
+pub async fn in_room_of(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    creator: &UserId,
+) -> Result<Option<Member>> {
+    let rooms = room::Entity::find()
+        .select_only()
+        .column(room::Column::Id)
+        .filter(room::Column::Creator.eq(creator.as_str()));
+    let found = membership::Entity::find()
+        .filter(membership::Column::UserId.eq(user_id.as_str()))
+        .filter(membership::Column::Room.in_subquery(rooms.into_query()))
+        .order_by_asc(membership::Column::Room);
+    Ok(found.one(db).await?)
 }
 
 /// All who are one of `which` in `room`, by user ID; empty `which` means everyone who ever was
@@ -253,7 +273,7 @@ pub async fn shared_rooms(
     a: &UserId,
     b: &UserId,
 ) -> Result<Vec<RoomRow>> {
-    let of_b = sea_orm::QueryTrait::into_query(
+    let of_b = QueryTrait::into_query(
         membership::Entity::find()
             .select_only()
             .column(membership::Column::Room)

@@ -382,6 +382,11 @@ pub enum Plain {
     },
     /// A report to those who run the server. Its id is given by the database.
     Report(Box<report::Model>),
+    /// Deletes a report.
+    ReportDelete {
+        /// Which.
+        id: i64,
+    },
     /// A new account. [`Error::Conflict`](crate::Error::Conflict) if the name is taken.
     Account(account::Model),
     /// Changes an account: what is `Set` in the model, found by its `user_id`.

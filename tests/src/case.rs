@@ -27,6 +27,8 @@ pub enum Who {
     Eve,
     /// Somebody new, for what cannot be done twice.
     Newcomer,
+    /// Administers the server.
+    Admin,
 }
 
 /// A request to one operation.
@@ -52,6 +54,8 @@ pub struct World {
     pub bob: User,
     /// Not in the room.
     pub eve: User,
+    /// Administers the server, if that is ours.
+    pub admin: Option<User>,
     /// Alice's room, with bob.
     pub room: Room,
     names: Names,
@@ -96,6 +100,10 @@ impl World {
     pub async fn new() -> Self {
         let server = TestServer::start().await;
         let [alice, bob, eve] = server.users(["alice", "bob", "eve"]).await;
+        let admin = match server.is_own() {
+            true => Some(server.admin().await),
+            false => None,
+        };
         let room = alice.creates_room().with([&bob]).await;
         let event = alice.says(&room, "the message").await;
         let alias = format!("#{}:{}", server.fresh_name("place"), alice.server_name());
@@ -220,12 +228,14 @@ impl World {
             ("ruleId", "word".to_owned()),
             ("keyName", "displayname".to_owned()),
             ("keyId", "ed25519:a".to_owned()),
+            ("reportId", "1".to_owned()),
         ]);
         Self {
             server,
             alice,
             bob,
             eve,
+            admin,
             room,
             names,
         }
@@ -233,7 +243,8 @@ impl World {
 
     /// Logs those in again whose sessions have ended.
     pub async fn wakes_up(&mut self) {
-        for user in [&mut self.alice, &mut self.bob, &mut self.eve] {
+        let users = [&mut self.alice, &mut self.bob, &mut self.eve];
+        for user in users.into_iter().chain(self.admin.as_mut()) {
             if user.get("/_matrix/client/v3/account/whoami").await.status != 200 {
                 *user = user.logs_in_again().await;
             }
@@ -253,6 +264,11 @@ impl World {
                 .with("deviceId", &newcomer.device);
             return self.asks_as(operation, ask, Some(&newcomer)).await;
         }
+        if let Some(admin) = &self.admin
+            && operation.path.contains("{reportId}")
+        {
+            ask = ask.with("reportId", &self.report(admin).await);
+        }
         if operation.id == "adminRegister" {
             ask.body = Some(
                 self.server
@@ -262,6 +278,14 @@ impl World {
         }
         let user = self.user(ask.who).cloned();
         self.asks_as(operation, ask, user.as_ref()).await
+    }
+
+    /// The ID of a new report of the message.
+    async fn report(&self, admin: &User) -> String {
+        let path = v3(&["rooms", &self.room.id, "report", &self.names["eventId"]]);
+        self.bob.post(path, &json!({})).await.ok();
+        let reports = admin.get("/_synapse/admin/v1/event_reports").await.ok();
+        reports["event_reports"][0]["id"].to_string()
     }
 
     async fn asks_as(&self, operation: &Operation, mut ask: Ask, user: Option<&User>) -> Answer {
@@ -310,6 +334,7 @@ impl World {
     fn user(&self, who: Who) -> Option<&User> {
         match who {
             Who::Nobody | Who::Newcomer => None,
+            Who::Admin => self.admin.as_ref(),
             Who::Alice => Some(&self.alice),
             Who::Bob => Some(&self.bob),
             Who::Eve => Some(&self.eve),
@@ -356,7 +381,7 @@ fn fill(text: &str, names: &Names) -> String {
 /// The order of the operations does not matter: what takes something away takes it from a newcomer.
 #[must_use]
 pub fn good(operation: &str) -> Option<Ask> {
-    use Who::{Alice, Bob, Eve, Newcomer, Nobody};
+    use Who::{Admin, Alice, Bob, Eve, Newcomer, Nobody};
     let text = json!({"msgtype": "m.text", "body": "hello"});
     let ask = match operation {
         // Public pages
@@ -372,6 +397,10 @@ pub fn good(operation: &str) -> Option<Ask> {
         })),
         "refresh" => Ask::by(Nobody).body(json!({"refresh_token": "{refresh}"})),
         "adminRegister" => Ask::by(Nobody).body(json!({})),
+        "sendServerNotice" | "sendServerNoticeOnce" => Ask::by(Admin).body(json!({"user_id": "{bob}", "content": text})),
+        "getEventReports" | "getEventReport" | "deleteEventReport" => Ask::by(Admin),
+        "initialSync" | "getOneEvent" => Ask::by(Alice),
+        "getEvents" => Ask::by(Alice).query("timeout", "0"),
         "register" => Ask::by(Nobody).body(json!({"username": "reg-{random}", "password": "a long password"})),
         "checkUsernameAvailability" => Ask::by(Nobody).query("username", "free-{random}"),
         "registrationTokenValidity" => Ask::by(Nobody).query("token", "no-such-token"),

@@ -21,6 +21,9 @@ pub const SERVER_NAME: &str = "localhost";
 /// Their secret for registration by `/_synapse/admin/v1/register`.
 pub const SHARED_SECRET: &str = "the secret of the tests";
 
+/// Who sends their notices: the name before the colon.
+pub const NOTICES_USER: &str = "notices";
+
 /// Where requests go, and what has been asked so far.
 pub struct Connection {
     base: RwLock<String>,
@@ -153,6 +156,16 @@ impl TestServer {
             server.user("admin").await;
         }
         server
+    }
+
+    /// Who administers a server of ours, in a new session.
+    pub async fn admin(&self) -> User {
+        let password = "admin's own password";
+        let body = json!({
+            "type": "m.login.password", "password": password, "identifier": {"type": "m.id.user", "user": "admin"},
+        });
+        let session = self.post("/_matrix/client/v3/login", &body).await.ok();
+        User::new(&self.connection, &session, password.to_owned())
     }
 
     /// A request without a token.
@@ -353,6 +366,7 @@ impl Own {
             .arg(self.directory.join("data"))
             .arg("--ready-file")
             .arg(&ready)
+            .env("ROOKERY_SERVER_NOTICES_USER", NOTICES_USER)
             .args(&self.flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a log file"))

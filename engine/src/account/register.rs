@@ -81,6 +81,19 @@ pub(super) enum Admin {
 }
 
 impl Accounts {
+    /// The user whom a name stands for that somebody chooses.
+    ///
+    /// # Errors
+    /// [`Error::UserInUse`]: the server speaks as them. [`Error::InvalidUsername`].
+    pub(super) fn free_to_choose(&self, username: &str) -> Result<OwnedUserId> {
+        let settings = &self.inner.settings;
+        let user_id = localpart::for_registration(username, &settings.server_name)?;
+        if settings.reserved.as_ref() == Some(&user_id) {
+            return Err(Error::UserInUse);
+        }
+        Ok(user_id)
+    }
+
     /// Registers an account, once user-interactive authentication is complete.
     ///
     /// The first account of the server becomes administrator. A repeated last request of a session gets the first
@@ -128,7 +141,7 @@ impl Accounts {
     /// # Errors
     /// [`Error::UserInUse`], [`Error::InvalidUsername`]: as in a registration.
     pub async fn check_available(&self, username: &str) -> Result<()> {
-        let user_id = localpart::for_registration(username, &self.inner.settings.server_name)?;
+        let user_id = self.free_to_choose(username)?;
         self.check_free(&user_id).await
     }
 
@@ -141,7 +154,7 @@ impl Accounts {
         let Some(username) = &said.username else {
             return Ok(None);
         };
-        let user_id = localpart::for_registration(username, &self.inner.settings.server_name)?;
+        let user_id = self.free_to_choose(username)?;
         self.check_free(&user_id).await?;
         Ok(Some(user_id))
     }

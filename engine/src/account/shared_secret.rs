@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
-use super::{Accounts, DeviceWish, Registered, Secret, localpart, register::Admin};
+use super::{Accounts, DeviceWish, Registered, Secret, register::Admin};
 use crate::{Error, Result};
 
 /// How long a nonce is good, in milliseconds.
@@ -105,7 +105,7 @@ impl Accounts {
                 "The HMAC is wrong: check the shared secret".to_owned(),
             ));
         }
-        let user_id = localpart::for_registration(&ask.username, &self.inner.settings.server_name)?;
+        let user_id = self.free_to_choose(&ask.username)?;
         self.inner.passwords.accept(&ask.password)?;
         if self.account(&user_id).await?.is_some() {
             return Err(Error::UserInUse);

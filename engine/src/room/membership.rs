@@ -86,6 +86,16 @@ impl RoomHandle {
             .await
     }
 
+    /// Invites a user of this server, whatever they want of invites.
+    pub(crate) async fn invite_unasked(&self, by: &Requester, target: &UserId) -> Result<()> {
+        let content = invite_content(&self.context, target, false).await?;
+        let draft = self.member_draft(by, target, "invite", None, content);
+        let sent = self
+            .run(move |room| Box::pin(async move { room.send(draft, None).await }))
+            .await?;
+        sent.on_disk(self).await.map(drop)
+    }
+
     /// Knocks with the user's profile. Knocking again changes the reason.
     ///
     /// # Errors
@@ -102,10 +112,12 @@ impl RoomHandle {
     /// Leaves the room, rejects an invite, or takes a knock back. Leaving again does nothing.
     ///
     /// # Errors
-    /// [`Error::Denied`]: the user has no membership to give up.
+    /// [`Error::Denied`]: the user has no membership to give up. [`Error::CannotLeaveNotices`].
     pub async fn leave(&self, by: &Requester, reason: Option<String>) -> Result<()> {
         let db = self.context.store.reader();
-        if let Some(member) = members::one(db, self.meta.row, &by.user_id).await?
+        let member = members::one(db, self.meta.row, &by.user_id).await?;
+        self.context.notices.check_leave(member.as_ref())?;
+        if let Some(member) = member
             && matches!(member.membership, Membership::Invite | Membership::Knock)
             && !self.is_resident().await?
         {
@@ -188,6 +200,11 @@ impl RoomHandle {
         let membership = content.get("membership").and_then(Value::as_str);
         let joins = membership == Some("join") && target == by.user_id;
         let invites = membership == Some("invite");
+        if membership == Some("leave") && target == by.user_id {
+            let db = self.context.store.reader();
+            let member = members::one(db, self.meta.row, &target).await?;
+            self.context.notices.check_leave(member.as_ref())?;
+        }
         if invites {
             self.context.check_invite(&by.user_id, &target).await?;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::buckets::Bucket;
 
 use federation::keys::OwnKeys;
+use ruma::UserId;
 
 use crate::config::{Config, ProxyUrl, Rate, RegistrationMode, Retention, ServerGlob, Voip};
 use crate::tls;
@@ -41,6 +42,11 @@ pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
         from_other_servers: config.presence.from_other_servers,
     };
     settings.retention = retention(&config.retention);
+    settings.notices = notices(config);
+    settings.accounts.reserved = settings
+        .notices
+        .as_ref()
+        .map(|notices| notices.user_id.clone());
     settings
 }
 
@@ -143,4 +149,16 @@ fn retention(config: &Retention) -> engine::RetentionSettings {
         max_ms: ms(config.max),
         forgotten_rooms_ms: ms(config.forgotten_rooms),
     }
+}
+
+fn notices(config: &Config) -> Option<engine::NoticeSettings> {
+    let notices = &config.server_notices;
+    let localpart = &notices.user.as_ref()?.0;
+    let user_id = UserId::parse_with_server_name(localpart.as_str(), &config.server.name).ok()?;
+    Some(engine::NoticeSettings {
+        user_id,
+        displayname: notices.display_name.0.clone(),
+        avatar_url: notices.avatar_url.as_ref().map(|uri| uri.0.clone()),
+        room_name: notices.room_name.0.clone(),
+    })
 }

@@ -97,6 +97,9 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             report::Entity::insert(new).exec(db).await?;
             Ok(())
         }
+        Plain::ReportDelete { id } => {
+            delete::<report::Entity>(db, report::Column::Id.eq(*id)).await
+        }
         Plain::Account(model) => add(db, model).await,
         Plain::AccountUpdate(change) => update(db, change.clone()).await.map(drop),
         Plain::AccountDelete { user_id } => account_delete(db, user_id.as_str()).await,
