@@ -122,6 +122,12 @@ async fn rooms_carry_tags() {
         alice.get(tags.clone()).await.ok()["tags"],
         json!({"u.Arbeit ☕": {}})
     );
+    let since = alice.syncs().await.next_batch();
+    alice.delete(tag("u.Arbeit ☕")).await.ok();
+    let here = room.clone();
+    let look =
+        move |sync: &tests::sync::Sync| sync.of_room(&here, "account_data", "m.tag").cloned();
+    assert_eq!(alice.syncs_when(&since, look).await.0["tags"], json!({}));
     bob.get(tags).await.refused(403, "M_FORBIDDEN");
     let long = "t".repeat(256);
     assert_eq!(alice.put(tag(&long), &json!({})).await.status, 400);
