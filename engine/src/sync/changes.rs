@@ -121,10 +121,7 @@ impl Changes {
         for (position, logged) in recent {
             match logged.as_ref() {
                 Logged::Event(new) => {
-                    let found = context
-                        .events
-                        .find_many(&context.metas, &[new.row])
-                        .await?;
+                    let found = context.events.find_many(&context.metas, &[new.row]).await?;
                     // What has been deleted since is no news.
                     let Some(known) = found.into_iter().next() else {
                         continue;
