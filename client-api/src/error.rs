@@ -256,6 +256,16 @@ impl From<Error> for ApiError {
             Error::KeyTooLarge(why) => Self::new(bad_request, "M_KEY_TOO_LARGE", why),
             Error::ProfileTooLarge(why) => Self::new(bad_request, "M_PROFILE_TOO_LARGE", why),
             Error::UserInUse => Self::new(bad_request, "M_USER_IN_USE", "This user name is taken"),
+            Error::EmailInUse => Self::new(
+                bad_request,
+                "M_THREEPID_IN_USE",
+                "This e-mail address belongs to another account",
+            ),
+            Error::EmailNotFound => Self::new(
+                bad_request,
+                "M_THREEPID_NOT_FOUND",
+                "Your account has no such e-mail address",
+            ),
             Error::InvalidUsername(why) => Self::new(bad_request, "M_INVALID_USERNAME", why),
             Error::WeakPassword(why) => Self::new(bad_request, "M_WEAK_PASSWORD", why),
             Error::UserDeactivated => Self::new(

@@ -5,6 +5,7 @@
 
 mod body;
 mod leaving;
+mod page;
 mod parse;
 mod place;
 mod raw;
@@ -20,6 +21,7 @@ use ruma::api::IncomingRequest;
 pub(crate) use self::{
     body::{check_json, drain, has_nul},
     leaving::Leaving,
+    page::PublicPage,
     parse::{nul_in_body, wrong_shape},
     raw::{RawAuthed, RawPublic, Typeless, Untyped},
     token::of as token,

@@ -240,6 +240,11 @@ fn push(router: &mut Router) {
     router.endpoint(push::get_notifications::handle);
     router.endpoint(push::get_pushers::handle);
     router.endpoint(push::set_pusher::handle);
+    let paths = &[push::get_web_push_key::PATH];
+    router.custom(&Method::GET, paths, None, push::get_web_push_key::handle);
+    let paths = &[push::unsubscribe::PATH];
+    router.custom(&Method::GET, paths, None, push::unsubscribe::ask);
+    router.custom(&Method::POST, paths, None, push::unsubscribe::handle);
     router.endpoint(push::get_pushrules_all::handle);
     router.endpoint(push::get_pushrules_global_scope::handle);
     router.endpoint(push::get_pushrule::handle);

@@ -11,6 +11,7 @@ mod change_password;
 mod confirm;
 mod deactivate;
 mod device;
+mod email;
 mod grant;
 mod lanes;
 mod local_settings;

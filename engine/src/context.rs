@@ -31,6 +31,7 @@ use crate::{
     },
     retention::RetentionSettings,
     room_meta::RoomMetas,
+    secrets::Secrets,
     space::Walk,
     states::States,
     sync::sliding::{Connections, Listings},
@@ -50,6 +51,7 @@ pub(crate) struct Context {
     pub(crate) former_keys: BTreeMap<String, PublishedKey>,
     /// How long things are kept.
     pub(crate) retention: RetentionSettings,
+    pub(crate) secrets: Secrets,
     pub(crate) metas: RoomMetas,
     pub(crate) events: Events,
     pub(crate) states: States,

@@ -48,6 +48,7 @@ use crate::{
     },
     room_meta::RoomMetas,
     rooms::{RoomHandle, Rooms},
+    secrets::Secrets,
     states::States,
     sync::{
         self, SyncAsk,
@@ -151,6 +152,7 @@ impl Engine {
             server_name: settings.server_name,
             default_room_version: settings.default_room_version,
             retention: settings.retention,
+            secrets: Secrets::new(store.clone(), chance.clone()),
             metas: RoomMetas::new(store.clone()),
             events: Events::new(store.clone()),
             states: States::new(store.clone()),

@@ -36,6 +36,8 @@ pub enum Subject {
     ThreadSubscription,
     /// A report to those who run the server.
     Report,
+    /// E-mails that somebody gets.
+    Subscription,
 }
 
 impl Subject {
@@ -55,6 +57,7 @@ impl Subject {
             Self::PushRule => "You have no such push rule",
             Self::ThreadSubscription => "You do not follow this thread",
             Self::Report => "There is no such report",
+            Self::Subscription => "No e-mails are sent by this link",
             Self::DelayedEvent => "There is no such event that waits",
             Self::Directory => "That server has no list of public rooms",
         }
@@ -103,6 +106,12 @@ pub enum Error {
     /// The user name is taken.
     #[error("the user name is taken")]
     UserInUse,
+    /// The e-mail address belongs to another account.
+    #[error("the e-mail address is taken")]
+    EmailInUse,
+    /// The account has no such e-mail address.
+    #[error("the account has no such e-mail address")]
+    EmailNotFound,
     /// The user name breaks the grammar.
     #[error("invalid user name: {0}")]
     InvalidUsername(String),

@@ -19,6 +19,7 @@ mod erased;
 mod error;
 mod events;
 mod filter;
+pub mod html;
 mod ignores;
 pub mod inbound;
 mod invite_permission;
@@ -41,6 +42,7 @@ mod room;
 mod room_meta;
 mod rooms;
 mod search;
+mod secrets;
 mod space;
 mod states;
 mod summary;
@@ -64,7 +66,8 @@ pub use self::{
     notices::{Notice, NoticeSettings},
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
     push::{
-        GatewayFailure, Gateways, Notification, NotificationsAsk, NotificationsPage, Pusher,
+        GatewayFailure, Gateways, Mail, MailFailure, MailSettings, Mailer, Notification,
+        NotificationsAsk, NotificationsPage, PushService, Pusher, PusherKind, WebPush,
         rules::RulePlace,
     },
     read::{

@@ -12,6 +12,7 @@ mod fixture;
 mod forks;
 mod handshake;
 mod history;
+mod mails;
 mod outgoing;
 mod policy;
 mod presence;

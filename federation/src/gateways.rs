@@ -1,14 +1,15 @@
-//! Push gateways: push gateway API, `POST /_matrix/push/v1/notify`. They are reached as other servers are: over HTTPS, at
+//! Push gateways, push gateway API, `POST /_matrix/push/v1/notify`, and the push services of browsers, RFC 8030. They are reached as other servers are: over HTTPS, at
 //! public addresses and those that the operator allows, without following redirects.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use engine::{GatewayFailure, Gateways};
+use engine::{GatewayFailure, Gateways, PushService, WebPush};
 use futures_util::future::BoxFuture;
 use http::{
-    Request,
-    header::{CONTENT_TYPE, HOST, USER_AGENT},
+    Request, Response, StatusCode,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT},
+    request::Builder,
 };
 use http_body_util::Full;
 use tokio::runtime::Handle;
@@ -49,6 +50,16 @@ impl Gateways for HttpGateways {
                 .unwrap_or_else(|error| Err(GatewayFailure(error.to_string())))
         })
     }
+
+    fn push_to_browser(&self, push: WebPush) -> BoxFuture<'_, Result<PushService, GatewayFailure>> {
+        let transport = Arc::clone(&self.transport);
+        let posted = self.runtime.spawn(post_to_browser(transport, push));
+        Box::pin(async move {
+            posted
+                .await
+                .unwrap_or_else(|error| Err(GatewayFailure(error.to_string())))
+        })
+    }
 }
 
 async fn post(
@@ -56,20 +67,53 @@ async fn post(
     url: String,
     body: String,
 ) -> Result<Vec<u8>, GatewayFailure> {
+    let with = |request: Builder| request.header(CONTENT_TYPE, "application/json");
+    let answer = send(&transport, &url, with, body.into()).await?;
+    if !answer.status().is_success() {
+        return Err(refusal(answer.status()));
+    }
+    Ok(answer.into_body().to_vec())
+}
+
+/// RFC 8030, sections 5 and 7.3.
+async fn post_to_browser(
+    transport: Arc<Transport>,
+    push: WebPush,
+) -> Result<PushService, GatewayFailure> {
+    let with = |request: Builder| {
+        request
+            .header(AUTHORIZATION, &push.authorization)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_ENCODING, "aes128gcm")
+            .header("ttl", push.keep_s)
+            .header("urgency", push.urgency)
+    };
+    let answer = send(&transport, &push.url, with, push.body.into()).await?;
+    match answer.status() {
+        StatusCode::NOT_FOUND | StatusCode::GONE => Ok(PushService::Gone),
+        status if status.is_success() => Ok(PushService::Taken),
+        status => Err(refusal(status)),
+    }
+}
+
+async fn send(
+    transport: &Transport,
+    url: &str,
+    with: impl FnOnce(Builder) -> Builder,
+    body: Bytes,
+) -> Result<Response<Bytes>, GatewayFailure> {
     let nowhere = || GatewayFailure(format!("{url} leads nowhere"));
-    let url = Url::parse(&url).map_err(|_| nowhere())?;
+    let url = Url::parse(url).map_err(|_| nowhere())?;
     let target = target(&url).ok_or_else(nowhere)?;
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
     let request = Request::post(path)
         .header(HOST, &target.authority)
-        .header(USER_AGENT, AGENT)
-        .header(CONTENT_TYPE, "application/json")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|_| nowhere())?;
+        .header(USER_AGENT, AGENT);
+    let request = with(request).body(Full::new(body)).map_err(|_| nowhere())?;
     let answer = transport.send(&target, request, LIMITS).await;
-    let answer = answer.map_err(|error| GatewayFailure(error.to_string()))?;
-    if !answer.status().is_success() {
-        return Err(GatewayFailure(format!("it answers {}", answer.status())));
-    }
-    Ok(answer.into_body().to_vec())
+    answer.map_err(|error| GatewayFailure(error.to_string()))
+}
+
+fn refusal(status: StatusCode) -> GatewayFailure {
+    GatewayFailure(format!("it answers {status}"))
 }

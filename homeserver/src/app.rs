@@ -32,6 +32,7 @@ use crate::clock::SystemClock;
 use crate::config::{Config, RegistrationMode};
 use crate::http;
 use crate::shutdown::Signals;
+use crate::smtp::Smtp;
 use crate::supervise::Supervisor;
 use crate::web::Site;
 use crate::{telemetry, tls};
@@ -69,6 +70,8 @@ pub(crate) enum Error {
     Trust(#[from] TrustError),
     #[error(transparent)]
     Listen(#[from] http::CannotListen),
+    #[error("cannot prepare to send e-mail")]
+    Mail(#[source] lettre::transport::smtp::Error),
     #[error("cannot write the ready file {}", path.display())]
     ReadyFile { path: PathBuf, source: io::Error },
     #[error("cannot set up the measurements")]
@@ -125,6 +128,7 @@ async fn serve_store(
         Arc::clone(&chance),
         Arc::clone(keys.current()),
     )?;
+    connect_mailer(config, &engine, &clock, &chance)?;
     let federation = Federation::start(
         &engine,
         store.clone(),
@@ -152,6 +156,23 @@ async fn serve_store(
     let outcome = listeners.serve_until(signals.next()).await;
     stop(listeners, &apis.client, supervisor, signals).await;
     outcome
+}
+
+/// Has the engine send e-mails, if the configuration names a mail server.
+fn connect_mailer(
+    config: &Config,
+    engine: &Engine,
+    clock: &Arc<dyn Clock>,
+    chance: &Arc<Chance>,
+) -> Result<(), Error> {
+    let email = &config.email;
+    let (Some(server), Some(from)) = (&email.server, &email.from) else {
+        return Ok(());
+    };
+    let (from, clock, chance) = (from.0.clone(), Arc::clone(clock), Arc::clone(chance));
+    let smtp = Smtp::new(server, from, email, clock, chance).map_err(Error::Mail)?;
+    engine.connect_mailer(Arc::new(smtp), settings::mail(config));
+    Ok(())
 }
 
 /// Tells whoever waits for it that the server is up.

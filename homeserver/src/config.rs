@@ -6,6 +6,7 @@
 mod compatibility;
 mod database;
 mod discovery;
+mod email;
 mod example;
 mod federation;
 mod identity;
@@ -31,6 +32,7 @@ use std::path::Path;
 pub(crate) use self::compatibility::Compatibility;
 pub(crate) use self::database::{Database, DatabaseUrl};
 pub(crate) use self::discovery::Discovery;
+pub(crate) use self::email::{Email, MailSecurity, MailServer};
 pub(crate) use self::federation::{Federation, ProxyUrl};
 pub(crate) use self::identity::Identity;
 pub(crate) use self::limits::{Limits, Rate};
@@ -66,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     pub(crate) server_notices: ServerNotices,
     pub(crate) voip: Voip,
+    pub(crate) email: Email,
     pub(crate) compatibility: Compatibility,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
@@ -104,6 +107,7 @@ impl Config {
             retention: Retention::read(&mut source),
             server_notices: ServerNotices::read(&mut source),
             voip: Voip::read(&mut source),
+            email: Email::read(&mut source),
             compatibility: Compatibility::read(&mut source),
             log: Log::read(&mut source),
             metrics: Metrics::read(&mut source),
@@ -111,6 +115,7 @@ impl Config {
         listeners::check(&config, &mut source);
         voip::check(&config.voip, &mut source);
         retention::check(&config.retention, &mut source);
+        email::check(&config.email, &mut source);
         let problems = source.problems();
         if problems.is_empty() {
             Ok(config)
@@ -148,6 +153,7 @@ fn chapters() -> Vec<Chapter> {
         Retention::chapter(),
         ServerNotices::chapter(),
         Voip::chapter(),
+        Email::chapter(),
         Compatibility::chapter(),
         Log::chapter(),
         Metrics::chapter(),

@@ -28,6 +28,12 @@ pub(crate) enum Order {
         name: String,
         admin: bool,
     },
+    /// An e-mail address is the user's from now on, or no longer.
+    SetEmail {
+        name: String,
+        address: String,
+        remove: bool,
+    },
     /// A registration token; without `uses` it can be used any number of times.
     CreateToken {
         uses: Option<u32>,
@@ -60,6 +66,11 @@ pub(crate) async fn carry_out(accounts: &Accounts, order: Order) -> Outcome {
         }
         Order::SetPassword { name, password } => set_password(accounts, &name, password).await,
         Order::SetAdmin { name, admin } => set_admin(accounts, &name, admin).await,
+        Order::SetEmail {
+            name,
+            address,
+            remove,
+        } => set_email(accounts, &name, &address, remove).await,
         Order::CreateToken { uses } => {
             let uses_allowed = uses.map(i64::from);
             let new = NewRegistrationToken {
@@ -78,6 +89,21 @@ async fn set_password(accounts: &Accounts, name: &str, password: String) -> engi
     Ok(format!(
         "{user} has a new password and is signed out everywhere."
     ))
+}
+
+async fn set_email(
+    accounts: &Accounts,
+    name: &str,
+    address: &str,
+    remove: bool,
+) -> engine::Result<String> {
+    let user = accounts.find(name).await?;
+    if remove {
+        accounts.remove_email(&user, address).await?;
+        return Ok(format!("{user} has the address {address} no more."));
+    }
+    let address = accounts.add_email(&user, address).await?;
+    Ok(format!("{user} has the address {address}."))
 }
 
 async fn set_admin(accounts: &Accounts, name: &str, admin: bool) -> engine::Result<String> {

@@ -7,6 +7,7 @@ mod config;
 mod control;
 mod http;
 mod shutdown;
+mod smtp;
 mod supervise;
 mod telemetry;
 mod tls;

@@ -405,7 +405,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "checkUsernameAvailability" => Ask::by(Nobody).query("username", "free-{random}"),
         "registrationTokenValidity" => Ask::by(Nobody).query("token", "no-such-token"),
         "getNotifications" | "getPushRules" | "getPushRulesGlobal" | "getPushRule" | "isPushRuleEnabled" | "getPushRuleActions" => Ask::by(Alice),
-        "getPushers" => Ask::by(Alice),
+        "getPushers" | "getWebPushKey" => Ask::by(Alice),
         "postPusher" => Ask::by(Alice).body(json!({
             "app_id": "org.example", "pushkey": "key", "kind": "http", "app_display_name": "App", "device_display_name": "Phone",
             "lang": "en", "data": {"url": "https://push.example/_matrix/push/v1/notify"},

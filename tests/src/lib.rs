@@ -10,6 +10,7 @@ pub mod case;
 pub mod database;
 pub mod eventually;
 pub mod federation;
+pub mod mail;
 pub mod path;
 pub mod peer;
 pub mod proxy;
@@ -22,6 +23,7 @@ pub mod sync;
 pub mod user;
 
 pub use call::{Answer, Call};
+pub use mail::MailServer;
 pub use peer::Peer;
 pub use room::Room;
 pub use server::TestServer;

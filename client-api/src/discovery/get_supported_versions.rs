@@ -12,7 +12,8 @@ const VERSIONS: [&str; 20] = [
 ];
 
 /// The extensions that clients ask for by name before they use them.
-const FEATURES: [&str; 7] = [
+const FEATURES: [&str; 8] = [
+    "org.rookery.webpush",
     "org.rookery.ws",
     // Server-sent events, and sliding sync.
     "org.matrix.msc2108",

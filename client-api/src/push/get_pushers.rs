@@ -19,7 +19,7 @@ pub(crate) async fn handle(
 
 fn shown(pusher: Pusher) -> Value {
     let mut shown = json!({
-        "kind": "http",
+        "kind": pusher.kind.name(),
         "app_id": pusher.app_id,
         "pushkey": pusher.pushkey,
         "app_display_name": pusher.app_display_name,

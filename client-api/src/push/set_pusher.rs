@@ -1,11 +1,8 @@
 //! `POST /_matrix/client/v3/pushers/set`: client-server API, "Push Notifications".
 
 use actix_web::web;
-use engine::{Engine, Pusher};
-use ruma::api::client::push::{
-    PusherKind,
-    set_pusher::v3::{PusherAction, PusherPostData, Request, Response},
-};
+use engine::{Engine, Pusher, PusherKind};
+use ruma::api::client::push::set_pusher::v3::{PusherAction, PusherPostData, Request, Response};
 use serde_json::Value;
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};
@@ -37,17 +34,17 @@ pub(crate) async fn handle(
 /// 400 `M_INVALID_PARAM`: it is of a kind that this server does not have.
 fn pusher(posted: PusherPostData) -> Result<Pusher, ApiError> {
     let pusher = posted.pusher;
-    let PusherKind::Http(data) = pusher.kind else {
-        return Err(ApiError::invalid_param(
-            "This server has only pushers of the kind \"http\"",
-        ));
-    };
-    let data = match serde_json::to_value(data) {
-        Ok(Value::Object(data)) => data,
-        Ok(_) => return Err(ApiError::failure()),
-        Err(error) => return Err(ApiError::internal(&error)),
+    // Of kinds that it does not know ruma shows nothing otherwise.
+    let written = serde_json::to_value(&pusher.kind);
+    let mut written = written.map_err(|error| ApiError::internal(&error))?;
+    let kind = written["kind"].as_str().and_then(PusherKind::named);
+    let kind =
+        kind.ok_or_else(|| ApiError::invalid_param("This server has no pushers of this kind"))?;
+    let Value::Object(data) = written["data"].take() else {
+        return Err(ApiError::failure());
     };
     Ok(Pusher {
+        kind,
         app_id: pusher.ids.app_id,
         pushkey: pusher.ids.pushkey,
         app_display_name: pusher.app_display_name,

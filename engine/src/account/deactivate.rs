@@ -61,6 +61,9 @@ impl Accounts {
                 user_id: user_id.clone(),
                 except: None,
             },
+            Plain::EmailAddressesDelete {
+                user_id: user_id.clone(),
+            },
         ];
         if erase == Erase::Content {
             write.push(accounts::erased(user_id));

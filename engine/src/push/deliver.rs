@@ -1,4 +1,4 @@
-//! Telling push gateways what notifies their users, one after another for each user, and again until they have heard.
+//! Who is to be told of what notifies them, one after another for each user, and again until they have heard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +8,7 @@ use std::{
 
 use ruma::{OwnedUserId, UserId};
 use storage::{
-    Limit, Plain, Position, RoomRow, Write,
-    notifications::{self, EVERYBODY, Notification},
+    Plain, Write,
     pushers::{self, Pusher},
 };
 use tokio::{
@@ -19,22 +18,20 @@ use tokio::{
 
 use super::{
     gateway::Gateways,
-    payload::{self, Shown},
-    reading::Readings,
+    kind::PusherKind,
+    mail::{MailSettings, Mailer, Post},
     scores::{Change, Changes, lock},
+    tell::Way,
 };
 use crate::{Engine, Result, context::Context};
 
-/// For how many users gateways are told at once.
+/// How many users are told at once.
 const USERS_TOGETHER: usize = 32;
 
-/// How many notifications are read at once.
-const ROWS: u64 = 200;
-
-/// How often it is looked which gateways are to be tried again.
+/// How often it is looked which pushers are due, though nothing has happened.
 const TICK: Duration = Duration::from_secs(5);
 
-/// How long a gateway gets after its first failure, in ms. It doubles with each further one.
+/// How long a pusher gets after its first failure, in ms. It doubles with each further one.
 const RETRY_MS: i64 = 10_000;
 
 /// The longest time between two tries, in ms.
@@ -54,6 +51,8 @@ const CHANGES_MAX: usize = 10_000;
 pub(crate) struct Deliveries {
     /// Empty as long as this server reaches no gateways.
     gateways: OnceLock<Arc<dyn Gateways>>,
+    /// Empty as long as this server sends no e-mail.
+    pub(super) post: OnceLock<Post>,
     waiting: Mutex<BTreeSet<OwnedUserId>>,
     /// What has changed since it was last looked who is to be told.
     changes: Mutex<Changes>,
@@ -70,7 +69,8 @@ impl Deliveries {
     /// This has changed. Who misses it because there is too much of it hears of it with what comes next.
     pub(super) fn note(&self, changes: Changes) {
         let mut noted = lock(&self.changes);
-        if self.gateways.get().is_some() && noted.len() < CHANGES_MAX {
+        let anybody = self.gateways.get().is_some() || self.post.get().is_some();
+        if anybody && noted.len() < CHANGES_MAX {
             noted.extend(changes);
             drop(noted);
             self.more.notify_one();
@@ -122,234 +122,81 @@ impl Context {
         Ok(())
     }
 
-    /// Tells the gateways of one user all that they do not know.
+    /// Tells one user all that their pushers were not told.
     async fn push_to(&self, user: &UserId) -> Result<()> {
-        let Some(gateways) = self.deliveries.gateways.get() else {
-            return Ok(());
-        };
+        let ways = &self.deliveries;
         let now_ms = self.clock.steady_ms();
         for pusher in pushers::of_user(self.store.reader(), user).await? {
-            if pusher.failures == 0 || is_due(pusher.retry_ts, now_ms) {
-                self.push(gateways.as_ref(), user, pusher).await?;
+            if !is_due(pusher.retry_ts, now_ms) {
+                continue;
             }
-        }
-        Ok(())
-    }
-
-    /// Tells one gateway what it does not know, oldest first, until it fails.
-    async fn push(&self, gateways: &dyn Gateways, user: &UserId, mut pusher: Pusher) -> Result<()> {
-        loop {
-            let page = self.pending(user, pusher.done).await?;
-            for (position, row) in page.rows {
-                let body = match row {
-                    Some(row) => self.describe(user, &pusher, &row).await?,
-                    None => None,
-                };
-                if let Some((body, badge)) = body
-                    && !self.tell(gateways, &mut pusher, body, badge).await?
-                {
-                    return Ok(());
+            match PusherKind::named(&pusher.kind) {
+                Some(PusherKind::Email) => {
+                    if let Some(post) = ways.post.get() {
+                        self.mail(post, user, pusher).await?;
+                    }
                 }
-                pusher.done = position;
+                Some(kind @ (PusherKind::Http | PusherKind::Web)) => {
+                    if let Some(gateways) = ways.gateways.get() {
+                        let gateways = gateways.as_ref();
+                        self.push(&Way { gateways, kind }, user, pusher).await?;
+                    }
+                }
+                None => tracing::error!(kind = pusher.kind, "a pusher of an unknown kind"),
             }
-            pusher.done = pusher.done.max(page.end);
-            // What came meanwhile is told before the count that has it.
-            if page.last && self.scores.last() <= page.end {
-                break;
-            }
-        }
-        self.tell_count(gateways, user, &mut pusher).await?;
-        self.keep(&pusher).await
-    }
-
-    /// Tells how much is unread, if that has changed and nothing else tells it.
-    async fn tell_count(
-        &self,
-        gateways: &dyn Gateways,
-        user: &UserId,
-        pusher: &mut Pusher,
-    ) -> Result<()> {
-        let badge = self.badge(user).await?;
-        if badge != pusher.badge {
-            let body = payload::of_count(pusher, badge)?;
-            self.tell(gateways, pusher, body, badge).await?;
         }
         Ok(())
     }
 
-    /// How much is unread to a user in all rooms.
-    async fn badge(&self, user: &UserId) -> Result<i64> {
-        let readings = Readings::of(&self.store, user).await?;
-        let rooms: Vec<RoomRow> = readings.rooms().collect();
-        let unread = self.unread(user, &rooms).await?;
-        let counts = unread.values().flat_map(|tally| tally.threads.values());
-        Ok(counts.map(|count| count.notifications).sum())
-    }
-
-    /// Posts to a gateway and notes what came of it. Answers whether to go on with this pusher.
-    async fn tell(
+    /// Notes that a pusher could not be told. Answers whether to go on all the same: nobody wants to hear after so long.
+    pub(super) async fn failed(
         &self,
-        gateways: &dyn Gateways,
         pusher: &mut Pusher,
-        body: String,
-        badge: i64,
+        error: &(dyn std::error::Error + Send + Sync),
     ) -> Result<bool> {
         let now_ms = self.clock.steady_ms();
-        match gateways.notify(payload::url(pusher)?, body).await {
-            Ok(answer) if payload::rejected(&answer).contains(&pusher.pushkey) => {
-                let delete = Plain::PusherDelete {
-                    user_id: UserId::parse(&*pusher.user_id)
-                        .map_err(|error| crate::Error::Internal(error.to_string()))?,
-                    app_id: pusher.app_id.clone(),
-                    pushkey: pusher.pushkey.clone(),
-                };
-                self.store.write(Write::plain(vec![delete])).await?;
-                Ok(false)
-            }
-            Ok(_) => {
-                (pusher.failures, pusher.failing_ts, pusher.retry_ts) = (0, 0, 0);
-                pusher.badge = badge;
-                Ok(true)
-            }
-            Err(error) => {
-                tracing::info!(user = %pusher.user_id, app = %pusher.app_id, %error, "a notification waits");
-                if pusher.failures == 0 {
-                    pusher.failing_ts = now_ms;
-                }
-                if now_ms.saturating_sub(pusher.failing_ts) >= GIVEN_UP_MS {
-                    // The next ones may be of use again.
-                    (pusher.failures, pusher.failing_ts, pusher.retry_ts) = (0, 0, 0);
-                    return Ok(true);
-                }
-                let doubled = RETRY_MS.checked_shl(u32::try_from(pusher.failures).unwrap_or(0));
-                let wait = doubled
-                    .unwrap_or(RETRY_MS_MAX)
-                    .clamp(RETRY_MS, RETRY_MS_MAX);
-                pusher.failures = (pusher.failures + 1).min(30);
-                pusher.retry_ts = now_ms.saturating_add(wait);
-                self.keep(pusher).await?;
-                Ok(false)
-            }
+        tracing::info!(user = %pusher.user_id, app = %pusher.app_id, %error, "a notification waits");
+        if pusher.failures == 0 {
+            pusher.failing_ts = now_ms;
         }
+        if now_ms.saturating_sub(pusher.failing_ts) >= GIVEN_UP_MS {
+            // The next ones may be of use again.
+            succeeded(pusher);
+            return Ok(true);
+        }
+        let doubled = RETRY_MS.checked_shl(u32::try_from(pusher.failures).unwrap_or(0));
+        let wait = doubled
+            .unwrap_or(RETRY_MS_MAX)
+            .clamp(RETRY_MS, RETRY_MS_MAX);
+        pusher.failures = (pusher.failures + 1).min(30);
+        pusher.retry_ts = now_ms.saturating_add(wait);
+        self.keep(pusher).await?;
+        Ok(false)
     }
 
     /// Writes down how a pusher stands, unless it is gone.
-    async fn keep(&self, pusher: &Pusher) -> Result<()> {
+    pub(super) async fn keep(&self, pusher: &Pusher) -> Result<()> {
         let stands = pushers::stands(pusher);
         self.store.write(Write::plain(vec![stands])).await?;
         Ok(())
     }
-}
 
-/// Some of what a gateway may not know, oldest first.
-struct Pending {
-    /// By position; `None` is not to be told.
-    rows: Vec<(Position, Option<Notification>)>,
-    /// Up to where these are all.
-    end: Position,
-    /// Whether nothing comes after them yet.
-    last: bool,
-}
-
-impl Context {
-    /// What notifies a user after a position and is not read. A few queries for a page.
-    async fn pending(&self, user: &UserId, after: Position) -> Result<Pending> {
-        let followed = self.scores.last();
-        // What is followed may still be on its way to the store: come behind it.
-        self.store.write(Write::default()).await?;
-        let db = self.store.reader();
-        let limit = Limit::new(ROWS);
-        let found = notifications::after(db, user, after, followed, limit).await?;
-        let readings = Readings::of(&self.store, user).await?;
-        let full = |whom: &str| {
-            let rows = found.iter().filter(|row| row.user_id == whom);
-            let full = rows.clone().count() as u64 == ROWS;
-            rows.map(|row| row.position).max().filter(|_| full)
+    /// Deletes a pusher that leads nowhere any more.
+    pub(super) async fn drop_pusher(&self, user: &UserId, pusher: &Pusher) -> Result<()> {
+        tracing::info!(%user, app = %pusher.app_id, kind = %pusher.kind, "a pusher leads nowhere any more");
+        let delete = Plain::PusherDelete {
+            user_id: user.to_owned(),
+            app_id: pusher.app_id.clone(),
+            pushkey: pusher.pushkey.clone(),
         };
-        let cut = [full(EVERYBODY), full(user.as_str())];
-        let cut = cut.into_iter().flatten().min();
-        let end = cut.unwrap_or(followed);
-        let mut rows: BTreeMap<Position, Option<Notification>> = BTreeMap::new();
-        for row in found.into_iter().filter(|row| row.position <= end) {
-            let own = row.user_id != EVERYBODY;
-            let here = own || readings.is_in(row.room, row.position);
-            let told = here && !row.actions.is_empty() && !readings.has_read(&row);
-            let position = row.position;
-            let told = told.then_some(row);
-            if own {
-                rows.insert(position, told);
-            } else {
-                rows.entry(position).or_insert(told);
-            }
-        }
-        Ok(Pending {
-            rows: rows.into_iter().collect(),
-            end,
-            last: cut.is_none(),
-        })
-    }
-
-    /// The notification of one event, and the count in it; `None` if its user sent it.
-    async fn describe(
-        &self,
-        user: &UserId,
-        pusher: &Pusher,
-        row: &Notification,
-    ) -> Result<Option<(String, i64)>> {
-        let found = self.events.find_many(&self.metas, &[row.event]).await?;
-        let Some(known) = found.first() else {
-            return Ok(None);
-        };
-        let event = &known.event;
-        if event.sender() == user {
-            return Ok(None);
-        }
-        let pairs = [
-            ("m.room.member", event.sender().as_str()),
-            ("m.room.name", ""),
-            ("m.room.canonical_alias", ""),
-        ];
-        let state = self.state_events(known.snapshot, &pairs).await?;
-        let text = |index: usize, key: &str| {
-            let (event_type, state_key) = pairs[index];
-            match &state[index] {
-                Some(found) => text(found.event.content().get(key)),
-                // The room of an invite, as the inviting server shows it.
-                None => text(shown_with(event, event_type, state_key)?.get(key)),
-            }
-        };
-        let shown = Shown {
-            event,
-            sender_display_name: text(0, "displayname"),
-            room_name: text(1, "name"),
-            room_alias: text(2, "alias"),
-            user_is_target: event.is("m.room.member", user.as_str()),
-            actions: serde_json::from_str(&row.actions)
-                .map_err(|error| crate::Error::Internal(format!("push actions: {error}")))?,
-        };
-        let badge = self.badge(user).await?;
-        Ok(Some((payload::of_event(pusher, &shown, badge)?, badge)))
+        self.store.write(Write::plain(vec![delete])).await?;
+        Ok(())
     }
 }
 
-fn text(value: Option<&spec::json::Value>) -> Option<String> {
-    Some(value?.as_str()?.to_owned())
-}
-
-/// The content of a state event that came along with an invite.
-fn shown_with<'a>(
-    invite: &'a spec::event::Event,
-    event_type: &str,
-    state_key: &str,
-) -> Option<&'a spec::json::Value> {
-    let list = invite.unsigned()?.get("invite_room_state")?.as_array()?;
-    let is = |event: &&spec::json::Value, key: &str, text: &str| {
-        event.get(key).and_then(|value| value.as_str()) == Some(text)
-    };
-    let mut found = list
-        .iter()
-        .filter(|event| is(event, "type", event_type) && is(event, "state_key", state_key));
-    found.next()?.get("content")
+/// A pusher could be told.
+pub(super) fn succeeded(pusher: &mut Pusher) {
+    (pusher.failures, pusher.failing_ts, pusher.retry_ts) = (0, 0, 0);
 }
 
 impl Engine {
@@ -359,7 +206,13 @@ impl Engine {
         let _ = self.context.deliveries.gateways.set(gateways);
     }
 
-    /// Tells push gateways what notifies their users. Never returns; to be run in the background.
+    /// Has the engine send e-mails from now on. Only the first call counts.
+    pub fn connect_mailer(&self, mailer: Arc<dyn Mailer>, settings: MailSettings) {
+        // As above.
+        let _ = self.context.deliveries.post.set(Post { mailer, settings });
+    }
+
+    /// Tells users, by all their pushers, what notifies them. Never returns; to be run in the background.
     pub async fn run_pushers(&self) {
         // Some may have missed something while the server was down. What notifies them has to be known before that is seen.
         let position = self.context.notifier.position();
@@ -404,7 +257,7 @@ impl Engine {
         }
     }
 
-    /// Wakes those whose gateways are to be tried again.
+    /// Wakes those who have pushers that are due.
     async fn wake_due(&self) {
         let now_ms = self.context.clock.steady_ms();
         match pushers::due(self.context.store.reader(), now_ms, AHEAD_MS_MAX).await {
@@ -425,5 +278,5 @@ fn is_due(retry_ts: i64, now_ms: i64) -> bool {
 }
 
 fn report(error: &(dyn std::error::Error + 'static)) {
-    tracing::error!(error, "cannot tell push gateways");
+    tracing::error!(error, "cannot tell users what notifies them");
 }

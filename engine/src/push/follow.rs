@@ -305,7 +305,7 @@ impl Context {
             true => (Outcome::default(), Vec::new()),
             false => self.outcomes(news).await?,
         };
-        let noted_ts = self.clock.now_ms();
+        let noted_ts = self.clock.steady_ms();
         let row = |user: &str, outcome: &Outcome, than: &Outcome| Notification {
             room: news.room,
             user_id: user.to_owned(),

@@ -2,65 +2,92 @@
 
 use ruma::push::{Action, Tweak};
 use serde_json::{Map, Value, json};
-use spec::event::Event;
 use storage::pushers::Pusher;
 
+use super::shown::Shown;
 use crate::{Error, Result};
 
-/// An event, and what else the gateway may show of it.
-pub(super) struct Shown<'a> {
-    pub(super) event: &'a Event,
-    pub(super) sender_display_name: Option<String>,
-    pub(super) room_name: Option<String>,
-    pub(super) room_alias: Option<String>,
-    /// Whether it is about the membership of the pusher's user.
-    pub(super) user_is_target: bool,
-    pub(super) actions: Vec<Action>,
+/// What is told.
+#[derive(Clone, Debug)]
+pub(super) struct Notification {
+    /// All of it but the devices.
+    pub(super) said: Map<String, Value>,
+    /// The device that it is for.
+    device: Value,
+    /// How much is unread in all.
+    pub(super) unread: i64,
+    /// Whether it is worth waking a device.
+    pub(super) urgent: bool,
+}
+
+impl Notification {
+    /// As a gateway gets it.
+    pub(super) fn whole(self) -> String {
+        let mut said = self.said;
+        said.insert("devices".to_owned(), json!([self.device]));
+        json!({ "notification": said }).to_string()
+    }
+
+    /// What the push rule sets.
+    pub(super) fn tweaks(&self) -> Option<&Value> {
+        self.device.get("tweaks")
+    }
+
+    fn new(said: Map<String, Value>, device: Value, unread: i64, urgent: bool) -> Self {
+        let mut said = said;
+        said.insert("counts".to_owned(), json!({ "unread": unread }));
+        let prio = if urgent { "high" } else { "low" };
+        said.insert("prio".to_owned(), prio.into());
+        Self {
+            said,
+            device,
+            unread,
+            urgent,
+        }
+    }
 }
 
 /// The notification of an event, with how much is unread in all.
-pub(super) fn of_event(pusher: &Pusher, shown: &Shown<'_>, unread: i64) -> Result<String> {
+pub(super) fn of_event(pusher: &Pusher, shown: &Shown, unread: i64) -> Result<Notification> {
     let data = data(pusher)?;
     let only_ids = data.get("format").and_then(Value::as_str) == Some("event_id_only");
     let tweaks = tweaks(&shown.actions);
-    let event = shown.event;
+    let event = &shown.event;
     let urgent = tweaks.contains_key("highlight")
         || tweaks.contains_key("sound")
         || event.event_type() == "m.room.encrypted";
-    let mut notification = json!({
-        "event_id": event.id(),
-        "room_id": event.room_id(),
-        "counts": { "unread": unread },
-        "prio": if urgent { "high" } else { "low" },
-        "devices": [device(pusher, data, (!only_ids).then_some(tweaks))],
-    });
+    let mut said = Map::new();
+    let mut say = |key: &str, value: Value| drop(said.insert(key.to_owned(), value));
+    say("event_id", json!(event.id()));
+    say("room_id", json!(event.room_id()));
     if !only_ids {
-        notification["type"] = event.event_type().into();
-        notification["sender"] = event.sender().as_str().into();
-        notification["content"] = json!(event.content());
-        notification["user_is_target"] = shown.user_is_target.into();
+        say("type", event.event_type().into());
+        say("sender", event.sender().as_str().into());
+        say("content", json!(event.content()));
+        say("user_is_target", shown.user_is_target.into());
         for (key, text) in [
             ("sender_display_name", &shown.sender_display_name),
             ("room_name", &shown.room_name),
             ("room_alias", &shown.room_alias),
         ] {
             if let Some(text) = text {
-                notification[key] = text.as_str().into();
+                say(key, text.as_str().into());
             }
         }
     }
-    Ok(json!({ "notification": notification }).to_string())
+    let device = device(pusher, data, (!only_ids).then_some(tweaks));
+    Ok(Notification::new(said, device, unread, urgent))
 }
 
 /// Only how much is unread now.
-pub(super) fn of_count(pusher: &Pusher, unread: i64) -> Result<String> {
+pub(super) fn of_count(pusher: &Pusher, unread: i64) -> Result<Notification> {
     let device = device(pusher, data(pusher)?, None);
-    let notification = json!({
-        "counts": { "unread": unread },
-        "prio": "low",
-        "devices": [device],
-    });
-    Ok(json!({ "notification": notification }).to_string())
+    Ok(Notification::new(Map::new(), device, unread, false))
+}
+
+/// Whether a pusher does not want to hear that only the count has changed: browsers must show each push that they get.
+pub(super) fn wants_only_events(pusher: &Pusher) -> Result<bool> {
+    Ok(data(pusher)?.get("events_only") == Some(&Value::Bool(true)))
 }
 
 /// The keys that a gateway does not know any more, by its answer.
@@ -79,7 +106,7 @@ pub(super) fn url(pusher: &Pusher) -> Result<String> {
     Ok(url.to_owned())
 }
 
-fn data(pusher: &Pusher) -> Result<Map<String, Value>> {
+pub(super) fn data(pusher: &Pusher) -> Result<Map<String, Value>> {
     let data = serde_json::from_str(&pusher.data);
     data.map_err(|error| Error::Internal(format!("a stored pusher: {error}")))
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use storage::{Plain, Write, pushers};
 use url::Url;
 
+use super::{kind::PusherKind, web};
 use crate::{Engine, Error, Requester, Result};
 
 /// The path of all gateways: push gateway API.
@@ -19,12 +20,14 @@ const DATA_BYTES_MAX: usize = 8 * 1_024;
 /// How many pushers a user may have: each is told of every notification.
 const PUSHERS_MAX: usize = 100;
 
-/// A gateway, and what it calls a device of a user.
+/// Where a user is told: a gateway and what it calls a device, an e-mail address, or a browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pusher {
+    /// In which way.
+    pub kind: PusherKind,
     /// The app.
     pub app_id: String,
-    /// How the gateway calls the device.
+    /// How the gateway calls the device; the e-mail address; the public key of the browser.
     pub pushkey: String,
     /// For people.
     pub app_display_name: String,
@@ -34,7 +37,8 @@ pub struct Pusher {
     pub profile_tag: Option<String>,
     /// The language of the user.
     pub lang: String,
-    /// `url` and `format`, and what else the gateway is to be told.
+    /// Of a gateway `url` and `format`, and what else it is to be told; of a browser what `spec/api/extensions/web-push.yaml`
+    /// says.
     pub data: Map<String, Value>,
 }
 
@@ -48,7 +52,10 @@ impl Engine {
         let pusher = |stored: pushers::Pusher| {
             let data = serde_json::from_str(&stored.data)
                 .map_err(|error| Error::Internal(format!("a stored pusher: {error}")))?;
+            let kind = PusherKind::named(&stored.kind);
             Ok(Pusher {
+                kind: kind
+                    .ok_or_else(|| Error::Internal("a stored pusher has no kind".to_owned()))?,
                 app_id: stored.app_id,
                 pushkey: stored.pushkey,
                 app_display_name: stored.app_display_name,
@@ -65,10 +72,13 @@ impl Engine {
     /// beside them, those of other users with the same app and key are gone: the device has changed hands.
     ///
     /// # Errors
-    /// [`Error::InvalidParam`]: it has no gateway that could be used, or is too long. [`Error::TooLarge`]: there are too
-    /// many.
+    /// [`Error::InvalidParam`]: it leads nowhere, is too long, or this server does not tell anybody in this way.
+    /// [`Error::EmailNotFound`]: the address is not the user's. [`Error::TooLarge`]: there are too many.
     pub async fn set_pusher(&self, by: &Requester, pusher: Pusher, append: bool) -> Result<()> {
         check(&pusher)?;
+        if pusher.kind == PusherKind::Email {
+            self.check_email(by, &pusher.pushkey).await?;
+        }
         let store = &self.context.store;
         let existing = pushers::of_user(store.reader(), &by.user_id).await?;
         let same =
@@ -89,8 +99,8 @@ impl Engine {
         }
         plain.push(Plain::Pusher(Box::new(pushers::Pusher {
             user_id: by.user_id.to_string(),
-            kind: "http".to_owned(),
-            mailed: None,
+            kind: pusher.kind.name().to_owned(),
+            mailed: earlier.and_then(|old| old.mailed.clone()),
             device_id: by.device().to_owned(),
             data: Value::Object(pusher.data).to_string(),
             created_ts: self.context.clock.now_ms(),
@@ -109,6 +119,18 @@ impl Engine {
         store.write(Write::plain(plain)).await?;
         self.context.deliveries.wake([by.user_id.clone()]);
         Ok(())
+    }
+
+    async fn check_email(&self, by: &Requester, address: &str) -> Result<()> {
+        if self.context.deliveries.post.get().is_none() {
+            return Err(Error::InvalidParam(
+                "This server sends no e-mail".to_owned(),
+            ));
+        }
+        match self.accounts().has_email(&by.user_id, address).await? {
+            true => Ok(()),
+            false => Err(Error::EmailNotFound),
+        }
     }
 
     /// Deletes a pusher of the user. It is not missed if it is not there.
@@ -147,13 +169,20 @@ fn check(pusher: &Pusher) -> Result<()> {
     if data.len() > DATA_BYTES_MAX {
         return invalid(format!("\"data\" may have {DATA_BYTES_MAX} bytes"));
     }
-    let url = pusher.data.get("url").and_then(Value::as_str);
-    let url = url.and_then(|url| Url::parse(url).ok());
-    let fits = |url: &Url| url.scheme() == "https" && url.has_host() && url.path() == PATH;
-    if !url.as_ref().is_some_and(fits) {
-        return invalid(format!(
+    match pusher.kind {
+        PusherKind::Http if !leads_to_gateway(&pusher.data) => invalid(format!(
             "The url of a push gateway begins with https:// and its path is {PATH}"
-        ));
+        )),
+        PusherKind::Web if !web::leads_somewhere(&pusher.pushkey, &pusher.data) => invalid(
+            "A browser is told by its p256dh as pushkey, and by its url, which begins with https://, and its auth in data"
+                .to_owned(),
+        ),
+        PusherKind::Http | PusherKind::Web | PusherKind::Email => Ok(()),
     }
-    Ok(())
+}
+
+fn leads_to_gateway(data: &Map<String, Value>) -> bool {
+    let url = data.get("url").and_then(Value::as_str);
+    let url = url.and_then(|url| Url::parse(url).ok());
+    url.is_some_and(|url| url.scheme() == "https" && url.has_host() && url.path() == PATH)
 }

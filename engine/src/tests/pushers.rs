@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::fixture::{House, Person, houses};
-use crate::{Error, GatewayFailure, Gateways, Preset, Pusher, ReceiptThread};
+use crate::{
+    Error, GatewayFailure, Gateways, Preset, PushService, Pusher, PusherKind, ReceiptThread,
+    WebPush,
+};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,6 +37,13 @@ impl Gateways for Script {
                 Err(()) => Err(GatewayFailure("it is down".to_owned())),
             }
         })
+    }
+
+    fn push_to_browser(
+        &self,
+        _push: WebPush,
+    ) -> BoxFuture<'_, Result<PushService, GatewayFailure>> {
+        Box::pin(async { Ok(PushService::Taken) })
     }
 }
 
@@ -98,6 +108,7 @@ fn pusher(pushkey: &str, data: &Value) -> Pusher {
         whole[key] = value.clone();
     }
     Pusher {
+        kind: PusherKind::Http,
         app_id: "org.example.app".to_owned(),
         pushkey: pushkey.to_owned(),
         app_display_name: "App".to_owned(),

@@ -123,6 +123,20 @@ pub(crate) fn federation(config: &Config) -> Result<federation::Settings, tls::E
     })
 }
 
+pub(super) fn mail(config: &Config) -> engine::MailSettings {
+    let email = &config.email;
+    let named = email.public_url.as_ref();
+    let named = named.or(config.discovery.client_url.as_ref());
+    engine::MailSettings {
+        public_url: match named {
+            Some(url) => url.0.clone(),
+            None => format!("https://{}", config.server.name),
+        },
+        room_url: email.room_url.0.clone(),
+        delay_ms: milliseconds(email.delay),
+    }
+}
+
 fn globs(globs: &[ServerGlob]) -> Vec<String> {
     globs.iter().map(|glob| glob.0.clone()).collect()
 }

@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Password(Password),
     /// Make an account an administrator's.
     Admin(Admin),
+    /// Note an e-mail address as an account's.
+    Email(Email),
     /// Make a registration token and print it.
     Token(Token),
 }
@@ -54,6 +56,19 @@ pub(crate) struct Admin {
     /// Take the right away instead.
     #[arg(long)]
     revoke: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Email {
+    /// The name before the colon, or the whole user ID.
+    name: String,
+    /// The address. Be sure that it is theirs.
+    address: String,
+    /// Take the address away instead.
+    #[arg(long)]
+    remove: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -141,6 +156,19 @@ pub(crate) fn run(file: Option<&Path>, command: Command) -> Result<(), Failure> 
             Order::SetAdmin {
                 name,
                 admin: !revoke,
+            },
+        ),
+        Command::Email(Email {
+            name,
+            address,
+            remove,
+            place,
+        }) => (
+            place,
+            Order::SetEmail {
+                name,
+                address,
+                remove,
             },
         ),
         Command::Token(Token { uses, place }) => (place, Order::CreateToken { uses }),

@@ -1,6 +1,7 @@
 //! `/`: a page that says what this is and how to connect a client. The web client will replace it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use engine::html::escaped;
 
 use super::{Site, well_known};
 use crate::config::RegistrationMode;
@@ -35,26 +36,11 @@ pub(super) async fn handle(site: web::Data<Site>, request: HttpRequest) -> HttpR
         .body(page)
 }
 
+/// The URL may hold what the client wrote in its Host header.
 fn fill(facts: &[(&str, &str)]) -> String {
     facts.iter().fold(PAGE.to_owned(), |page, (name, value)| {
-        page.replace(&format!("{{{{{name}}}}}"), &escape(value))
+        page.replace(&format!("{{{{{name}}}}}"), &escaped(value))
     })
-}
-
-/// The text as HTML shows it. The URL may hold what the client wrote in its Host header.
-fn escape(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut safe, c| {
-            match c {
-                '&' => safe.push_str("&amp;"),
-                '<' => safe.push_str("&lt;"),
-                '>' => safe.push_str("&gt;"),
-                '"' => safe.push_str("&quot;"),
-                '\'' => safe.push_str("&#39;"),
-                _ => safe.push(c),
-            }
-            safe
-        })
 }
 
 #[cfg(test)]

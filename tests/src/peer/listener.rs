@@ -1,6 +1,6 @@
 //! Where others ask: TLS, HTTP, and all the ways of answering badly.
 
-use std::{convert::Infallible, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -39,8 +39,12 @@ pub struct Ask {
     pub query: Vec<(String, String)>,
     /// The body; null where there is none.
     pub body: Value,
+    /// The body as it came.
+    pub raw: Vec<u8>,
     /// The `Authorization` header.
     pub authorization: String,
+    /// All headers that are text, by their names in lower case.
+    pub headers: BTreeMap<String, String>,
 }
 
 /// An answer.
@@ -119,7 +123,8 @@ impl Ask {
         let body = body
             .collect()
             .await
-            .map(http_body_util::Collected::to_bytes);
+            .map(http_body_util::Collected::to_bytes)
+            .unwrap_or_default();
         let header = head.headers.get("authorization");
         let header = header.and_then(|value| value.to_str().ok());
         let pairs = head.uri.query().unwrap_or_default().split('&');
@@ -132,8 +137,16 @@ impl Ask {
             query: pairs
                 .map(|(name, value)| (unescape(name), unescape(value)))
                 .collect(),
-            body: serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            raw: body.to_vec(),
             authorization: header.unwrap_or_default().to_owned(),
+            headers: head
+                .headers
+                .iter()
+                .filter_map(|(name, value)| {
+                    Some((name.to_string(), value.to_str().ok()?.to_owned()))
+                })
+                .collect(),
         }
     }
 }
