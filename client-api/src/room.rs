@@ -34,6 +34,7 @@ pub(crate) mod send_message_event;
 pub(crate) mod send_state_event;
 pub(crate) mod set_read_marker;
 pub(crate) mod thread_subscription;
+pub(crate) mod thread_subscriptions;
 pub(crate) mod unban_user;
 pub(crate) mod upgrade_room;
 

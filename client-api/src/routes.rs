@@ -5,7 +5,14 @@
 use std::collections::BTreeSet;
 
 use actix_web::{FromRequest, Handler, Responder, http::Method};
-use ruma::api::{Metadata, path_builder::PathBuilder as _};
+use ruma::api::{
+    Metadata,
+    client::relations::{
+        get_relating_events, get_relating_events_with_rel_type,
+        get_relating_events_with_rel_type_and_event_type,
+    },
+    path_builder::PathBuilder as _,
+};
 
 use crate::{
     account, account_data, admin, device, directory, discovery, dispatch::Endpoint, extract::Asks,
@@ -72,6 +79,8 @@ fn delays(router: &mut Router) {
         requests,
         room::thread_subscription::delete,
     );
+    let path = &[room::thread_subscriptions::PATH];
+    router.custom(get, path, requests, room::thread_subscriptions::handle);
     router.custom(get, &[room::delay::LIST], requests, room::delay::list);
     router.custom(post, &[room::delay::ONE], None, room::delay::manage);
     router.custom(post, &[room::delay::ACTION], None, room::delay::act);
@@ -100,9 +109,15 @@ fn reading(router: &mut Router) {
     router.endpoint(room::get_message_events::handle);
     router.endpoint(room::get_context::handle);
     router.endpoint(room::get_event_by_timestamp::handle);
-    router.endpoint(room::get_relating_events::all);
-    router.endpoint(room::get_relating_events::with_rel_type);
-    router.endpoint(room::get_relating_events::with_rel_type_and_event_type);
+    router.endpoint(room::get_relating_events::handle::<get_relating_events::v1::Request>);
+    router.endpoint(
+        room::get_relating_events::handle::<get_relating_events_with_rel_type::v1::Request>,
+    );
+    router.endpoint(
+        room::get_relating_events::handle::<
+            get_relating_events_with_rel_type_and_event_type::v1::Request,
+        >,
+    );
     router.endpoint(room::get_thread_roots::handle);
     router.limited(Some(Class::Requests), search::handle);
     router.endpoint(room::aliases::handle);
@@ -177,6 +192,7 @@ fn account(router: &mut Router) {
         account::registration_token_validity::handle,
     );
     router.endpoint(account::get_token_owner::handle);
+    router.endpoint(account::get_3pids::handle);
     router.endpoint(account::request_openid_token::handle);
     router.endpoint(account::change_password::handle);
     router.endpoint(account::deactivate_account::handle);

@@ -42,6 +42,7 @@ pub use self::{
     change_password::ChangePassword,
     deactivate::Erase,
     device::Device,
+    email::Email,
     grant::{DeviceWish, Login},
     login::{Ask as LoginAsk, Credentials},
     password::PasswordSettings,

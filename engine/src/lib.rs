@@ -74,7 +74,7 @@ pub use self::{
         ContextAsk, Direction, EventContext, JoinedMember, MembersAsk, MessagesAsk, MessagesPage,
         Peeked, RoomSnapshot,
     },
-    receipts::ReceiptThread,
+    receipts::{Backwards, ReceiptThread},
     relations::{RelationFilter, RelationsAsk, RelationsPage, ThreadsAsk, ThreadsPage},
     reports::{Complaint, ReportsAsk, ReportsPage, SeenReport},
     requester::Requester,
@@ -92,6 +92,7 @@ pub use self::{
     },
     space::{HierarchyAsk, HierarchyPage, SeenRoom},
     sync::SyncAsk,
+    thread_subscriptions::{ThreadSubscriptionChange, ThreadSubscriptionChanges},
     turn::TurnCredentials,
     user_directory::People,
 };

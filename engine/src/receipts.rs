@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use ruma::{EventId, OwnedEventId, UserId};
-use serde_json::json;
+use serde_json::{Value, json};
 use spec::relation::THREAD;
 use storage::{
-    Logged, Position, Write, events, receipts, relations,
+    Logged, Position, Write, account_data, events, receipts, relations,
     write::{NewAccountData, NewReceipt},
 };
 
@@ -34,6 +34,16 @@ impl ReceiptThread {
     }
 }
 
+/// Whether the marker of all that was read may be moved to an earlier event (MSC4446).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backwards {
+    /// It stays where it is then.
+    #[default]
+    Ignored,
+    /// The user has asked for just that.
+    Allowed,
+}
+
 /// The account data that holds the marker of all that was read.
 const FULLY_READ: &str = "m.fully_read";
 
@@ -58,7 +68,10 @@ impl RoomHandle {
                     "m.fully_read belongs to no thread: leave `thread_id` out".to_owned(),
                 ));
             }
-            FULLY_READ => vec![self.fully_read(by, event_id)],
+            FULLY_READ => {
+                let marker = self.fully_read(by, event_id, Backwards::Ignored).await?;
+                marker.into_iter().collect()
+            }
             "m.read" | "m.read.private" => {
                 self.check_thread(event_id, &thread).await?;
                 let receipt = self.receipt(by, kind, event_id, &thread).await?;
@@ -83,10 +96,13 @@ impl RoomHandle {
         fully_read: Option<OwnedEventId>,
         read: Option<OwnedEventId>,
         read_private: Option<OwnedEventId>,
+        backwards: Backwards,
     ) -> Result<()> {
         self.require_joined(by).await?;
         let mut logged = Vec::new();
-        logged.extend(fully_read.map(|event_id| self.fully_read(by, &event_id)));
+        if let Some(event_id) = fully_read {
+            logged.extend(self.fully_read(by, &event_id, backwards).await?);
+        }
         for (kind, event_id) in [("m.read", read), ("m.read.private", read_private)] {
             if let Some(event_id) = event_id {
                 logged.extend(
@@ -98,13 +114,32 @@ impl RoomHandle {
         self.write_logged(logged).await
     }
 
-    fn fully_read(&self, by: &Requester, event_id: &EventId) -> Logged {
-        Logged::AccountData(NewAccountData {
+    /// The marker, unless it is at a later event already and may not go back.
+    async fn fully_read(
+        &self,
+        by: &Requester,
+        event_id: &EventId,
+        backwards: Backwards,
+    ) -> Result<Option<Logged>> {
+        let (db, room) = (self.context.store.reader(), self.meta.row);
+        let earlier = account_data::find(db, &by.user_id, Some(room), FULLY_READ).await?;
+        let earlier = earlier.and_then(|json| serde_json::from_str::<Value>(&json).ok());
+        let earlier = earlier.and_then(|marker| EventId::parse(marker["event_id"].as_str()?).ok());
+        if let Some(earlier) = earlier.filter(|_| backwards == Backwards::Ignored) {
+            let (old, new) = (
+                self.position_of(&earlier).await?,
+                self.position_of(event_id).await?,
+            );
+            if new.is_some() && new <= old {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Logged::AccountData(NewAccountData {
             user_id: by.user_id.clone(),
-            room: Some(self.meta.row),
+            room: Some(room),
             event_type: FULLY_READ.to_owned(),
             content: json!({ "event_id": event_id }).to_string(),
-        })
+        })))
     }
 
     /// Whether a receipt for an event may name a thread: client-server API, "Threaded read receipts". Of an event that is

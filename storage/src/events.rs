@@ -124,6 +124,24 @@ pub async fn page_back(
     Ok(page.limit(limit.get()).all(db).await?)
 }
 
+/// The place of the newest accepted event of `room` that was news up to `to` (inclusive) and is of one of these types. One
+/// query, on the index (room, position): its cost grows with what came after that event.
+pub async fn last_of_types(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    to: Position,
+    types: &[&str],
+) -> Result<Option<Position>> {
+    let before = Position(to.get().saturating_add(1));
+    let last = between(room, Position::ZERO, before)
+        .filter(event::Column::EventType.is_in(types.iter().copied()))
+        .order_by(event::Column::Position, Order::Desc)
+        .limit(1)
+        .one(db)
+        .await?;
+    Ok(last.and_then(|event| event.position))
+}
+
 /// Accepted events of `room` that were news between `after` and `before` (both exclusive), oldest first.
 ///
 /// At most `limit`; fewer mean that there are no more. One query, on the index (room, position).

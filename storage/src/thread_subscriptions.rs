@@ -1,12 +1,13 @@
 //! The threads that users follow: MSC4306.
 
 use ruma::{EventId, UserId};
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
-    entity::thread_subscription::{Entity, Model},
+    entity::thread_subscription::{Column, Entity, Model},
     error::Result,
-    id::RoomRow,
+    id::{Position, RoomRow},
+    page::Limit,
 };
 
 /// A subscription as stored.
@@ -21,4 +22,22 @@ pub async fn one(
 ) -> Result<Option<ThreadSubscription>> {
     let key = (user_id.to_string(), room, thread_root.to_string());
     Ok(Entity::find_by_id(key).one(db).await?)
+}
+
+/// What of a user's threads changed after `after` (exclusive) up to `to` (inclusive), the newest first, at most `limit`. One
+/// query, on the index (user_id, position).
+pub async fn changed(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    after: Position,
+    to: Position,
+    limit: Limit,
+) -> Result<Vec<ThreadSubscription>> {
+    let changed = Entity::find()
+        .filter(Column::UserId.eq(user_id.as_str()))
+        .filter(Column::Position.gt(after))
+        .filter(Column::Position.lte(to))
+        .order_by_desc(Column::Position)
+        .limit(limit.get());
+    Ok(changed.all(db).await?)
 }

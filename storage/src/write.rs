@@ -17,7 +17,7 @@ use crate::{
         access_token, account, delayed_event, destination, device, email_address, filter,
         membership::Membership, notification, openid_token, pending_redaction, profile, purge,
         pusher, reading, refresh_token, registration_token, remote_key, report, secret, server_key,
-        sliding_connection, staged_event, thread_subscription, unspread_profile,
+        sliding_connection, staged_event, unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
     purges::Lifetime,
@@ -108,6 +108,8 @@ pub enum Logged {
     Receipt(NewReceipt),
     /// Account data: replaces that of the same user, room and type.
     AccountData(NewAccountData),
+    /// Whether a user follows a thread: replaces the row of the same user and thread.
+    ThreadSubscription(NewThreadSubscription),
 }
 
 /// An event to be stored.
@@ -241,6 +243,21 @@ pub struct NewAccountData {
     pub content: String,
 }
 
+/// Whether a user follows a thread (MSC4306).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewThreadSubscription {
+    /// Whose.
+    pub user_id: OwnedUserId,
+    /// Where.
+    pub room: RoomRow,
+    /// The event that the thread begins with.
+    pub thread_root: OwnedEventId,
+    /// Whether the user follows it from now on; else they have stopped to.
+    pub subscribed: bool,
+    /// Whether the client has decided that, and not the user.
+    pub automatic: bool,
+}
+
 /// At which position something became so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
@@ -362,8 +379,6 @@ pub enum Plain {
         /// Where they lead.
         to: RoomRow,
     },
-    /// Whether a user follows a thread; replaces the row of the same user and thread.
-    ThreadSubscription(thread_subscription::Model),
     /// An event that is sent later; replaces the row of the same id.
     DelayedEvent(Box<delayed_event::Model>),
     /// Forgets what became of delayed events.

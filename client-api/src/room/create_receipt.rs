@@ -1,8 +1,9 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}`: client-server API, "Receipts".
 
 use actix_web::web;
-use engine::{Engine, ReceiptThread};
+use engine::{Backwards, Engine, ReceiptThread};
 use ruma::api::client::receipt::create_receipt::v3::{Request, Response};
+use serde::Deserialize;
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};
 
@@ -10,14 +11,52 @@ use crate::{error::ApiError, extract::Authed, reply::Reply};
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     Authed {
-        requester, body, ..
+        requester,
+        body,
+        raw,
+        ..
     }: Authed<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let (kind, thread) = (body.receipt_type.as_str(), thread(body.thread)?);
     let room = engine.room(&body.room_id).await?;
-    room.set_receipt(&requester, kind, &body.event_id, thread)
-        .await?;
+    match (backwards(&raw)?, kind, &thread) {
+        (Backwards::Allowed, "m.fully_read", ReceiptThread::Unthreaded) => {
+            let marker = Some(body.event_id);
+            room.set_read_markers(&requester, marker, None, None, Backwards::Allowed)
+                .await?;
+        }
+        (Backwards::Allowed, ..) => {
+            return Err(ApiError::invalid_param(
+                "Only m.fully_read, of no thread, may be moved back",
+            ));
+        }
+        (Backwards::Ignored, ..) => {
+            room.set_receipt(&requester, kind, &body.event_id, thread)
+                .await?;
+        }
+    }
     Ok(Reply(Response::new()))
+}
+
+/// Whether the body of a request lets the marker of all that was read go back (MSC4446).
+///
+/// # Errors
+/// 400 `M_BAD_JSON`: it says so otherwise than by true or false.
+pub(crate) fn backwards(raw: &[u8]) -> Result<Backwards, ApiError> {
+    #[derive(Default, Deserialize)]
+    struct Body {
+        #[serde(default, rename = "com.beeper.allow_backward")]
+        allow_backward: bool,
+    }
+    let body: Body = match raw {
+        [] => Body::default(),
+        raw => serde_json::from_slice(raw)
+            .map_err(|error| ApiError::bad_json(format!("The body does not fit: {error}")))?,
+    };
+    Ok(match body.allow_backward {
+        true => Backwards::Allowed,
+        false => Backwards::Ignored,
+    })
 }
 
 /// The thread of a receipt.

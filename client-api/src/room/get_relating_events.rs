@@ -2,121 +2,65 @@
 //! client-server API, "Relationships API".
 
 use actix_web::web;
-use engine::{Direction, Engine, RelationsAsk, Requester};
+use engine::{Direction, Engine, RelationsAsk};
 use ruma::{
-    OwnedEventId, OwnedRoomId, UInt,
-    api::{
-        Direction as RumaDirection,
-        client::relations::{
-            get_relating_events, get_relating_events_with_rel_type,
-            get_relating_events_with_rel_type_and_event_type,
-        },
-    },
+    OwnedRoomId, UInt,
+    api::{Direction as RumaDirection, IncomingRequest},
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::limit;
-use crate::{error::ApiError, extract::Authed, reply::Json};
+use crate::{
+    error::ApiError,
+    extract::{RawAuthed, Typeless},
+    reply::Json,
+};
 
 /// How many children one page has if the client does not say: as Synapse.
 const LIMIT_DEFAULT: u16 = 5;
 
-/// What the three requests have in common.
-struct Asked {
-    room_id: OwnedRoomId,
-    event_id: OwnedEventId,
-    rel_type: Option<String>,
-    event_type: Option<String>,
+#[derive(Deserialize)]
+struct Query {
     from: Option<String>,
     to: Option<String>,
+    #[serde(default)]
     dir: RumaDirection,
-    limit: Option<UInt>,
+    limit: Option<u64>,
+    #[serde(default)]
     recurse: bool,
 }
 
-/// Answers with the children of an event.
-pub(crate) async fn all(
+/// Answers with the children of an event, for each of the three requests `R`: those that relate to it in one way, and have one
+/// type, as far as its path says so.
+pub(crate) async fn handle<R: IncomingRequest + 'static>(
     engine: web::Data<Engine>,
-    Authed {
-        requester, body, ..
-    }: Authed<get_relating_events::v1::Request>,
+    Typeless { asked, .. }: Typeless<R, RawAuthed>,
 ) -> Result<Json<Value>, ApiError> {
-    let asked = Asked {
-        room_id: body.room_id,
-        event_id: body.event_id,
-        rel_type: None,
-        event_type: None,
-        from: body.from,
-        to: body.to,
-        dir: body.dir,
-        limit: body.limit,
-        recurse: body.recurse,
+    let RawAuthed { requester, ask } = asked;
+    let query: Query = ask.query()?;
+    let text = |index: usize| {
+        let given = ask.arguments.len() > index;
+        given.then(|| ask.argument(index)).transpose()
     };
-    answer(&engine, &requester, asked).await
-}
-
-/// Answers with the children of an event that relate to it in one way.
-pub(crate) async fn with_rel_type(
-    engine: web::Data<Engine>,
-    Authed {
-        requester, body, ..
-    }: Authed<get_relating_events_with_rel_type::v1::Request>,
-) -> Result<Json<Value>, ApiError> {
-    let asked = Asked {
-        room_id: body.room_id,
-        event_id: body.event_id,
-        rel_type: Some(body.rel_type.to_string()),
-        event_type: None,
-        from: body.from,
-        to: body.to,
-        dir: body.dir,
-        limit: body.limit,
-        recurse: body.recurse,
-    };
-    answer(&engine, &requester, asked).await
-}
-
-/// Answers with the children of an event that relate to it in one way and have one type.
-pub(crate) async fn with_rel_type_and_event_type(
-    engine: web::Data<Engine>,
-    Authed {
-        requester, body, ..
-    }: Authed<get_relating_events_with_rel_type_and_event_type::v1::Request>,
-) -> Result<Json<Value>, ApiError> {
-    let asked = Asked {
-        room_id: body.room_id,
-        event_id: body.event_id,
-        rel_type: Some(body.rel_type.to_string()),
-        event_type: Some(body.event_type.to_string()),
-        from: body.from,
-        to: body.to,
-        dir: body.dir,
-        limit: body.limit,
-        recurse: body.recurse,
-    };
-    answer(&engine, &requester, asked).await
-}
-
-async fn answer(
-    engine: &Engine,
-    requester: &Requester,
-    asked: Asked,
-) -> Result<Json<Value>, ApiError> {
+    let room_id: OwnedRoomId = ask.argument(0)?;
     let ask = RelationsAsk {
-        event_id: asked.event_id,
-        rel_type: asked.rel_type,
-        event_type: asked.event_type,
-        from: asked.from,
-        to: asked.to,
-        direction: match asked.dir {
+        event_id: ask.argument(1)?,
+        rel_type: text(2)?,
+        event_type: text(3)?,
+        from: query.from,
+        to: query.to,
+        direction: match query.dir {
             RumaDirection::Backward => Direction::Backward,
             RumaDirection::Forward => Direction::Forward,
         },
-        limit: asked.limit.map_or(LIMIT_DEFAULT, limit),
-        recurse: asked.recurse,
+        limit: query
+            .limit
+            .map_or(LIMIT_DEFAULT, |wanted| limit(UInt::new_saturating(wanted))),
+        recurse: query.recurse,
     };
-    let room = engine.room(&asked.room_id).await?;
-    let page = room.relations(requester, ask).await?;
+    let room = engine.room(&room_id).await?;
+    let page = room.relations(&requester, ask).await?;
     let mut answer = json!({ "chunk": page.chunk });
     for (name, token) in [
         ("next_batch", page.next_batch),

@@ -4,13 +4,17 @@ use actix_web::web;
 use engine::Engine;
 use ruma::api::client::read_marker::set_read_marker::v3::{Request, Response};
 
+use super::create_receipt::backwards;
 use crate::{error::ApiError, extract::Authed, reply::Reply};
 
 /// Moves the fully-read marker and, in the same step, the receipts.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     Authed {
-        requester, body, ..
+        requester,
+        body,
+        raw,
+        ..
     }: Authed<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let room = engine.room(&body.room_id).await?;
@@ -19,6 +23,7 @@ pub(crate) async fn handle(
         body.fully_read,
         body.read_receipt,
         body.private_read_receipt,
+        backwards(&raw)?,
     )
     .await?;
     Ok(Reply(Response::new()))

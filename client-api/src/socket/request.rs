@@ -1,7 +1,7 @@
 //! The methods of the protocol as calls to the engine: the same calls that the HTTP handlers make.
 
 use actix_web::web;
-use engine::{Engine, Redact, Send, SetState};
+use engine::{Backwards, Engine, Redact, Send, SetState};
 use serde_json::{Value, json};
 use spec::json::Object;
 
@@ -88,8 +88,14 @@ pub(super) async fn perform(
         }
         Ask::ReadMarkers(ask) => {
             let room = engine.room(&ask.room_id).await?;
-            room.set_read_markers(by, ask.fully_read, ask.read, ask.read_private)
-                .await?;
+            room.set_read_markers(
+                by,
+                ask.fully_read,
+                ask.read,
+                ask.read_private,
+                Backwards::Ignored,
+            )
+            .await?;
         }
     }
     Ok(json!({}))

@@ -15,6 +15,15 @@ const LOCAL_BYTES_MAX: usize = 64;
 /// How many addresses an account may have.
 const ADDRESSES_MAX: usize = 20;
 
+/// An address of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Email {
+    /// In the form in which it is kept: in lower case.
+    pub address: String,
+    /// Since when, in ms.
+    pub added_ts: i64,
+}
+
 impl Accounts {
     /// Gives an account an address, as the administrator knows it. Answers with the form in which it is kept.
     ///
@@ -64,9 +73,13 @@ impl Accounts {
     ///
     /// # Errors
     /// Only those of the store.
-    pub async fn emails(&self, user_id: &UserId) -> Result<Vec<String>> {
+    pub async fn emails(&self, user_id: &UserId) -> Result<Vec<Email>> {
         let found = email_addresses::of_user(self.store().reader(), user_id).await?;
-        Ok(found.into_iter().map(|email| email.address).collect())
+        let email = |found: email_addresses::EmailAddress| Email {
+            address: found.address,
+            added_ts: found.added_ts,
+        };
+        Ok(found.into_iter().map(email).collect())
     }
 
     /// Whether an account has this address, in whatever case it is written.

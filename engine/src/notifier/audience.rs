@@ -36,5 +36,9 @@ pub(super) fn of(logged: &Logged) -> Audience<'_> {
             room: None,
             users: vec![(&new.user_id, None)],
         },
+        Logged::ThreadSubscription(new) => Audience {
+            room: None,
+            users: vec![(&new.user_id, None)],
+        },
     }
 }

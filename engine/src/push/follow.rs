@@ -93,6 +93,7 @@ impl Context {
                     self.follow_receipt(*position, new.room, &new.user_id, thread, &mut followed)
                         .await
                 }
+                Logged::ThreadSubscription(_) => Ok(()),
                 Logged::AccountData(new) => {
                     let personal = [PUSH_RULES, IGNORED_USERS].contains(&new.event_type.as_str());
                     if personal && new.room.is_none() {

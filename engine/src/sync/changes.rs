@@ -96,6 +96,8 @@ impl Changes {
                     && (new.kind != PRIVATE || new.user_id == build.by.user_id)
             }
             Logged::AccountData(new) => new.user_id == build.by.user_id,
+            // Only sliding sync tells of them, and looks for them itself.
+            Logged::ThreadSubscription(_) => false,
         };
         let notifier = &build.rooms.context.notifier;
         let mut changes = match notifier.recent(from.position, build.to.position, relevant) {
@@ -170,6 +172,7 @@ impl Changes {
                         .push(Datum::from(new)),
                     None => changes.account_data.push(Datum::from(new)),
                 },
+                Logged::ThreadSubscription(_) => {}
             }
         }
         changes.memberships = memberships.into_values().collect();

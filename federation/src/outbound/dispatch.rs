@@ -75,7 +75,7 @@ impl Inner {
                 };
                 self.dispatch_receipt(new.room, whose, receipt).await
             }
-            Logged::AccountData(_) => Ok(()),
+            Logged::AccountData(_) | Logged::ThreadSubscription(_) => Ok(()),
         }
     }
 

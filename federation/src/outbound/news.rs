@@ -74,7 +74,7 @@ impl News {
         match change {
             Logged::Event(new) => new.outgoing,
             Logged::Receipt(new) => is_outgoing(new, &self.own),
-            Logged::AccountData(_) => false,
+            Logged::AccountData(_) | Logged::ThreadSubscription(_) => false,
         }
     }
 

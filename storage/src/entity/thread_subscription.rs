@@ -21,7 +21,7 @@ pub struct Model {
     pub subscribed: bool,
     /// Whether the client has decided that, and not the user.
     pub automatic: bool,
-    /// Where the log stood then.
+    /// Its place in the log.
     pub position: Position,
 }
 

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     entity::{
         account_data, counter, event, membership, receipt, relation, room, searchable, snapshot,
-        state_key,
+        state_key, thread_subscription,
     },
     error::{Error, Result},
     id::{Position, RoomRow},
@@ -163,7 +163,8 @@ async fn place(
                 }
                 (Row::Receipt(row), Some(position)) => row.position = position,
                 (Row::AccountData(row), Some(position)) => row.position = position,
-                (Row::Receipt(_) | Row::AccountData(_), None) => {}
+                (Row::ThreadSubscription(row), Some(position)) => row.position = position,
+                (Row::Receipt(_) | Row::AccountData(_) | Row::ThreadSubscription(_), None) => {}
             }
             if let (Some(relation), Some(position)) = (&mut entry.relation, position) {
                 relation.stand_at(entry.place, position);
@@ -206,6 +207,7 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
     let mut promoted = HashMap::new();
     let mut receipts = HashMap::new();
     let mut account_data = HashMap::new();
+    let mut subscriptions = HashMap::new();
     for entry in writes.iter().flat_map(|write| &write.logged) {
         match &entry.row {
             Row::Event(row) if entry.is_promoted() => {
@@ -217,6 +219,9 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
             }
             Row::AccountData(row) => {
                 account_data.insert((&row.user_id, row.room, &row.event_type), row);
+            }
+            Row::ThreadSubscription(row) => {
+                subscriptions.insert((&row.user_id, row.room, &row.thread_root), row);
             }
         }
     }
@@ -267,7 +272,15 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
         account_data::Column::Room,
         account_data::Column::EventType,
     ];
-    insert::<account_data::Entity>(db, Existing::IsReplaced(key), rows).await
+    insert::<account_data::Entity>(db, Existing::IsReplaced(key), rows).await?;
+
+    let rows = subscriptions.into_values().map(values).collect();
+    let key = &[
+        thread_subscription::Column::UserId,
+        thread_subscription::Column::Room,
+        thread_subscription::Column::ThreadRoot,
+    ];
+    insert::<thread_subscription::Entity>(db, Existing::IsReplaced(key), rows).await
 }
 
 async fn memberships(

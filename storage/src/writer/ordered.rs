@@ -13,7 +13,7 @@ use crate::{
         access_token, account, alias, counter, delayed_event, destination, device, email_address,
         filter, notification, openid_token, pending_redaction, profile, purge as purge_entity,
         pusher, reading, refresh_token, registration_token, remote_key, report, server_key,
-        sliding_connection, staged_event, summary, thread_subscription, unspread_profile,
+        sliding_connection, staged_event, summary, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -73,10 +73,6 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
                 .exec(db)
                 .await?;
             Ok(())
-        }
-        Plain::ThreadSubscription(model) => {
-            use thread_subscription::Column::{Room, ThreadRoot, UserId};
-            put(db, model, &[UserId, Room, ThreadRoot]).await
         }
         Plain::DelayedEvent(model) => put(db, &**model, &[delayed_event::Column::DelayId]).await,
         Plain::DelayedEventsForgotten { finished_before_ts } => {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::{
     entity::{
         account_data, event, membership, receipt, relation, room, searchable, snapshot, state_key,
+        thread_subscription,
     },
     id::{EventRow, Position, RoomRow},
     packed::pack_events,
     write::{
         At, Chain, Logged, NewAccountData, NewEvent, NewMembership, NewReceipt, NewRoom,
-        NewSnapshot, NewStateKey, NewSummary, Place, Plain, RoomHead, Write,
+        NewSnapshot, NewStateKey, NewSummary, NewThreadSubscription, Place, Plain, RoomHead, Write,
     },
 };
 
@@ -64,6 +65,7 @@ pub(super) enum Row {
     Event(event::Model),
     Receipt(receipt::Model),
     AccountData(account_data::Model),
+    ThreadSubscription(thread_subscription::Model),
 }
 
 /// Before the position is known.
@@ -124,6 +126,7 @@ impl Prepared {
             }
             Logged::Receipt(new) => (Row::Receipt(new.into()), Place::New),
             Logged::AccountData(new) => (Row::AccountData(new.into()), Place::New),
+            Logged::ThreadSubscription(new) => (Row::ThreadSubscription(new.into()), Place::New),
         };
         let (relation, searchable) = match &logged {
             Logged::Event(new) => (relation::Model::of(new), searchable::Model::of(new)),
@@ -151,6 +154,19 @@ fn member(room: RoomRow, event: EventRow, new: &NewMembership) -> membership::Mo
         forgotten: false,
         displayname: new.displayname.clone(),
         avatar_url: new.avatar_url.clone(),
+    }
+}
+
+impl From<&NewThreadSubscription> for thread_subscription::Model {
+    fn from(new: &NewThreadSubscription) -> Self {
+        Self {
+            user_id: new.user_id.to_string(),
+            room: new.room,
+            thread_root: new.thread_root.to_string(),
+            subscribed: new.subscribed,
+            automatic: new.automatic,
+            position: UNKNOWN,
+        }
     }
 }
 

@@ -95,6 +95,8 @@ async fn who_misses_a_message_gets_an_email_and_can_stop_that() {
     assert!(!done && said.contains("taken"), "{said}");
     assert!(!notes(&server, &[&bob.id, "no address"]).0);
     bob.post(SET, &pusher("bob@example.org")).await.ok();
+    let listed = bob.get("/_matrix/client/v3/account/3pid").await.ok();
+    assert_eq!(listed["threepids"][0]["address"], "bob@example.org");
 
     alice.says(&room, "tea is <ready>").await;
     let letter = gets(&mail, "tea is <ready>").await;

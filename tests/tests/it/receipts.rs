@@ -123,7 +123,24 @@ async fn read_markers_set_all_three() {
         "account_data",
         "m.fully_read",
     ]);
-    assert_eq!(bob.get(path).await.ok()["event_id"], second);
+    let marker = async || bob.get(path.clone()).await.ok()["event_id"].clone();
+    assert_eq!(marker().await, second);
+
+    // It goes back only on purpose.
+    bob.reads(&room, "m.fully_read", &first).await.ok();
+    let back = json!({"m.fully_read": first});
+    bob.in_room(&room, "read_markers", &back).await.ok();
+    assert_eq!(marker().await, second, "backwards by mistake");
+    if server.is_own() {
+        let back = json!({"m.fully_read": first, "com.beeper.allow_backward": true});
+        bob.in_room(&room, "read_markers", &back).await.ok();
+        assert_eq!(marker().await, first);
+        let receipt = v3(&["rooms", &room.id, "receipt", "m.read", &first]);
+        let back = json!({"com.beeper.allow_backward": true});
+        bob.post(receipt, &back)
+            .await
+            .refused(400, "M_INVALID_PARAM");
+    }
 }
 
 #[tokio::test]

@@ -87,7 +87,19 @@ pub(super) struct Extensions {
     receipts: Extension,
     #[serde(default)]
     typing: Extension,
+    #[serde(default, rename = "io.element.msc4308.thread_subscriptions")]
+    thread_subscriptions: ThreadSubscriptions,
 }
+
+#[derive(Debug, Default, Deserialize)]
+struct ThreadSubscriptions {
+    #[serde(default)]
+    enabled: bool,
+    limit: Option<u64>,
+}
+
+/// How many changes of threads a client gets that does not say: MSC4308.
+const THREADS_DEFAULT: u64 = 100;
 
 #[derive(Debug, Default, Deserialize)]
 struct Extension {
@@ -176,10 +188,14 @@ impl From<Config> for RoomConfig {
 
 impl From<Extensions> for ExtensionsAsk {
     fn from(extensions: Extensions) -> Self {
+        let threads = extensions.thread_subscriptions;
         Self {
             account_data: extensions.account_data.scope(),
             receipts: extensions.receipts.scope(),
             typing: extensions.typing.scope(),
+            thread_subscriptions: threads
+                .enabled
+                .then_some(threads.limit.unwrap_or(THREADS_DEFAULT)),
         }
     }
 }

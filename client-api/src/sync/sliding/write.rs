@@ -9,6 +9,9 @@ use ruma::{
     serde::Raw,
 };
 use serde::{Serialize, Serializer, ser::SerializeSeq};
+use serde_json::Value;
+
+use crate::room::thread_subscriptions;
 
 /// The dialect of MSC4186.
 pub(super) fn current(answer: &SlidingAnswer) -> serde_json::Result<Vec<u8>> {
@@ -231,6 +234,11 @@ struct Extensions<'a> {
     receipts: Option<ByRoom<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     typing: Option<ByRoom<'a>>,
+    #[serde(
+        rename = "io.element.msc4308.thread_subscriptions",
+        skip_serializing_if = "Option::is_none"
+    )]
+    thread_subscriptions: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -262,6 +270,7 @@ impl<'a> Extensions<'a> {
             .map(|(id, events)| (&**id, events.as_slice()))
             .collect();
         let is_empty = data.global.is_empty() && rooms.is_empty();
+        let threads = &answer.thread_subscriptions;
         Self {
             account_data: (!is_empty).then_some(AccountData {
                 global: &data.global,
@@ -269,6 +278,8 @@ impl<'a> Extensions<'a> {
             }),
             receipts: ByRoom::of(&answer.receipts),
             typing: ByRoom::of(&answer.typing),
+            thread_subscriptions: (!threads.changes.is_empty())
+                .then(|| thread_subscriptions::written(threads, "prev_batch")),
         }
     }
 }

@@ -11,6 +11,8 @@ use ruma::{
     serde::Raw,
 };
 
+use crate::ThreadSubscriptionChanges;
+
 /// An answer.
 #[derive(Clone, Debug, Default)]
 pub struct SlidingAnswer {
@@ -32,7 +34,8 @@ impl SlidingAnswer {
         !(self.rooms.is_empty()
             && extensions.account_data.is_empty()
             && extensions.receipts.is_empty()
-            && extensions.typing.is_empty())
+            && extensions.typing.is_empty()
+            && extensions.thread_subscriptions.changes.is_empty())
     }
 }
 
@@ -101,6 +104,8 @@ pub struct ExtensionsAnswer {
     pub receipts: BTreeMap<OwnedRoomId, Raw<AnySyncEphemeralRoomEvent>>,
     /// An event of who is typing a room.
     pub typing: BTreeMap<OwnedRoomId, Raw<AnySyncEphemeralRoomEvent>>,
+    /// Threads that the user follows from now on, or no more.
+    pub thread_subscriptions: ThreadSubscriptionChanges,
 }
 
 /// Account data that has changed.

@@ -98,6 +98,8 @@ pub struct ExtensionsAsk {
     pub receipts: Option<Scope>,
     /// Who is typing.
     pub typing: Option<Scope>,
+    /// The threads that the user follows; at most so many changes.
+    pub thread_subscriptions: Option<u64>,
 }
 
 /// Of which rooms an extension speaks.

@@ -1,4 +1,5 @@
-//! What is wanted besides the rooms: account data, receipts, typing. MSC4186, "Extensions"; MSC3959, MSC3960, MSC3961.
+//! What is wanted besides the rooms: account data, receipts, typing, threads. MSC4186, "Extensions"; MSC3959, MSC3960, MSC3961,
+//! MSC4308.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -60,6 +61,14 @@ impl Slide<'_> {
                 let event = ephemeral::raw("m.typing", &json!({ "user_ids": typing.users(row) }))?;
                 answer.typing.insert(listing.rooms[&row].id.clone(), event);
             }
+        }
+        if let Some(limit) = asked.thread_subscriptions {
+            let build = &self.build;
+            let context = &build.rooms.context;
+            let since = build.from.map_or(Position::MIN, |from| from.position);
+            let changed = (since, build.to.position);
+            let found = context.thread_subscriptions(&build.by.user_id, changed, limit);
+            answer.thread_subscriptions = found.await?;
         }
         Ok(answer)
     }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use imbl::ordmap::DiffItem;
 use ruma::{OwnedUserId, api::client::filter::FilterDefinition};
 use storage::{
-    EventRow, Limit, Position, StateKeyRow, events,
+    EventRow, Position, StateKeyRow, events,
     members::{self, Membership},
     notifications::MAIN,
     summaries,
@@ -44,8 +44,6 @@ const BUMPS: [&str; 10] = [
     "org.matrix.msc3672.beacon_info",
     "m.location",
 ];
-/// How many events are looked through for the last thing that somebody did.
-const BUMP_EVENTS_MAX: u64 = 200;
 const MEMBER: &str = "m.room.member";
 
 /// What a room is sent as, and what the client has with it.
@@ -513,15 +511,9 @@ impl Slide<'_> {
         if let Some(bump) = bump_among(seen) {
             return Ok(Some(bump));
         }
-        let db = room.context.store.reader();
-        let before = Position(self.build.to.position.get().saturating_add(1));
-        let limit = Limit::new(BUMP_EVENTS_MAX);
-        let page = events::page_back(db, room.meta.row, Position::ZERO, before, limit).await?;
-        let bump = page
-            .iter()
-            .find(|event| BUMPS.contains(&event.event_type.as_str()))
-            .or(page.last());
-        Ok(bump.and_then(|event| event.position).map(Position::get))
+        let (db, to) = (room.context.store.reader(), self.build.to.position);
+        let bump = events::last_of_types(db, room.meta.row, to, &BUMPS).await?;
+        Ok(bump.map(Position::get))
     }
 
     /// The builder of ordinary sync, asked in this way.

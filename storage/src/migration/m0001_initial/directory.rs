@@ -6,7 +6,7 @@ use sea_orm_migration::{
     schema::{big_integer, big_pk_auto, boolean, text, text_null, text_uniq},
 };
 
-use super::{clustered, table};
+use super::{clustered, index, table};
 
 /// FTS5 beside the table, kept up by it: every three characters in a row.
 const SQLITE: &str = "
@@ -72,5 +72,12 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             .col(big_integer("position"))
             .take(),
         )
+        .await?;
+    manager
+        .create_index(index(
+            "thread_subscriptions",
+            "thread_subscriptions_position",
+            &["user_id", "position"],
+        ))
         .await
 }
