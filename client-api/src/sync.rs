@@ -14,6 +14,7 @@ use ruma::api::{
         sync::sync_events::v3::{Filter, Request, Response, State},
     },
 };
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{Shared, error::ApiError, extract::Authed, reply::Written, room::written_filter};
@@ -27,6 +28,7 @@ pub(crate) async fn handle(
         requester, body, ..
     }: Authed<Request>,
 ) -> Result<Written, ApiError> {
+    let under_old_name = !body.use_state_after && wants_state_after(&request)?;
     let presence = presence(&body.set_presence)?;
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
     let (filter, relations) = filter(&engine, &requester, &request, body.filter).await?;
@@ -36,7 +38,7 @@ pub(crate) async fn handle(
         relations,
         timeout: body.timeout.unwrap_or_default().min(timeout_max),
         full_state: body.full_state,
-        use_state_after: body.use_state_after,
+        use_state_after: body.use_state_after || under_old_name,
         presence,
     };
     let at_once = SyncAsk {
@@ -48,7 +50,45 @@ pub(crate) async fn handle(
         // A server that stops lets nobody wait: they come back to the next one.
         () = shared.sockets.stopping() => look(&shared, &engine, &requester, at_once).await?,
     };
+    if under_old_name {
+        let renamed = with_old_names(&news.json);
+        return Ok(Written(
+            renamed.map_err(|cause| ApiError::internal(&cause))?,
+        ));
+    }
     Ok(Written(news.json))
+}
+
+/// Whether the query asks for `state_after` by the name that it had before it was specified (MSC4222).
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM`: neither true nor false.
+fn wants_state_after(request: &HttpRequest) -> Result<bool, ApiError> {
+    #[derive(Deserialize)]
+    struct Query {
+        #[serde(default, rename = "org.matrix.msc4222.use_state_after")]
+        use_state_after: bool,
+    }
+    let query = web::Query::<Query>::from_query(request.query_string());
+    let query = query.map_err(|error| {
+        ApiError::invalid_param(format!("A query parameter does not fit: {error}"))
+    })?;
+    Ok(query.use_state_after)
+}
+
+/// `state_after` under the name that it had before it was specified.
+fn with_old_names(json: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let mut body: Value = serde_json::from_slice(json)?;
+    for kind in ["/rooms/join", "/rooms/leave"] {
+        let rooms = body.pointer_mut(kind).and_then(Value::as_object_mut);
+        let rooms = rooms.into_iter().flat_map(|rooms| rooms.values_mut());
+        for room in rooms.filter_map(Value::as_object_mut) {
+            if let Some(state) = room.remove("state_after") {
+                room.insert("org.matrix.msc4222.state_after".to_owned(), state);
+            }
+        }
+    }
+    serde_json::to_vec(&body)
 }
 
 /// What a client says that its user is while it syncs.

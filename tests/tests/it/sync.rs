@@ -379,6 +379,14 @@ async fn state_after_the_timeline_is_sent_on_request() {
         "present when empty"
     );
     assert!(sync.events(&room, "state_after").is_empty());
+    let name = "org.matrix.msc4222.use_state_after";
+    let sync = alice.syncs().since(&since).query(name, true).await;
+    let joined = sync.joined(&room).expect("the room");
+    let after = &joined["org.matrix.msc4222.state_after"];
+    assert!(
+        after.is_object() && joined.get("state").is_none(),
+        "{joined}"
+    );
 }
 
 /// What several devices see while everybody talks: every event once, in one order.
