@@ -1,5 +1,7 @@
 //! The children of an event: client-server API, `GET /rooms/{roomId}/relations/{eventId}`.
 
+use std::collections::HashMap;
+
 use ruma::{OwnedEventId, events::AnyTimelineEvent, serde::Raw};
 use storage::{
     Limit,
@@ -142,15 +144,16 @@ impl RoomHandle {
     ) -> Result<Vec<Seen>> {
         let rows: Vec<_> = stored.iter().map(|relation| relation.child).collect();
         let context = &self.context;
-        let known = context.events.get_many(&context.metas, &rows).await?;
-        let placed = stored
-            .iter()
-            .zip(known)
-            .map(|(relation, known)| crate::events::Placed {
+        // One may have been deleted since.
+        let known = context.events.find_many(&context.metas, &rows).await?;
+        let mut known: HashMap<_, _> = known.into_iter().map(|known| (known.row, known)).collect();
+        let placed = stored.iter().filter_map(|relation| {
+            Some(crate::events::Placed {
                 spot: relation.spot(),
-                known,
+                known: known.remove(&relation.child)?,
                 gap: false,
-            });
+            })
+        });
         view.filter(placed.collect()).await
     }
 }

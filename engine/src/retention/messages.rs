@@ -65,6 +65,9 @@ impl Engine {
     async fn expire(&self, room: RoomRow, before_ts: i64) -> Result<()> {
         let db = self.context.store.reader();
         let page = purges::expired(db, room, before_ts, FIRST, Limit::new(STEP)).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
         let Some(stored) = rooms::by_row(db, room).await? else {
             return Ok(());
         };
