@@ -19,6 +19,7 @@ mod order;
 mod policy;
 mod profile;
 mod state;
+mod version;
 
 use self::join::{empty_template, fill};
 pub(crate) use self::{

@@ -107,6 +107,8 @@ impl Room {
         let stored = rooms::by_row(db, meta.row)
             .await?
             .ok_or(Error::NotFound(Subject::Room))?;
+        // Whoever asks may have heard of the room before its version was known.
+        let meta = context.metas.by_row(meta.row).await?;
         let lineage = match stored.snapshot {
             Some(snapshot) => snapshots::lineage(db, snapshot).await?,
             None => Lineage::empty(),

@@ -1,4 +1,4 @@
-//! What never changes about a room: its row, its id and its version.
+//! What never changes about a room: its row, its id and, once this server has been in it, its version.
 
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ impl RoomMetas {
             .collect()
     }
 
-    /// Forgets a room that has another name now, or none.
+    /// Forgets a room that has another name or version now, or none.
     pub(crate) fn forget(&self, row: RoomRow) {
         if let Some((_, meta)) = self.by_row.remove(&row) {
             self.by_id.remove(&meta.id);

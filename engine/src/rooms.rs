@@ -83,6 +83,11 @@ impl Rooms {
         self.runtime.spawn(work)
     }
 
+    /// Has the next job of a room done by a new worker, which reads the room anew.
+    pub(crate) fn dismiss(&self, room: RoomRow) {
+        lock(&self.mailboxes).remove(&room);
+    }
+
     fn handle(&self, meta: Arc<RoomMeta>) -> RoomHandle {
         RoomHandle {
             context: self.context.clone(),

@@ -74,13 +74,15 @@ impl Event {
         }
         size::check_bytes(&object)?;
         let id = id::of(version, &object)?;
+        format::check_references(version, &object)?;
         let event = format::read(version, id, object)?;
         size::check_fields(version, &event)?;
         Ok(event)
     }
 
     /// Reads an event that this server has stored: limits are not checked, the ID is believed, and
-    /// `unsigned` stays.
+    /// `unsigned` stays. Other events may be named as in any version: an invite came before the room, and
+    /// with a wrong word on its version.
     ///
     /// # Errors
     /// The text is not an event of this version, so the store is damaged.

@@ -280,6 +280,13 @@ pub enum Plain {
     Room(NewRoom),
     /// The room's forward extremities and current state.
     RoomHead(RoomHead),
+    /// The version of a room that had been said to have another.
+    RoomVersion {
+        /// Which.
+        room: RoomRow,
+        /// Its version.
+        version: String,
+    },
     /// What the room shows of itself from now on.
     Summary(Box<NewSummary>),
     /// Whether the directory lists the room.

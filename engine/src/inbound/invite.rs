@@ -57,6 +57,15 @@ impl Inbound {
             .rooms
             .known_or_new(room, version, event.sender().to_owned())
             .await?;
+        let handle = if handle.meta.version == version {
+            handle
+        } else {
+            let _turn = context.handshakes.turn(room).await;
+            let handle = self.rooms.in_version(handle, version).await?;
+            handle.ok_or_else(|| {
+                Error::InvalidParam(format!("The room has another version than {room_version}"))
+            })?
+        };
         if handle.is_resident().await? {
             handle.check_acl(origin).await?;
             // This server is in the room: the invite takes its place there like any event.

@@ -21,7 +21,7 @@ impl Handshakes {
     }
 
     /// Waits until nobody else shakes hands over the room, and keeps others away until the guard is dropped.
-    pub(super) async fn turn(&self, room: &RoomId) -> OwnedMutexGuard<()> {
+    pub(crate) async fn turn(&self, room: &RoomId) -> OwnedMutexGuard<()> {
         let turn = {
             let mut busy = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             // Whoever waits or works has a clone.

@@ -262,9 +262,8 @@ impl Rooms {
         all.extend(state);
         let ordered = by_dependency(all, Event::auth_events);
         let handle = self.known_or_new(room, version, creator).await?;
-        if handle.meta.version != version {
-            return Err(nonsense("it is known here with another version"));
-        }
+        let handle = self.in_version(handle, version).await?;
+        let handle = handle.ok_or_else(|| nonsense("it is known here to have another version"))?;
         let entered = handle
             .run(move |room| {
                 Box::pin(async move {

@@ -75,6 +75,10 @@ impl Rooms {
             .map_err(refused)?;
         let (version, knock) = fill(&self.context, user, room, "knock", template, content)?;
         let handle = self.known_or_new(room, version, user.clone()).await?;
+        let handle = self.in_version(handle, version).await?;
+        let handle = handle.ok_or_else(|| {
+            Error::Unreachable(format!("{server} drafted for another version of the room"))
+        })?;
         let state = peers
             .send_knock(server, room, knock.id(), knock.object())
             .await

@@ -90,8 +90,8 @@ pub(super) fn read(
         sender,
         event_type: event_type.into(),
         state_key,
-        prev_events: referenced(version, &object, "prev_events")?,
-        auth_events: referenced(version, &object, "auth_events")?,
+        prev_events: referenced(&object, "prev_events")?,
+        auth_events: referenced(&object, "auth_events")?,
         depth,
         origin_server_ts: integer("origin_server_ts")?,
         redacts: redacts(version, &object),
@@ -107,22 +107,32 @@ pub(super) fn references(object: &Object, name: &str) -> usize {
         .map_or(0, <[Value]>::len)
 }
 
-fn referenced(
-    version: &RoomVersion,
-    object: &Object,
-    name: &'static str,
-) -> Result<Vec<OwnedEventId>, FormatError> {
+/// Whether an event names others as its version does.
+pub(super) fn check_references(version: &RoomVersion, object: &Object) -> Result<(), FormatError> {
+    let pairs = version.references == References::Pairs;
+    for name in ["prev_events", "auth_events"] {
+        let items = object.get(name).and_then(Value::as_array);
+        let mut items = items.unwrap_or_default().iter();
+        if items.any(|item| item.as_array().is_some() != pairs) {
+            return Err(FormatError::Field(name));
+        }
+    }
+    Ok(())
+}
+
+/// The events that a field names, by ID alone or with a hash.
+fn referenced(object: &Object, name: &'static str) -> Result<Vec<OwnedEventId>, FormatError> {
     let items = object
         .get(name)
         .and_then(Value::as_array)
         .ok_or(FormatError::Field(name))?;
     let id = |item: &Value| {
-        let text = match version.references {
-            References::Ids => item.as_str(),
-            References::Pairs => match item.as_array()? {
+        let text = match item {
+            Value::Array(pair) => match pair.as_slice() {
                 [id, Value::Object(_)] => id.as_str(),
                 _ => None,
             },
+            id => id.as_str(),
         };
         text.and_then(id::parse)
     };

@@ -12,7 +12,7 @@ use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, email_address,
         filter, notification, openid_token, pending_redaction, profile, purge as purge_entity,
-        pusher, reading, refresh_token, registration_token, remote_key, report, server_key,
+        pusher, reading, refresh_token, registration_token, remote_key, report, room, server_key,
         sliding_connection, staged_event, summary, unspread_profile,
     },
     error::{Error, Result},
@@ -30,6 +30,14 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             let change = summary::ActiveModel {
                 room: Unchanged(*room),
                 published: Set(*published),
+                ..Default::default()
+            };
+            update(db, change).await.map(drop)
+        }
+        Plain::RoomVersion { room, version } => {
+            let change = room::ActiveModel {
+                id: Unchanged(*room),
+                version: Set(version.clone()),
                 ..Default::default()
             };
             update(db, change).await.map(drop)

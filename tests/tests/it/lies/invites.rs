@@ -1,9 +1,13 @@
 //! Invites that are none. FJOIN-10, FJOIN-11.
 
 use serde_json::{Value, json};
-use tests::peer::Pdu;
+use spec::room_version::{EventIds, RoomVersion};
+use tests::{
+    Peer, Room, User,
+    peer::{Pdu, now_ms},
+};
 
-use super::Scene;
+use super::{Scene, joins};
 
 #[tokio::test]
 async fn what_is_no_invite_of_a_local_user_is_refused() {
@@ -171,4 +175,110 @@ async fn an_invite_shows_its_own_room() {
     peer.sends_invite_body(server, &room, &invite.id, &body)
         .await
         .ok();
+}
+
+/// An invite of Alice's to a room, in the form and by the name of any version.
+fn invite_in(peer: &Peer, alice: &User, room: &Room, inviter: &str, version: &str) -> (Pdu, Value) {
+    let rules = RoomVersion::get(version).expect("a version");
+    let mut draft = json!({
+        "type": "m.room.member", "sender": inviter, "state_key": alice.id, "room_id": room.id,
+        "content": {"membership": "invite"}, "origin_server_ts": now_ms(), "depth": 5,
+        "prev_events": [], "auth_events": [],
+    });
+    if rules.event_ids == EventIds::Chosen {
+        let hash = json!({"sha256": "q7mUSoVA3Cyj0TZSJJcH9+PX5RYrrdNQuaZiTrgVJ4U"});
+        draft["prev_events"] = json!([[format!("$before:{}", peer.name()), hash]]);
+        draft["event_id"] = json!(format!("$invite:{}", peer.name()));
+    } else {
+        draft["prev_events"] = json!(["$q7mUSoVA3Cyj0TZSJJcH9-PX5RYrrdNQuaZiTrgVJ4U"]);
+    }
+    let invite = Pdu::seal(rules, &draft, peer.key());
+    let body = json!({"room_version": version, "event": invite.json, "invite_room_state": []});
+    (invite, body)
+}
+
+/// What an invite says of the room's version is the word of one server. The room's own events decide.
+#[tokio::test]
+async fn an_invite_that_lies_about_the_version_closes_no_room() {
+    let Some(scene) = Scene::new("10").await else {
+        return;
+    };
+    let Scene {
+        machine,
+        server,
+        alice,
+        peer,
+        carol,
+        ..
+    } = &scene;
+    let liar = machine.peer().await;
+    let eve = liar.user("eve");
+    for (lie, truth) in [("1", "11"), ("11", "1"), ("6", "10")] {
+        let room = peer.creates_room(carol, truth, "public");
+        let since = alice.syncs().await.next_batch();
+        let (invite, body) = invite_in(&liar, alice, &room, &eve, lie);
+        liar.sends_invite_body(server, &room, &invite.id, &body)
+            .await
+            .ok();
+        alice
+            .syncs_when(&since, |sync| sync.invited(&room).cloned())
+            .await;
+        // The server of the room says what it is.
+        joins(alice, &room, peer).await.ok();
+        let create = alice.state(&room, "m.room.create", "").await.ok();
+        assert_eq!(create["room_version"], truth, "after {lie}");
+        let said = alice.says(&room, "I am in").await;
+        alice.syncs_until(&room, &said).await;
+        // Who has not heard of the invite yet can still read it.
+        alice.syncs().since(&since).await;
+        alice.syncs().await;
+
+        // Once the room is known, nobody can say otherwise.
+        let bob = server.user(&format!("bob-{lie}-{truth}")).await;
+        let (invite, body) = invite_in(&liar, &bob, &room, &eve, lie);
+        liar.sends_invite_body(server, &room, &invite.id, &body)
+            .await
+            .refused(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
+async fn an_honest_invite_holds_after_one_that_lies_about_the_version() {
+    let Some(scene) = Scene::new("10").await else {
+        return;
+    };
+    let Scene {
+        machine,
+        server,
+        alice,
+        peer,
+        carol,
+        ..
+    } = &scene;
+    let liar = machine.peer().await;
+    let eve = liar.user("eve");
+    for (lie, truth) in [("2", "12"), ("9", "1")] {
+        let room = peer.creates_room(carol, truth, "invite");
+        let (false_invite, body) = invite_in(&liar, alice, &room, &eve, lie);
+        liar.sends_invite_body(server, &room, &false_invite.id, &body)
+            .await
+            .ok();
+        let content = json!({"membership": "invite"});
+        let draft = peer
+            .room(&room)
+            .draft(carol, "m.room.member", Some(&alice.id), &content);
+        let invite = peer.seals(&room, &draft);
+        peer.sends_invite(server, &room, &invite).await.ok();
+        peer.adds(&room, &invite);
+        alice.syncs().await;
+        // And once more the lie, which changes nothing for who joins.
+        let (again, body) = invite_in(&liar, alice, &room, &eve, lie);
+        liar.sends_invite_body(server, &room, &again.id, &body)
+            .await
+            .ok();
+        alice.syncs().await;
+        joins(alice, &room, peer).await.ok();
+        let said = alice.says(&room, "I am in").await;
+        alice.syncs_until(&room, &said).await;
+    }
 }
