@@ -84,6 +84,12 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "M_FORBIDDEN", sentence)
     }
 
+    /// 403 `M_GUEST_ACCESS_FORBIDDEN`: not for guests.
+    #[must_use]
+    pub fn guest_access_forbidden(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "M_GUEST_ACCESS_FORBIDDEN", sentence)
+    }
+
     /// 404 `M_NOT_FOUND`: the endpoint exists, the thing does not.
     #[must_use]
     pub fn not_found(sentence: impl Into<Cow<'static, str>>) -> Self {
@@ -291,6 +297,7 @@ impl From<Error> for ApiError {
                 "M_UNKNOWN",
                 "This room alias exists already",
             ),
+            Error::GuestAccessForbidden(why) => Self::guest_access_forbidden(why),
             Error::InviteBlocked => Self::new(
                 StatusCode::FORBIDDEN,
                 "M_INVITE_BLOCKED",

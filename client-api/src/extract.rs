@@ -26,7 +26,7 @@ pub(crate) use self::{
     raw::{RawAuthed, RawPublic, Typeless, Untyped},
     token::of as token,
 };
-use crate::{Matched, Shared, error::ApiError, limits::Class};
+use crate::{Matched, Shared, error::ApiError, guests, limits::Class};
 
 /// A request of a signed-in account.
 pub(crate) struct Authed<R> {
@@ -193,6 +193,9 @@ pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiErr
         .app_data::<web::Data<Engine>>()
         .ok_or_else(ApiError::failure)?;
     let requester = engine.authenticate(&token).await?;
+    if requester.guest {
+        check_guest(request)?;
+    }
     if let Some(class) = class(request) {
         shared
             .limits
@@ -204,6 +207,15 @@ pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiErr
         .accounts()
         .seen(&requester, address, || user_agent(request));
     Ok(requester)
+}
+
+/// # Errors
+/// 403: guests may not ask for this.
+fn check_guest(request: &HttpRequest) -> Result<(), ApiError> {
+    let extensions = request.extensions();
+    let matched = extensions.get::<Matched>().ok_or_else(ApiError::failure)?;
+    let arguments = matched.arguments.iter().map(|(_, value)| value.as_str());
+    guests::check(request.method(), &matched.pattern, arguments)
 }
 
 /// What all requests share.

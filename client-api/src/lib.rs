@@ -15,6 +15,7 @@ mod dispatch;
 mod error;
 mod extract;
 mod filter;
+mod guests;
 mod interactive;
 mod legacy;
 mod limits;

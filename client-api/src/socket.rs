@@ -32,6 +32,11 @@ pub(crate) async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let (query, token) = handshake::check(&request, &shared.settings.socket_origins)?;
     let requester = engine.authenticate(&token).await?;
+    if requester.guest {
+        return Err(ApiError::guest_access_forbidden(
+            "Guests have no WebSocket: they may wait with /sync",
+        ));
+    }
     shared
         .limits
         .take_for_user(Class::Requests, &requester.user_id)

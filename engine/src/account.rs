@@ -13,6 +13,7 @@ mod deactivate;
 mod device;
 mod email;
 mod grant;
+mod guest;
 mod lanes;
 mod local_settings;
 mod localpart;
@@ -76,6 +77,8 @@ pub struct Settings {
     pub server_name: OwnedServerName,
     /// Who may register.
     pub registration: Registration,
+    /// Whether everybody may be a guest.
+    pub guests: bool,
     /// The secret with which tools make accounts; `None`: they may not.
     pub registration_shared_secret: Option<Secret>,
     /// How long an access token lasts that comes with a refresh token, in milliseconds.
@@ -100,6 +103,7 @@ impl Settings {
         Self {
             server_name,
             registration: Registration::Closed,
+            guests: false,
             registration_shared_secret: None,
             refreshable_token_lifetime_ms: 5 * 60 * 1000,
             token_lifetime_ms: None,

@@ -106,7 +106,14 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Forbidden`]: the user is in no such room. [`Error::InvalidParam`]: a negative delay.
     /// [`Error::DelayTooLong`]. [`Error::TooLarge`]. [`Error::LimitExceeded`]: too many are waiting.
+    /// [`Error::GuestAccessForbidden`].
     pub async fn delay_event(&self, by: &Requester, room: &RoomId, ask: Delay) -> Result<String> {
+        if by.guest {
+            // Later it is not known any more that they are one.
+            return Err(Error::GuestAccessForbidden(
+                "Guests cannot leave events to be sent later".to_owned(),
+            ));
+        }
         let room = self.room(room).await?;
         room.require_joined(by).await?;
         if ask.delay_ms < 0 {

@@ -29,6 +29,7 @@ use crate::{
     ephemeral::Ephemeral,
     erased::Erased,
     events::Events,
+    guests::GuestDoors,
     ignores::{Ignored, Ignores},
     inbound::Inbound,
     notices::{NoticeSettings, Notices},
@@ -144,6 +145,8 @@ impl Engine {
         }
         let ignores = Arc::new(Ignores::new(store.clone()));
         store.subscribe(ignores.clone());
+        let guest_doors = Arc::new(GuestDoors::default());
+        store.subscribe(guest_doors.clone());
         // Before whoever wakes those that wait for counts.
         let scores = Scores::default();
         store.subscribe(scores.queue.clone());
@@ -158,6 +161,7 @@ impl Engine {
             states: States::new(store.clone()),
             erased: Erased::new(store.clone()),
             ignores,
+            guest_doors,
             typing: Typing::new(steady, notifier.clone(), ephemeral.clone()),
             ephemeral,
             presence,

@@ -136,6 +136,9 @@ pub enum Error {
     /// Alias creation met an alias that exists.
     #[error("the alias exists")]
     AliasExists,
+    /// This is not for guests.
+    #[error("not for guests: {0}")]
+    GuestAccessForbidden(String),
     /// The invited user does not want the invite.
     #[error("the user blocks invites")]
     InviteBlocked,

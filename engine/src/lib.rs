@@ -19,6 +19,7 @@ mod erased;
 mod error;
 mod events;
 mod filter;
+mod guests;
 pub mod html;
 mod ignores;
 pub mod inbound;

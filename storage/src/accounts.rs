@@ -45,6 +45,16 @@ pub fn password_set(user_id: &UserId, hash: String) -> Plain {
     })
 }
 
+/// Makes an account of a guest's, with a password, by its hash.
+#[must_use]
+pub fn guest_upgraded(user_id: &UserId, hash: String) -> Plain {
+    Plain::AccountUpdate(ActiveModel {
+        guest: Set(false),
+        password_hash: Set(Some(hash)),
+        ..of(user_id)
+    })
+}
+
 /// Makes the account a server administrator, or no longer one.
 #[must_use]
 pub fn admin_set(user_id: &UserId, admin: bool) -> Plain {

@@ -16,6 +16,7 @@ pub mod entity;
 mod error;
 pub mod events;
 pub mod filters;
+pub mod guests;
 mod id;
 mod ids;
 mod listener;

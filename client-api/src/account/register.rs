@@ -32,6 +32,7 @@ struct Body {
     inhibit_login: bool,
     #[serde(default)]
     refresh_token: bool,
+    guest_access_token: Option<String>,
     #[serde(rename = "type")]
     login_type: Option<String>,
 }
@@ -63,6 +64,7 @@ pub(crate) async fn handle(
             refreshable: body.refresh_token,
         },
         guest,
+        guest_access_token: body.guest_access_token.map(Into::into),
         attempt: body.auth.map(Into::into),
     };
     let registered = engine.accounts().register(ask).await?;

@@ -5,7 +5,7 @@ use engine::{Engine, Requester};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::IncomingRequest;
 
-use super::{Asks, body, drain, parse, shared, token};
+use super::{Asks, body, check_guest, drain, parse, shared, token};
 use crate::error::ApiError;
 
 /// A request of a signed-in account, locked or not: "Account locking" lets it log out.
@@ -49,5 +49,9 @@ async fn requester(request: &HttpRequest) -> Result<Requester, ApiError> {
     let engine = request
         .app_data::<web::Data<Engine>>()
         .ok_or_else(ApiError::failure)?;
-    Ok(engine.accounts().authenticate_to_log_out(&token).await?)
+    let requester = engine.accounts().authenticate_to_log_out(&token).await?;
+    if requester.guest {
+        check_guest(request)?;
+    }
+    Ok(requester)
 }

@@ -25,6 +25,8 @@ pub struct Ask {
     pub device: DeviceWish,
     /// Whether a guest account is wanted.
     pub guest: bool,
+    /// The access token of the guest who wants an account of their own.
+    pub guest_access_token: Option<Secret>,
     /// The stage of user-interactive authentication that comes with it.
     pub attempt: Option<Attempt>,
 }
@@ -53,6 +55,7 @@ struct Said {
     password: Option<Secret>,
     inhibit_login: bool,
     device: DeviceWish,
+    guest_access_token: Option<Secret>,
 }
 
 impl Said {
@@ -62,6 +65,7 @@ impl Said {
             username: ask.username.or(self.username),
             password: ask.password.or(self.password),
             inhibit_login: ask.inhibit_login || self.inhibit_login,
+            guest_access_token: ask.guest_access_token.or(self.guest_access_token),
             device: DeviceWish {
                 device_id: ask.device.device_id.or(self.device.device_id),
                 display_name: ask.device.display_name.or(self.device.display_name),
@@ -100,20 +104,19 @@ impl Accounts {
     /// answer again, and no second account.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]: registration is closed, or a guest account was asked for. [`Error::Interactive`]: the
+    /// [`Error::Forbidden`]: registration is closed, to guests if that was asked for; or the guest is another than the one
+    /// who wants an account of their own. [`Error::Interactive`]: the
     /// client has to do more first. [`Error::UserInUse`], [`Error::InvalidUsername`], [`Error::WeakPassword`],
     /// [`Error::InvalidParam`]: before and after that. [`Error::MissingParam`]: no password.
     pub async fn register(&self, mut ask: Ask) -> Result<Registered> {
+        if ask.guest {
+            return self.register_guest(ask.device.display_name).await;
+        }
         let stage = match self.registration() {
             Registration::Closed => return Err(closed()),
             Registration::Token => Stage::RegistrationToken,
             Registration::Open => Stage::Dummy,
         };
-        if ask.guest {
-            return Err(Error::Forbidden(
-                "This server has no guest accounts".to_owned(),
-            ));
-        }
         let attempt = ask.attempt.take().unwrap_or_default();
         let operation = Operation {
             endpoint: "register",
@@ -151,6 +154,9 @@ impl Accounts {
             self.inner.passwords.accept(password)?;
         }
         said.device.check()?;
+        if let Some(token) = &said.guest_access_token {
+            return self.guest(token, said.username.as_deref()).await.map(Some);
+        }
         let Some(username) = &said.username else {
             return Ok(None);
         };
@@ -192,8 +198,12 @@ impl Accounts {
         };
         let (grant, login) = login.unzip();
         rows.extend(grant.into_iter().flatten());
-        self.create_account(&user_id, Some(password), Admin::IfFirst, rows)
-            .await?;
+        if said.guest_access_token.is_some() {
+            self.upgrade_guest(&user_id, password, rows).await?;
+        } else {
+            self.create_account(&user_id, Some(password), Admin::IfFirst, rows)
+                .await?;
+        }
         self.inner.sessions.release(&session.id);
         let registered = Registered { user_id, login };
         progress.registration.said = Said::default(); // the password is no longer needed
@@ -243,17 +253,9 @@ impl Accounts {
             Admin::IfFirst => first,
         };
         let mut plain = vec![Plain::Account(account::Model {
-            user_id: user_id.to_string(),
-            localpart: user_id.localpart().to_owned(),
             password_hash,
             admin,
-            guest: false,
-            deactivated: false,
-            erased: false,
-            locked: false,
-            suspended: false,
-            created_ts: self.now_ms(),
-            appservice: None,
+            ..self.new_account(user_id)
         })];
         plain.extend(rows);
         match inner.store.write(storage::Write::plain(plain)).await {
@@ -266,6 +268,25 @@ impl Accounts {
         }
         tracing::info!(%user_id, admin, "an account was made");
         Ok(())
+    }
+}
+
+impl Accounts {
+    /// The row of an account to begin with.
+    pub(super) fn new_account(&self, user_id: &OwnedUserId) -> account::Model {
+        account::Model {
+            user_id: user_id.to_string(),
+            localpart: user_id.localpart().to_owned(),
+            password_hash: None,
+            admin: false,
+            guest: false,
+            deactivated: false,
+            erased: false,
+            locked: false,
+            suspended: false,
+            created_ts: self.now_ms(),
+            appservice: None,
+        }
     }
 }
 

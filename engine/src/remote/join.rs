@@ -70,6 +70,12 @@ impl Rooms {
         if let Joined::Here(joined) = self.join_here(&entry).await? {
             return joined;
         }
+        if by.guest {
+            // What a room says about guests is known to those who are in it.
+            return Err(Error::GuestAccessForbidden(
+                "Guests join rooms that this server is in already".to_owned(),
+            ));
+        }
         let rooms = self.clone();
         // To its end, whether or not the client waits: the other server does not take it back either. If this server dies
         // in between, the user is in the room for others and not here, and joining again mends it.

@@ -41,7 +41,7 @@ impl RoomHandle {
     /// nothing.
     ///
     /// # Errors
-    /// [`Error::Denied`]: the join rule or a ban.
+    /// [`Error::Denied`]: the join rule or a ban. [`Error::GuestAccessForbidden`].
     pub async fn join(
         &self,
         by: &Requester,
@@ -51,10 +51,16 @@ impl RoomHandle {
         let mut content = member_fields(&self.context, &by.user_id).await?;
         content.extend(extra);
         let draft = self.member_draft(by, &by.user_id, "join", reason, content);
-        self.run(move |room| Box::pin(async move { room.join(draft).await }))
-            .await?
-            .on_disk(self)
-            .await
+        let guest = by.guest;
+        self.run(move |room| {
+            Box::pin(async move {
+                room.check_guest(guest).await?;
+                room.join(draft).await
+            })
+        })
+        .await?
+        .on_disk(self)
+        .await
     }
 
     /// Invites a user, through their server if that is another.
@@ -217,9 +223,11 @@ impl RoomHandle {
         if invites && target.server_name() != self.context.server_name {
             return self.invite_through(&target, draft).await;
         }
+        let guest = by.guest;
         self.run(move |room| {
             Box::pin(async move {
                 let draft = if joins {
+                    room.check_guest(guest).await?;
                     room.authorised(draft).await?
                 } else {
                     draft
@@ -321,7 +329,7 @@ impl Rooms {
 
 impl Room {
     /// A member event of `target` by `sender`.
-    pub(super) fn member_draft(&self, sender: &UserId, target: &UserId, content: Object) -> Draft {
+    pub(crate) fn member_draft(&self, sender: &UserId, target: &UserId, content: Object) -> Draft {
         Draft {
             room_id: Some(self.meta.id.clone()),
             sender: sender.to_owned(),
@@ -330,6 +338,19 @@ impl Room {
             content,
             redacts: None,
         }
+    }
+
+    /// Whether somebody may join who is a guest or not.
+    ///
+    /// # Errors
+    /// [`Error::GuestAccessForbidden`]: the room does not admit guests.
+    async fn check_guest(&self, guest: bool) -> Result<()> {
+        if !guest || self.admits_guests().await? {
+            return Ok(());
+        }
+        Err(Error::GuestAccessForbidden(
+            "This room does not admit guests".to_owned(),
+        ))
     }
 
     /// Joins; nothing happens for somebody who is joined already.

@@ -194,7 +194,7 @@ impl Room {
     }
 
     /// Sets state. Content that the same sender has set already makes no event.
-    pub(super) async fn set_state(&mut self, draft: Draft) -> Result<Sent> {
+    pub(crate) async fn set_state(&mut self, draft: Draft) -> Result<Sent> {
         let state_key = draft.state_key.as_deref().unwrap_or_default();
         if let Some(current) = self.state_event(&draft.event_type, state_key).await?
             && current.event.sender() == draft.sender

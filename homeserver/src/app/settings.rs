@@ -23,6 +23,7 @@ pub(super) fn accounts(config: &Config) -> engine::account::Settings {
         RegistrationMode::Token => engine::account::Registration::Token,
         RegistrationMode::Open => engine::account::Registration::Open,
     };
+    settings.guests = config.registration.guests;
     settings.registration_shared_secret = config
         .registration
         .shared_secret

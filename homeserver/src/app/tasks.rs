@@ -45,6 +45,17 @@ pub(super) fn start(
         }
     });
 
+    let for_guests = engine.clone();
+    supervisor.spawn("guests", move |mut stop| {
+        let engine = for_guests.clone();
+        async move {
+            tokio::select! {
+                () = engine.run_guests() => {}
+                () = stop.requested() => {}
+            }
+        }
+    });
+
     let for_profiles = engine.clone();
     supervisor.spawn("profiles", move |mut stop| {
         let engine = for_profiles.clone();

@@ -56,6 +56,10 @@ pub(crate) struct Flags {
     #[arg(long)]
     open_registration: bool,
 
+    /// Everybody may look in as a guest.
+    #[arg(long)]
+    allow_guests: bool,
+
     /// Whoever knows this text can make accounts, administrators too.
     #[arg(long, value_name = "SECRET")]
     registration_shared_secret: Option<String>,
@@ -113,6 +117,9 @@ impl Flags {
                 "--open-registration",
                 Raw::from("open"),
             ));
+        }
+        if self.allow_guests {
+            values.push(("registration.guests", "--allow-guests", Raw::from(true)));
         }
         if self.no_rate_limits {
             values.push(("limits.rate_limits", "--no-rate-limits", Raw::from(false)));

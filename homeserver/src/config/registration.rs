@@ -13,6 +13,9 @@ section! {
         /// other protection.
         mode: RegistrationMode, default "closed";
 
+        /// Whether everybody may look in as a guest, without a password, and join the rooms that admit guests.
+        guests: bool, default false;
+
         /// Whoever knows this text can make accounts, administrators too, through
         /// /_synapse/admin/v1/register. Many tools use it. Left out, that way is closed.
         shared_secret: Option<Secret>, example "a long random text";

@@ -21,6 +21,7 @@ mod federation_proxy;
 mod federation_rooms;
 mod filters;
 mod fuzz;
+mod guests;
 mod handshakes;
 mod history;
 mod invite_permission;
