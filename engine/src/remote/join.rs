@@ -478,6 +478,7 @@ pub(crate) fn refused(error: PeerError) -> Error {
         return Error::Unreachable(error.to_string());
     };
     match (status, errcode.as_str()) {
+        (403, "M_INVITE_BLOCKED") => Error::InviteBlocked,
         (403, _) => Error::Forbidden(error),
         (404, _) => Error::NotFound(crate::Subject::Room),
         (_, "M_UNABLE_TO_AUTHORISE_JOIN") => Error::UnableToAuthoriseJoin,

@@ -217,3 +217,75 @@ async fn joins_and_leaves_by_the_first_version() {
         assert_eq!(member["membership"], "leave", "in {version}");
     }
 }
+
+/// `federation.allow_servers` and `deny_servers`, in both directions.
+#[tokio::test]
+async fn only_servers_that_are_allowed_are_talked_to() {
+    let machine = Neighbourhood::new();
+    let flags = ["--allow-server", "local*", "--deny-server", "localhost.?"];
+    let Some(server) = machine.server_with(&flags).await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let [friend, stranger] = [machine.peer_at("localhost").await, machine.peer().await];
+    let (carol, eve) = (friend.user("carol"), stranger.user("eve"));
+    let room = alice.creates_room().public().await;
+    friend.joins(&server, &room, &carol).await;
+    stranger
+        .makes(&server, "join", &room, &eve)
+        .await
+        .refused(403, "M_FORBIDDEN");
+
+    let theirs = friend.creates_room(&carol, "10", "public");
+    joins_via(&alice, &theirs, &friend).await;
+    let closed = stranger.creates_room(&eve, "10", "public");
+    let joining = alice.post(v3(&["join", &closed.id]), &json!({}));
+    joining
+        .query("via", stranger.name())
+        .await
+        .refused(403, "M_FORBIDDEN");
+    let invite = alice.in_room(&room, "invite", &json!({"user_id": eve}));
+    invite.await.refused(403, "M_FORBIDDEN");
+    for operation in ["make_join", "invite", "key"] {
+        assert!(stranger.asked(operation).is_empty(), "{operation}");
+    }
+    let said = alice.says(&room, "hello").await;
+    friend
+        .receives("alice's message", |event| {
+            (friend.room(&room).id_of(event) == said).then_some(())
+        })
+        .await;
+}
+
+/// What comes in is counted for the operator.
+#[tokio::test]
+async fn transactions_that_come_in_are_measured() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    let room = alice.creates_room().public().await;
+    peer.joins(&server, &room, &carol).await;
+    let measured = async |name: &str| -> f64 {
+        let text = server.get("/metrics").await.bytes;
+        let text = String::from_utf8(text).expect("text");
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|rest| rest.trim().parse().ok());
+        number.unwrap_or_else(|| panic!("{name} is missing in {text}"))
+    };
+    for count in [2, 1] {
+        let pdus: Vec<Pdu> = (0..count)
+            .map(|n| peer.says(&room, &carol, &n.to_string()))
+            .collect();
+        peer.sends(&server, &pdus).await.ok();
+    }
+    for (name, expected) in [
+        ("rookery_federation_transactions_received_total ", 2.0),
+        ("rookery_federation_events_received_total ", 3.0),
+        ("rookery_federation_receive_seconds_count ", 2.0),
+    ] {
+        let found = measured(name).await;
+        assert!((found - expected).abs() < 0.1, "{name}{found}");
+    }
+}

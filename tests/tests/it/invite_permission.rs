@@ -1,7 +1,7 @@
 //! People who do not want to be invited.
 
 use serde_json::{Value, json};
-use tests::{Room, TestServer, User, path::v3};
+use tests::{Room, TestServer, User, federation::Neighbourhood, path::v3};
 
 const BASIC: &str = "m.invite_permission_config";
 const FINE: &str = "org.matrix.msc4155.invite_permission_config";
@@ -101,4 +101,49 @@ async fn invites_are_filtered_by_user_and_server() {
     .await;
     spam.invites(&rooms[2], &bob).await.ok();
     assert_eq!(invites(&bob).await.len(), 3);
+}
+
+#[tokio::test]
+async fn invites_from_other_servers_are_blocked_and_their_senders_told() {
+    let machine = Neighbourhood::new();
+    let (Some(here), Some(there)) = (machine.server().await, machine.server().await) else {
+        return;
+    };
+    let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    let room = alice.creates_room().await;
+    sets(&bob, BASIC, &json!({"default_action": "block"})).await;
+    alice
+        .invites(&room, &bob)
+        .await
+        .refused(403, "M_INVITE_BLOCKED");
+    alice
+        .state(&room, "m.room.member", &bob.id)
+        .await
+        .refused(404, "M_NOT_FOUND");
+    assert_eq!(invites(&bob).await, [""; 0]);
+
+    let peer = machine.peer().await;
+    let carol = peer.user("carol");
+    let theirs = peer.creates_room(&carol, "10", "invite");
+    let content = json!({"membership": "invite"});
+    let draft = peer
+        .room(&theirs)
+        .draft(&carol, "m.room.member", Some(&bob.id), &content);
+    let invite = peer.seals(&theirs, &draft);
+    peer.sends_invite(&there, &theirs, &invite)
+        .await
+        .refused(403, "M_INVITE_BLOCKED");
+    let servers = json!({"enabled": true, "blocked_servers": ["127.0.0.1"]});
+    sets(&bob, BASIC, &json!({})).await;
+    sets(&bob, FINE, &servers).await;
+    peer.sends_invite(&there, &theirs, &invite)
+        .await
+        .refused(403, "M_INVITE_BLOCKED");
+    let ignored = json!({"enabled": true, "ignored_users": [carol]});
+    sets(&bob, FINE, &ignored).await;
+    peer.sends_invite(&there, &theirs, &invite).await.ok();
+    assert_eq!(invites(&bob).await, [""; 0], "he is not told");
+    alice.invites(&room, &bob).await.ok();
+    let start = bob.syncs().await;
+    assert!(start.invited(&room).is_some());
 }
