@@ -1,6 +1,6 @@
 //! Other servers, as the engine sees them. The federation crate fills this in; the engine never speaks HTTP.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::future::BoxFuture;
 use ruma::{
@@ -18,6 +18,14 @@ pub enum PeerError {
     /// It could not be reached, answered too late, or with a server error. Another server may do.
     #[error("{0} cannot be reached")]
     Unreachable(OwnedServerName),
+    /// It has too much to do, and says when to come back. Only policy servers are heard out so far.
+    #[error("{server} has too much to do")]
+    Busy {
+        /// Who.
+        server: OwnedServerName,
+        /// After what time it may be asked again.
+        retry_after: Duration,
+    },
     /// It refused, and says why.
     #[error("{server} refused with {status} {errcode}: {error}")]
     Refused {

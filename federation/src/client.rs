@@ -5,7 +5,7 @@ use std::{error::Error as _, future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{
     Method, Request, Response, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, RETRY_AFTER, USER_AGENT},
 };
 use http_body_util::Full;
 use ruma::{OwnedServerName, ServerName};
@@ -48,6 +48,8 @@ pub(crate) enum AskError {
     Status {
         server: OwnedServerName,
         status: u16,
+        /// When to come back, if it says so.
+        retry_after: Option<Duration>,
     },
     /// It refused, status 400 to 499.
     #[error("{server} refused with {status} {errcode}: {error}")]
@@ -280,6 +282,7 @@ fn read(server: &ServerName, answer: Response<Bytes>) -> Result<Bytes, AskError>
         return Err(AskError::Status {
             server: server.to_owned(),
             status: status.as_u16(),
+            retry_after: retry_after(&answer),
         });
     }
     let body = parse_object(answer.body(), Strictness::Lenient).unwrap_or_default();
@@ -297,6 +300,18 @@ fn read(server: &ServerName, answer: Response<Bytes>) -> Result<Bytes, AskError>
     })
 }
 
+/// When a server that has too much to do wants to be asked again: client-server API, "Rate limiting".
+fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
+    let header = answer.headers().get(RETRY_AFTER);
+    let seconds = header.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    if let Some(seconds) = seconds {
+        return Some(Duration::from_secs(seconds));
+    }
+    let body = parse_object(answer.body(), Strictness::Lenient).ok()?;
+    let ms = body.get("retry_after_ms")?.as_i64()?;
+    Some(Duration::from_millis(u64::try_from(ms).ok()?))
+}
+
 /// What a task of another runtime makes; `None` if that runtime stops. Dropping the future ends the task.
 fn joined<T>(task: JoinHandle<T>) -> impl Future<Output = Option<T>> {
     struct Ends<T>(JoinHandle<T>);
@@ -312,6 +327,24 @@ fn joined<T>(task: JoinHandle<T>) -> impl Future<Output = Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_too_much_to_do_says_when_to_come_back() {
+        for (header, body, expected) in [
+            (Some("7"), r#"{"retry_after_ms": 1}"#, Some(7_000)),
+            (Some("soon"), r#"{"retry_after_ms": 1500}"#, Some(1_500)),
+            (None, r#"{"retry_after_ms": -1}"#, None),
+            (None, "<html>", None),
+        ] {
+            let mut answer = Response::builder().status(429);
+            if let Some(header) = header {
+                answer = answer.header(RETRY_AFTER, header);
+            }
+            let answer = answer.body(Bytes::from_static(body.as_bytes())).unwrap();
+            let wait = retry_after(&answer).map(|wait| wait.as_millis());
+            assert_eq!(wait, expected, "{header:?} {body}");
+        }
+    }
 
     #[test]
     fn refusals_and_trouble_are_told_apart() {

@@ -192,11 +192,14 @@ impl From<engine::Error> for ApiError {
             Engine::Unreachable(sentence) => {
                 Self::new(StatusCode::BAD_GATEWAY, "M_UNKNOWN", sentence)
             }
-            Engine::LimitExceeded { .. } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "M_LIMIT_EXCEEDED",
-                "Too many requests",
-            ),
+            Engine::LimitExceeded { retry_after } => Self {
+                retry_after: Some(retry_after),
+                ..Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    "M_LIMIT_EXCEEDED",
+                    "Too many requests",
+                )
+            },
             error @ (Engine::Store(_) | Engine::Internal(_)) => {
                 let cause = &error as &dyn std::error::Error;
                 tracing::error!(cause, "a request of another server failed");

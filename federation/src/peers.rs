@@ -45,6 +45,9 @@ const HIERARCHY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a policy server may look at an event. Whoever asks has a limit of their own as well.
 const POLICY_TIME: Duration = Duration::from_secs(30);
 
+/// How long a policy server is left alone that has too much to do and does not say for how long.
+const POLICY_REST: Duration = Duration::from_secs(5);
+
 /// The largest answer of a policy server, in bytes: it is a signature.
 const POLICY_BYTES_MAX: usize = 64 * 1024;
 
@@ -277,7 +280,17 @@ impl Peers for Network {
             let uri = Uri::new("/_matrix/policy/v1").segment("sign");
             let ask =
                 Ask::with(Method::POST, uri, event.clone()).within(POLICY_TIME, POLICY_BYTES_MAX);
-            self.ask(server, ask).await
+            match self.client.ask(server, ask).await {
+                Err(AskError::Status {
+                    server,
+                    status: 429,
+                    retry_after,
+                }) => Err(PeerError::Busy {
+                    server,
+                    retry_after: retry_after.unwrap_or(POLICY_REST),
+                }),
+                answer => answer.map_err(|error| peer_error(server, error)),
+            }
         })
     }
 

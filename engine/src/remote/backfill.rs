@@ -161,7 +161,9 @@ impl RoomHandle {
                 tracing::debug!(room = %self.meta.id, %server, %error, "no history from there");
                 return Ok(Some(Batch::default()));
             }
-            Ok(Err(PeerError::Unreachable(_))) | Err(_) => return Ok(None),
+            Ok(Err(PeerError::Unreachable(_) | PeerError::Busy { .. })) | Err(_) => {
+                return Ok(None);
+            }
         };
         let events = self.connected(pdus, wanted).await?;
         Ok(Some(self.completed(peers, server, events).await?))

@@ -31,6 +31,8 @@ const AT_ONCE: usize = 8;
 const SILENT_MS: i64 = 30_000;
 /// How often the policy server of a room may change while one event waits for it.
 const CHANGES_MAX: usize = 3;
+/// How long a policy server may have clients wait that has too much to do.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 /// The longest error code that is passed on, in bytes.
 const ERRCODE_BYTES_MAX: usize = 100;
 /// The codes that a policy server may refuse with, besides those of its own. Others mean something for the session of the
@@ -47,8 +49,9 @@ impl RoomHandle {
     /// Has the policy server sign a local event, and puts it into the room; returns when it is on disk.
     ///
     /// # Errors
-    /// [`Error::Policy`]: it refuses. [`Error::Unreachable`]: it gives no usable answer. [`Error::Forbidden`]: by the time
-    /// it has signed, the rules of the room refuse the event. In each case there is no event.
+    /// [`Error::Policy`]: it refuses. [`Error::LimitExceeded`]: it has too much to do. [`Error::Unreachable`]: it gives no
+    /// usable answer. [`Error::Forbidden`], [`Error::DuplicateAnnotation`]: by the time it has signed, the room has
+    /// changed and refuses the event. In each case there is no event.
     pub(crate) async fn sign_and_place(&self, unsigned: Unsigned) -> Result<OwnedEventId> {
         let Unsigned {
             mut event,
@@ -129,7 +132,7 @@ impl RoomHandle {
         let asked = tokio::time::timeout_at(deadline, self.ask(policy, &incoming.event)).await;
         match asked {
             Ok(Ok(signed)) => incoming.event = signed,
-            Ok(Err(PeerError::Unreachable(_))) | Err(_) => {
+            Ok(Err(PeerError::Unreachable(_) | PeerError::Busy { .. })) | Err(_) => {
                 silent.put(server, (), 0, now + SILENT_MS);
             }
             Ok(Err(error)) => {
@@ -168,6 +171,9 @@ impl RoomHandle {
                 "The policy server {} of the room gave no usable signature: {why}",
                 policy.name()
             ))),
+            Ok(Err(PeerError::Busy { retry_after, .. })) => Err(Error::LimitExceeded {
+                retry_after: retry_after.min(RETRY_AFTER_MAX),
+            }),
             Ok(Err(PeerError::Unreachable(_))) | Err(_) => Err(unreachable(policy.name())),
         }
     }

@@ -5,6 +5,11 @@
 //! server that is slow holds up only those who wait for its word, neither this room nor others. What came into the room
 //! in between stands beside the event then, as if both were sent from different servers. Where nothing came the event is
 //! placed as cheaply as any other.
+//!
+//! What is checked is what comes in for the room as it is now: the word of a policy server is a matter of soft failure, which
+//! goes by the current state. Older history and the state of a room that is entered come with the rules of their own
+//! time, when the room may have had another policy server or none, and are taken without its word. What was
+//! soft-failed stays so, as with the other reasons for that.
 
 use std::sync::Arc;
 
@@ -169,7 +174,8 @@ impl Room {
     /// Puts a local event into the room that was proposed a while ago and has been signed since.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]: the rules refuse it by now. Nothing has changed then.
+    /// [`Error::Forbidden`]: the rules refuse it by now. [`Error::DuplicateAnnotation`]: the same was said meanwhile. Nothing
+    /// has changed then.
     pub(crate) async fn place_signed(&mut self, event: Event, txn: Option<Txn>) -> Result<Sent> {
         if let Some(sent) = self.repeated(event.sender().as_str(), txn.as_ref()).await {
             return Ok(sent);
@@ -177,6 +183,9 @@ impl Room {
         if let Some(policy) = self.policy_against(&event).await? {
             return Ok(Sent::Unsigned(Box::new(Unsigned { event, txn, policy })));
         }
+        // Another that says the same may have been signed at the same time.
+        self.check_relation_of(event.sender(), event.event_type(), event.content())
+            .await?;
         if event.event_type() == DUMMY {
             self.merges_go_on();
         }
@@ -233,6 +242,7 @@ impl Room {
         let placed = self
             .accept(event, None, before, snapshot, true, false)
             .await?;
+        self.recent_annotations.remember(&placed.event, placed.row);
         if let Some(Logged::Event(new)) = self.batch.logged.last_mut() {
             new.txn = txn.clone();
         }

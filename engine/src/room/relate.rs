@@ -2,9 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use ruma::{OwnedEventId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 use spec::{
     event::{Draft, Event},
+    json::Object,
     relation::{ANNOTATION, Relation, THREAD},
 };
 use storage::{EventRow, relations};
@@ -71,15 +72,26 @@ impl Room {
     /// [`Error::DuplicateAnnotation`]: the sender has annotated the event so already. [`Error::Refused`]: a thread on an
     /// event that relates to another one.
     pub(super) async fn check_relation(&self, draft: &Draft) -> Result<()> {
-        let relates_to = draft.content.get("m.relates_to");
+        self.check_relation_of(&draft.sender, &draft.event_type, &draft.content)
+            .await
+    }
+
+    /// The same for an event of `sender`, of this type and with this content.
+    pub(super) async fn check_relation_of(
+        &self,
+        sender: &UserId,
+        event_type: &str,
+        content: &Object,
+    ) -> Result<()> {
+        let relates_to = content.get("m.relates_to");
         let Some(relation) = relates_to.and_then(Relation::read) else {
             return Ok(());
         };
         match (relation.rel_type, relation.key) {
             (ANNOTATION, Some(key)) => {
                 let annotation = Annotation {
-                    sender: draft.sender.clone(),
-                    event_type: draft.event_type.clone(),
+                    sender: sender.to_owned(),
+                    event_type: event_type.to_owned(),
                     parent: relation.parent.to_owned(),
                     key: key.to_owned(),
                 };

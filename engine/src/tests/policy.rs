@@ -14,7 +14,7 @@ use super::{
     federation::{Pair, name, pairs, settled},
     fixture::{House, Person, bodies, target},
 };
-use crate::{Error, Redact, Result, SetState};
+use crate::{Error, Redact, Result, Send, SetState};
 
 const VERSION: &str = "11";
 
@@ -161,6 +161,32 @@ async fn what_is_sent_at_once_all_lands_and_repeated_requests_make_one_event() {
             last.unwrap().prev_events().len() > 1,
             "it follows all of them"
         );
+    }
+}
+
+/// Both are checked before either is signed.
+#[tokio::test]
+async fn of_two_equal_reactions_at_once_one_lands() {
+    for pair in pairs().await {
+        let (room, alice, _bob) = policed(&pair).await;
+        let said = alice.says(&room, "hello").await.unwrap();
+        let react = async || {
+            let relation = object! {
+                "rel_type" => "m.annotation", "event_id" => said.as_str(), "key" => "👍",
+            };
+            let ask = Send {
+                event_type: "m.reaction".to_owned(),
+                content: object! { "m.relates_to" => relation },
+                txn_id: None,
+            };
+            alice.room(&room).await.send(&alice.requester, ask).await
+        };
+        let (one, two, three) = tokio::join!(react(), react(), react());
+        let all = [one, two, three];
+        assert_eq!(all.iter().filter(|sent| sent.is_ok()).count(), 1, "{all:?}");
+        let is_duplicate =
+            |sent: &&Result<OwnedEventId>| matches!(sent, Err(Error::DuplicateAnnotation));
+        assert_eq!(all.iter().filter(is_duplicate).count(), 2, "{all:?}");
     }
 }
 

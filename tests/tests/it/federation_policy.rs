@@ -85,6 +85,26 @@ async fn a_refusal_is_the_answer_and_silence_fails_closed() {
     let refused = send("1").await;
     assert_eq!(refused.json()["error"], "The peer refuses");
     refused.refused(400, "M_FORBIDDEN");
+    peer.answers("sign", |_| {
+        let busy =
+            json!({"errcode": "M_LIMIT_EXCEEDED", "error": "Later", "retry_after_ms": 2_500});
+        Reply::Json(429, busy)
+    });
+    let busy = send("busy").await;
+    let header = busy.headers.get("retry-after").cloned();
+    assert_eq!(
+        busy.refused(429, "M_LIMIT_EXCEEDED")["retry_after_ms"],
+        2_500
+    );
+    assert_eq!(header.expect("a header"), "3");
+    // A room that it must sign for is not upgraded: the tombstone and the new room are one write.
+    alice
+        .post(
+            tests::path::v3(&["rooms", &room.id, "upgrade"]),
+            &json!({"new_version": "12"}),
+        )
+        .await
+        .refused(400, "M_UNKNOWN");
     peer.answers("sign", |_| Reply::HangUp);
     send("2").await.refused(502, "M_UNKNOWN");
     let wrong = policy_key(&peer, 6);
