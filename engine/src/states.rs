@@ -56,6 +56,11 @@ impl States {
         Ok(state)
     }
 
+    /// The state of `snapshot`, if it is in memory.
+    pub(crate) fn known(&self, snapshot: SnapshotRow) -> Option<StateMap> {
+        self.cache.get(&snapshot)
+    }
+
     /// For each of these snapshots, the events that hold `keys` in it, in the order of the keys. One query for 256
     /// snapshots that are not in memory; the states themselves are not built.
     pub(crate) async fn lookup(

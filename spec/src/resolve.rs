@@ -11,6 +11,7 @@
 //! Source: room version 1, 2 and 12, "State resolution".
 
 mod chain;
+mod difference;
 mod iterate;
 mod mainline;
 mod order;
@@ -18,6 +19,7 @@ mod v1;
 
 use std::collections::BTreeSet;
 
+pub use self::difference::Difference;
 use crate::{
     event::Event,
     room_version::{RoomVersion, StateResolution},
@@ -43,10 +45,11 @@ pub trait Source {
     /// The slot of a type and state key. `None` if no event of the room has it.
     fn slot(&self, event_type: &str, state_key: &str) -> Option<Self::Slot>;
 
-    /// The auth difference: all events that are in the auth chain of some but not of all of the states.
+    /// The auth difference: all events that are in the auth chain of some but not of all of the states. The events of a
+    /// state are part of its chain, as with Synapse.
     ///
-    /// The default walks the auth chains, so it needs all of them at hand. A caller that keeps an index of
-    /// auth chains answers from it.
+    /// The default walks the auth chains, so it needs all of them at hand. A caller that has them in a store answers
+    /// from a [`Difference`].
     ///
     /// # Errors
     /// [`ResolveError::Missing`] and [`ResolveError::TooLarge`].
@@ -161,6 +164,12 @@ pub fn resolve<S: Source>(
     let sorted = mainline::sort(source, checks.power_levels(), &remaining)?;
     checks.apply(&sorted)?;
     Ok(overlay::<S>(&checks.into_changes(), &split.unconflicted))
+}
+
+/// The events of all slots in which the states differ.
+#[must_use]
+pub fn conflicted<K: Copy + Ord, S: Copy + Ord>(states: &[&[(S, K)]]) -> BTreeSet<K> {
+    Split::of(states).conflicted
 }
 
 /// That all of `events` and of their auth events are at hand, so that what is missing is learnt at once.

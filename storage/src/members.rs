@@ -142,6 +142,23 @@ pub async fn of_server(
     Ok(users.into_tuple().all(db).await?)
 }
 
+/// The membership events of all users of `server` who are or were something else in `room` than joined. One query, on the
+/// index (server, membership, room).
+pub async fn events_of_absent(
+    db: &impl ConnectionTrait,
+    room: RoomRow,
+    server: &ServerName,
+) -> Result<Vec<EventRow>> {
+    use Membership::{Ban, Invite, Knock, Leave};
+    let events = membership::Entity::find()
+        .select_only()
+        .column(membership::Column::Event)
+        .filter(membership::Column::Server.eq(server.as_str()))
+        .filter(membership::Column::Membership.is_in([Invite, Knock, Leave, Ban]))
+        .filter(membership::Column::Room.eq(room));
+    Ok(events.into_tuple().all(db).await?)
+}
+
 /// The servers with users who are joined to `room`, and how many, in no order. One query, on the primary key: its cost
 /// grows with the members of the room.
 pub async fn servers_counted(

@@ -1,12 +1,16 @@
 //! The current state of a room with several extremities, and the snapshots under which states are stored.
 
+use imbl::ordmap::DiffItem;
 use storage::{
     EventRow, Plain, SnapshotRow,
     snapshots::{self, Lineage},
     write::Outcome,
 };
 
-use super::{Room, resolve::resolve};
+use super::{
+    Room,
+    resolve::{Of, resolve},
+};
 use crate::{Result, events::KnownEvent, states::StateMap};
 
 /// The last resolution: what it was of, and what it gave. Along a branch the same states meet again with each event.
@@ -16,6 +20,15 @@ pub(super) struct Resolution {
 }
 
 impl Room {
+    /// What a resolution has to know of the room.
+    pub(super) fn of(&self) -> Of<'_> {
+        Of {
+            context: &self.context,
+            meta: &self.meta,
+            recent: &self.recent_events,
+        }
+    }
+
     /// The one state that follows from several.
     pub(super) async fn resolve(&mut self, states: Vec<StateMap>) -> Result<StateMap> {
         let mut distinct: Vec<StateMap> = Vec::with_capacity(states.len());
@@ -33,7 +46,7 @@ impl Room {
         {
             return Ok(last.state.clone());
         }
-        let state = resolve(&self.context, self.meta.version, distinct.clone()).await?;
+        let state = resolve(self.of(), distinct.clone()).await?;
         self.last_resolution = Some(Resolution {
             of: distinct,
             state: state.clone(),
@@ -142,18 +155,22 @@ impl Room {
         lineage: &mut Lineage,
         state: &StateMap,
     ) -> Result<()> {
-        let old: StateMap = lineage.entries()?.into_iter().collect();
-        let mut changes: Vec<_> = state
-            .iter()
-            .filter(|(key, row)| old.get(*key) != Some(*row))
-            .map(|(key, row)| (*key, Some(*row)))
+        let known = lineage.row().and_then(|row| self.context.states.known(row));
+        let old: StateMap = match known {
+            // It shares with the new one all that is the same, which costs nothing then.
+            Some(known) => known,
+            None => lineage.entries()?.into_iter().collect(),
+        };
+        let changes: Vec<_> = old
+            .diff(state)
+            .map(|change| match change {
+                DiffItem::Add(key, row)
+                | DiffItem::Update {
+                    new: (key, row), ..
+                } => (*key, Some(*row)),
+                DiffItem::Remove(key, _) => (*key, None),
+            })
             .collect();
-        changes.extend(
-            old.keys()
-                .filter(|key| !state.contains_key(*key))
-                .map(|key| (*key, None)),
-        );
-        changes.sort_unstable();
         if changes.is_empty() && lineage.row().is_some() {
             return Ok(());
         }

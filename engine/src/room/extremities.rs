@@ -172,7 +172,7 @@ impl Room {
         for known in context.events.get_many(&context.metas, &rows).await? {
             states.push(self.state_after(&known).await?);
         }
-        let before = resolve(&self.context, self.meta.version, states).await?;
+        let before = resolve(self.of(), states).await?;
         let parents: Vec<Parent> = parents.into_iter().map(|(_, parent)| parent).collect();
         let auth_parents = self.auth_in(&draft, &before).await?;
         let (now, seed) = (self.context.clock.now_ms(), self.context.chance.secret());

@@ -192,7 +192,7 @@ impl Room {
             return Ok(Some(lines.pop().unwrap_or_else(empty)));
         }
         let states = lines.iter().map(|line| line.state.clone()).collect();
-        let state = resolve(&self.context, self.meta.version, states).await?;
+        let state = resolve(self.of(), states).await?;
         let mut lineage = lines.swap_remove(0).lineage;
         self.push_difference(&mut lineage, &state)?;
         Ok(Some(Line { lineage, state }))

@@ -156,6 +156,25 @@ async fn state_that_a_resolution_puts_back_is_told() {
 }
 
 #[tokio::test]
+async fn what_came_just_before_decides_with_the_rest() {
+    for pair in pairs().await {
+        for version in ["6", "12"] {
+            let (room, alice, bob) = moderated_room(&pair, version).await;
+            // Of two topics the one counts whose power levels are the newer, whichever was said first. These come in one
+            // transaction with what stands on them.
+            let levels = levels(&alice, &room, 60).await;
+            let hers = topic(&alice, &room, "hers").await;
+            topic(&bob, &room, "his").await;
+            pair.deliver(&pair.here, &pair.there, &[levels, hers]).await;
+            let handle = bob.room(&room).await;
+            let topic = handle.state_event(&bob.requester, "m.room.topic", "");
+            let topic: Object = topic.await.unwrap().get_field("content").unwrap().unwrap();
+            assert_eq!(topic["topic"].as_str(), Some("hers"), "{version}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn who_is_back_by_a_resolution_sees_the_room_again() {
     for pair in pairs().await {
         let (room, alice, bob) = moderated_room(&pair, "11").await;

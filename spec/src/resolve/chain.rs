@@ -18,7 +18,7 @@ struct Chains {
     last: usize,
 }
 
-/// All events that are in the auth chain of some but not of all of the states.
+/// All events that are in the auth chain of some but not of all of the states, the states themselves included.
 ///
 /// What all states agree on is walked first: below it everything is in all chains, so that the walks from where
 /// they differ end there.
@@ -61,37 +61,42 @@ pub(super) fn auth_difference<S: Source + ?Sized>(
     Ok(in_some.map(|(key, _)| key).collect())
 }
 
-/// Visits the auth chains of `open`, themselves not included.
+/// Visits `starts` and their auth chains.
 ///
 /// `count` gives what is to be noted of an event, from what is: `None` to leave it, and all below it, alone.
 fn walk<S: Source + ?Sized>(
     source: &S,
-    mut open: Vec<S::Key>,
+    starts: Vec<S::Key>,
     chains: &mut BTreeMap<S::Key, Chains>,
     count: impl Fn(Option<Chains>) -> Option<Chains>,
 ) -> Resolved<(), S> {
-    let mut missing = BTreeSet::new();
+    let mut note = |key| match chains.entry(key) {
+        Entry::Occupied(mut known) => match count(Some(*known.get())) {
+            Some(counted) => {
+                known.insert(counted);
+                true
+            }
+            None => false,
+        },
+        Entry::Vacant(new) => match count(None) {
+            Some(counted) => {
+                new.insert(counted);
+                true
+            }
+            None => false,
+        },
+    };
+    let mut open = starts;
+    open.retain(|key| note(*key));
+    let (mut missing, mut walked) = (BTreeSet::new(), 0);
     while let Some(key) = open.pop() {
         let Some(event) = source.entry(key) else {
             missing.insert(key);
             continue;
         };
-        for &auth in event.auth_events {
-            match chains.entry(auth) {
-                Entry::Occupied(mut known) => {
-                    let Some(counted) = count(Some(*known.get())) else {
-                        continue;
-                    };
-                    known.insert(counted);
-                }
-                Entry::Vacant(new) => {
-                    let Some(counted) = count(None) else { continue };
-                    new.insert(counted);
-                }
-            }
-            open.push(auth);
-        }
-        if chains.len() > MAX_EVENTS {
+        open.extend(event.auth_events.iter().copied().filter(|auth| note(*auth)));
+        walked += 1;
+        if walked > MAX_EVENTS {
             return Err(ResolveError::TooLarge);
         }
     }

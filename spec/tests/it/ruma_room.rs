@@ -160,6 +160,8 @@ impl<'a> RumaRoom<'a> {
     pub(crate) fn auth_chain(&self, state: &[(usize, usize)]) -> EventIdSet<OwnedEventId> {
         let mut chain = EventIdSet::new();
         let mut open: Vec<usize> = state.iter().map(|(_, key)| *key).collect();
+        // The states' own events are part of their chains, as with Synapse.
+        chain.extend(open.iter().map(|key| self.room.event(*key).id().to_owned()));
         while let Some(key) = open.pop() {
             for auth in self.room.entry(key).unwrap().auth_events {
                 if chain.insert(self.room.event(*auth).id().to_owned()) {
