@@ -3,7 +3,8 @@
 //! Mostly it is what changed between what the client knows and the start of the timeline. But the state also changes by
 //! what is not in the timeline: by events that the user or the filter does not see, and where a resolution of forks lets
 //! something else count. Of that, too, the client hears here. Only of state that was dropped and that nothing took the
-//! place of it cannot hear, since no event says so; for a user's own membership that is a departure (`left.rs`).
+//! place of it cannot hear, since no event says so: this API has no form for it, and Synapse leaves it out as well. For a
+//! user's own membership that is a departure (`left.rs`), and sliding sync has a form for all others (`sliding/room.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -147,3 +147,67 @@ async fn presence_crosses_over_to_those_who_share_a_room() {
     let sync = alice.syncs().await;
     assert_eq!(of(&sync, &bob).expect("in sync")["status_msg"], "far away");
 }
+
+/// A file of settings with this section.
+fn settings(machine: &Neighbourhood, section: &str) -> String {
+    let file = machine.file("presence.toml");
+    std::fs::write(&file, format!("[presence]\n{section}\n")).expect("a file");
+    file
+}
+
+#[tokio::test]
+async fn without_presence_everybody_is_offline_and_all_else_goes_on() {
+    let machine = Neighbourhood::new();
+    let file = settings(&machine, "enabled = false");
+    let Some(server) = machine.server_with(&["--config", &file]).await else {
+        return;
+    };
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let start = alice.syncs().await.next_batch();
+    sets(&bob, &json!({"presence": "online", "status_msg": "here"})).await;
+    let said = bob.says(&room, "hello").await;
+    alice.syncs_on_until(Some(&start), &room, &said).await;
+    let sync = alice.syncs().since(&start).await;
+    assert!(of(&sync, &bob).is_none(), "{:?}", sync.0);
+    let seen = alice.get(status(&bob)).await.ok();
+    assert_eq!(seen["presence"], "offline", "{seen}");
+    assert!(seen.get("status_msg").is_none(), "{seen}");
+}
+
+#[tokio::test]
+async fn presence_is_switched_off_towards_others_and_from_others() {
+    let machine = Neighbourhood::new();
+    for (section, alice_is_seen) in [
+        ("to_other_servers = false", false),
+        ("from_other_servers = false", true),
+    ] {
+        let file = settings(&machine, section);
+        let (Some(here), Some(there)) = (
+            machine.server_with(&["--config", &file]).await,
+            machine.server().await,
+        ) else {
+            return;
+        };
+        let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+        let room = alice.creates_room().public().await;
+        let joining = bob.post(v3(&["join", &room.id]), &json!({}));
+        joining.query("via", alice.server_name()).await.ok();
+        sets(&alice, &json!({"presence": "online", "status_msg": "a"})).await;
+        sets(&bob, &json!({"presence": "online", "status_msg": "b"})).await;
+        let (sees, seen, hidden) = match alice_is_seen {
+            true => (&bob, &alice, &bob),
+            false => (&alice, &bob, &alice),
+        };
+        eventually("the presence that is told", async || {
+            let seen = sees.get(status(seen)).await.ok();
+            (seen["presence"] == "online").then_some(())
+        })
+        .await;
+        // The other way something goes, but no presence.
+        let said = hidden.says(&room, "hello").await;
+        seen.syncs_until(&room, &said).await;
+        let hidden = seen.get(status(hidden)).await.ok();
+        assert_eq!(hidden["presence"], "offline", "{section}: {hidden}");
+    }
+}
