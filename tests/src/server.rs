@@ -49,6 +49,7 @@ struct Own {
     name: String,
     database: TestDatabase,
     flags: Vec<String>,
+    binary: Option<PathBuf>,
 }
 
 /// How a server of one's own is started.
@@ -59,6 +60,8 @@ pub struct Settings {
     pub flags: Vec<String>,
     /// Where the data goes.
     pub database: TestDatabase,
+    /// What is started, if it is not the binary under test.
+    pub binary: Option<PathBuf>,
 }
 
 impl Connection {
@@ -137,6 +140,7 @@ impl TestServer {
             name,
             flags,
             database,
+            binary,
         } = settings;
         let mut own = Own {
             process: None,
@@ -144,6 +148,7 @@ impl TestServer {
             name,
             database,
             flags,
+            binary,
         };
         let base = own.launch().await;
         let open = own.flags.iter().any(|flag| flag == "--open-registration");
@@ -325,12 +330,21 @@ impl Settings {
         .await
     }
 
+    /// The same for another binary than the one under test.
+    pub async fn open_of(binary: &Path) -> Self {
+        Self {
+            binary: Some(binary.to_owned()),
+            ..Self::open().await
+        }
+    }
+
     /// These flags; the database of the environment.
     pub async fn with<const N: usize>(flags: [&str; N]) -> Self {
         Self {
             name: SERVER_NAME.to_owned(),
             flags: flags.map(str::to_owned).to_vec(),
             database: TestDatabase::of_environment().await,
+            binary: None,
         }
     }
 
@@ -353,7 +367,7 @@ impl Own {
             .append(true)
             .open(self.log_file())
             .expect("a log file");
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.binary.clone().unwrap_or_else(binary));
         command
             .args([
                 "serve",

@@ -12,7 +12,7 @@ use crate::samples::{Millis, per_second};
 use crate::sends::plural;
 use crate::server::Server;
 use crate::table::Table;
-use crate::{Arguments, Result};
+use crate::{Arguments, Result, transaction};
 
 /// Who sends at the same time where the most is asked for.
 const SENDERS: usize = 16;
@@ -37,6 +37,9 @@ pub(crate) async fn measure(
     let Some(mut pair) = Pair::start(server).await? else {
         return Ok(());
     };
+    if let Some(binary) = server.source().binary() {
+        transaction::measure(binary, table).await?;
+    }
     let lasting = Duration::from_secs(arguments.seconds);
     flood(&pair, lasting, table).await?;
     trickle(&pair, lasting, table).await?;

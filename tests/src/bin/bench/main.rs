@@ -21,6 +21,7 @@ mod server;
 mod startup;
 mod sync;
 mod table;
+mod transaction;
 
 use std::error::Error;
 

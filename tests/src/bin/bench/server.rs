@@ -74,6 +74,14 @@ impl Source {
         }
     }
 
+    /// The binary, if it is ours and started here.
+    pub(crate) fn binary(&self) -> Option<&str> {
+        match &self.start {
+            Some(Start::Ours { binary, .. }) => Some(binary),
+            _ => None,
+        }
+    }
+
     /// A server that runs already: `NAME=URL` or `URL`.
     pub(crate) fn running(spec: &str, pid: Option<u32>) -> Self {
         let (name, url) = spec.split_once('=').unwrap_or((spec, spec));
