@@ -148,13 +148,14 @@ impl Context {
         Ok(())
     }
 
-    /// Notes that a pusher could not be told. Answers whether to go on all the same: nobody wants to hear after so long.
+    /// Notes that a pusher could not be told when that was begun at `now_ms`. Answers whether to go on all the same: nobody
+    /// wants to hear after so long.
     pub(super) async fn failed(
         &self,
         pusher: &mut Pusher,
+        now_ms: i64,
         error: &(dyn std::error::Error + Send + Sync),
     ) -> Result<bool> {
-        let now_ms = self.clock.steady_ms();
         tracing::info!(user = %pusher.user_id, app = %pusher.app_id, %error, "a notification waits");
         if pusher.failures == 0 {
             pusher.failing_ts = now_ms;

@@ -236,13 +236,14 @@ impl Context {
             html: digest.html(&unsubscribe),
             unsubscribe,
         };
+        let now_ms = self.clock.steady_ms();
         match post.mailer.send(mail).await {
             Ok(()) => succeeded(pusher),
             Err(error @ MailFailure::Never(_)) => {
                 tracing::warn!(user = %pusher.user_id, %error, "an e-mail is given up");
                 succeeded(pusher);
             }
-            Err(error @ MailFailure::Later(_)) => return self.failed(pusher, &error).await,
+            Err(error @ MailFailure::Later(_)) => return self.failed(pusher, now_ms, &error).await,
         }
         Ok(true)
     }

@@ -84,6 +84,7 @@ impl Context {
         notification: Notification,
     ) -> Result<bool> {
         let unread = notification.unread;
+        let now_ms = self.clock.steady_ms();
         let answer = match way.kind {
             PusherKind::Web => {
                 let push = self.web_push(pusher, &notification).await?;
@@ -115,7 +116,7 @@ impl Context {
                 pusher.badge = unread;
                 Ok(true)
             }
-            Err(error) => self.failed(pusher, &error).await,
+            Err(error) => self.failed(pusher, now_ms, &error).await,
         }
     }
 }
