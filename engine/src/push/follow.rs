@@ -174,7 +174,7 @@ impl Context {
     }
 
     async fn news<'a>(&self, position: Position, new: &'a NewEvent) -> Result<News<'a>> {
-        let known = self.events.get(&self.metas, new.row).await?;
+        let found = self.events.find_many(&self.metas, &[new.row]).await?;
         Ok(News {
             position,
             room: new.room,
@@ -184,7 +184,10 @@ impl Context {
             snapshot: new.snapshot,
             current: new.current,
             replaces: new.replaces,
-            redacted: known.redacted_by.is_some(),
+            // What has been deleted since counts as little.
+            redacted: found
+                .first()
+                .is_none_or(|known| known.redacted_by.is_some()),
             member: new.membership.clone(),
         })
     }
