@@ -1,6 +1,9 @@
 //! The auth difference in proportion to what differs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use super::{agreed, by_slot};
 
@@ -31,6 +34,8 @@ pub struct Difference<K> {
     open: BTreeSet<K>,
     /// Those of `waiting` that can be walked on from whatever else is: all states have them.
     ready: Vec<K>,
+    /// Those that came before some of their auth events, with the youngest of these: as old as they are by right.
+    early: BTreeMap<K, K>,
     /// Auth events that are known and not yet used.
     learnt: BTreeMap<K, Vec<K>>,
     /// What was walked on from: in all chains, and in some.
@@ -86,6 +91,7 @@ impl<K: Copy + Ord> Difference<K> {
             again: BTreeSet::new(),
             open: BTreeSet::new(),
             ready: Vec::new(),
+            early: BTreeMap::new(),
             learnt: BTreeMap::new(),
             shared: BTreeSet::new(),
             found: BTreeMap::new(),
@@ -126,7 +132,12 @@ impl<K: Copy + Ord> Difference<K> {
     /// Takes the auth events of the events that it wanted to know of.
     pub fn learn(&mut self, auth_events: impl IntoIterator<Item = (K, Vec<K>)>) {
         for (key, auth_events) in auth_events {
-            let is_early = auth_events.iter().any(|auth| *auth > key);
+            let youngest = auth_events.iter().max().copied();
+            let youngest = youngest.filter(|youngest| *youngest > key);
+            let is_early = youngest.is_some();
+            if let Some(youngest) = youngest {
+                self.early.insert(key, youngest);
+            }
             let is_near = self.open.remove(&key);
             self.learnt.insert(key, auth_events);
             // Else it would have its turn after those that it leads to.
@@ -156,7 +167,12 @@ impl<K: Copy + Ord> Difference<K> {
     }
 
     fn is_done(&self) -> bool {
-        self.partial.is_empty() && self.again.is_empty()
+        // What waits and is younger than an early event may stand on it.
+        let may_lead_to = |(key, youngest): (&K, &K)| {
+            let behind = (Bound::Excluded(*youngest), Bound::Unbounded);
+            self.found.contains_key(key) && self.waiting.range(behind).next().is_some()
+        };
+        self.partial.is_empty() && self.again.is_empty() && !self.early.iter().any(may_lead_to)
     }
 
     fn walk(&mut self, key: K) {
