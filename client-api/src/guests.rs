@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use crate::error::ApiError;
 
 /// The endpoints for guests, by method and the path behind `/_matrix/client/` and the version.
-const ENDPOINTS: [(Method, &str); 20] = [
+const ENDPOINTS: [(Method, &str); 21] = [
     (Method::GET, "rooms/{room_id}/state"),
     (Method::GET, "rooms/{room_id}/context/{event_id}"),
     (Method::GET, "rooms/{room_id}/event/{event_id}"),
@@ -18,6 +18,8 @@ const ENDPOINTS: [(Method, &str); 20] = [
     (Method::GET, "rooms/{room_id}/members"),
     (Method::GET, "rooms/{room_id}/initialSync"),
     (Method::GET, "sync"),
+    // Of one room only, which its handler sees to.
+    (Method::GET, "events"),
     (Method::POST, "rooms/{room_id}/join"),
     (Method::POST, "rooms/{room_id}/leave"),
     (Method::PUT, "rooms/{room_id}/send/{event_type}/{txn_id}"),

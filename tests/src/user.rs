@@ -191,6 +191,12 @@ impl User {
         self.in_room(room, "join", &json!({}))
     }
 
+    /// Joins by ID, through another server.
+    pub fn joins_via(&self, room: &Room, server: &str) -> Call {
+        let joining = self.post(v3(&["join", &room.id]), &json!({}));
+        joining.query("via", server)
+    }
+
     /// Leaves, or refuses an invite.
     pub fn leaves(&self, room: &Room) -> Call {
         self.in_room(room, "leave", &json!({}))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::{http::StatusCode, web};
+use actix_web::web;
 use engine::{Engine, Requester, SyncAsk};
 use ruma::OwnedRoomId;
 use serde::Deserialize;
@@ -54,9 +54,7 @@ async fn stream(
     timeout: Duration,
 ) -> Result<Json<Value>, ApiError> {
     if requester.guest {
-        return Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "M_GUEST_ACCESS_FORBIDDEN",
+        return Err(ApiError::guest_access_forbidden(
             "Guests follow one room at a time",
         ));
     }

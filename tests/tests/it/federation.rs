@@ -15,15 +15,6 @@ async fn two() -> Option<(Neighbourhood, TestServer, TestServer)> {
     Some((neighbourhood, here, there))
 }
 
-/// Joins a room through another user's server.
-async fn joins_via(user: &User, room: &Room, other: &User) {
-    let path = v3(&["join", &room.id]);
-    let joining = user
-        .post(path, &json!({}))
-        .query("via", other.server_name());
-    joining.await.ok();
-}
-
 /// `user → membership`, as somebody sees it.
 async fn membership(seen_by: &User, room: &Room, of: &User) -> Value {
     let state = seen_by.state(room, "m.room.member", &of.id).await.ok();
@@ -39,7 +30,7 @@ async fn a_room_is_joined_through_another_server() {
     for version in ["1", "6", "10", "11", "12"] {
         let room = alice.creates_room().public().version(version).await;
         let said = alice.says(&room, "before bob").await;
-        joins_via(&bob, &room, &alice).await;
+        bob.joins_via(&room, alice.server_name()).await.ok();
 
         assert_eq!(
             membership(&alice, &room, &bob).await,

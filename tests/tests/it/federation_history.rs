@@ -3,11 +3,6 @@
 use serde_json::{Value, json};
 use tests::{Room, User, federation::Neighbourhood, path::v3};
 
-async fn joins_via(user: &User, room: &Room, other: &User) {
-    let joining = user.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", other.server_name()).await.ok();
-}
-
 fn ids(events: &[Value]) -> Vec<&str> {
     let ids = events.iter().map(|event| event["event_id"].as_str());
     ids.map(Option::unwrap_or_default).collect()
@@ -34,7 +29,7 @@ async fn a_newcomer_of_another_server_reads_back_to_the_beginning() {
     for n in 0..300 {
         said.push(alice.says(&room, &n.to_string()).await);
     }
-    joins_via(&bob, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
 
     let middle = alice.event(&room, &said[150]).await.ok();
     let ts = middle["origin_server_ts"].as_u64().expect("a time");
@@ -71,7 +66,7 @@ async fn what_was_said_among_members_only_stays_hidden_from_a_server_that_came_l
     for n in 0..30 {
         alice.says(&room, &n.to_string()).await;
     }
-    joins_via(&bob, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
     let back = bob.all_messages(&room, "b", 20).await;
     let messages = back
         .iter()

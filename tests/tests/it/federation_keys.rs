@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tests::{Room, TestServer, User, federation::Neighbourhood, path::v3, server::binary};
+use tests::{TestServer, federation::Neighbourhood, server::binary};
 
 /// Retires the signing key of a server that is stopped; returns what the command says.
 fn rotate(server: &TestServer, name: &str) -> String {
@@ -18,11 +18,6 @@ fn rotate(server: &TestServer, name: &str) -> String {
     let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
     assert!(done.status.success(), "{text}");
     text
-}
-
-async fn joins_via(user: &User, room: &Room, other: &User) {
-    let joining = user.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", other.server_name()).await.ok();
 }
 
 async fn keys(server: &TestServer) -> Value {
@@ -44,7 +39,7 @@ async fn what_was_signed_with_a_former_key_stays_believed() {
     let mut rooms = Vec::new();
     for version in ["4", "5", "12"] {
         let room = alice.creates_room().public().version(version).await;
-        joins_via(&bob, &room, &alice).await;
+        bob.joins_via(&room, alice.server_name()).await.ok();
         rooms.push(room);
     }
     let before = keys(&here).await;
@@ -69,11 +64,11 @@ async fn what_was_signed_with_a_former_key_stays_believed() {
         let said = alice.says(room, "with the new key").await;
         bob.syncs_until(room, &said).await;
         // Who never met the old key believes it, since it is published; so does its own server.
-        joins_via(&carol, room, &bob).await;
+        carol.joins_via(room, bob.server_name()).await.ok();
         let create = carol.state(room, "m.room.create", "").await;
         create.ok();
         alice.leaves(room).await.ok();
-        joins_via(&alice, room, &bob).await;
+        alice.joins_via(room, bob.server_name()).await.ok();
         let own = alice.state(room, "m.room.member", &alice.id).await.ok();
         assert_eq!(own["membership"], json!("join"));
     }

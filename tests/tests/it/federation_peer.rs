@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Peer, Room, TestServer, User,
+    Peer, TestServer,
     federation::Neighbourhood,
     path::{join, v3},
     peer::Pdu,
@@ -17,11 +17,6 @@ async fn server_and_peer() -> Option<(Neighbourhood, TestServer, Peer)> {
     let server = machine.server().await?;
     let peer = machine.peer().await;
     Some((machine, server, peer))
-}
-
-async fn joins_via(user: &User, room: &Room, peer: &Peer) {
-    let joining = user.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", peer.name()).await.ok();
 }
 
 #[tokio::test]
@@ -59,7 +54,7 @@ async fn a_local_user_joins_a_room_of_the_peer() {
     let carol = peer.user("carol");
     for version in VERSIONS {
         let room = peer.creates_room(&carol, version, "public");
-        joins_via(&alice, &room, &peer).await;
+        alice.joins_via(&room, peer.name()).await.ok();
         assert!(
             peer.room(&room)
                 .current("m.room.member", &alice.id)
@@ -237,7 +232,7 @@ async fn only_servers_that_are_allowed_are_talked_to() {
         .refused(403, "M_FORBIDDEN");
 
     let theirs = friend.creates_room(&carol, "10", "public");
-    joins_via(&alice, &theirs, &friend).await;
+    alice.joins_via(&theirs, friend.name()).await.ok();
     let closed = stranger.creates_room(&eve, "10", "public");
     let joining = alice.post(v3(&["join", &closed.id]), &json!({}));
     joining

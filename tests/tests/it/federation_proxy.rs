@@ -2,8 +2,7 @@
 
 use std::{fs, process::Command};
 
-use serde_json::json;
-use tests::{federation::Neighbourhood, path::v3, proxy::Proxy, server::binary};
+use tests::{federation::Neighbourhood, proxy::Proxy, server::binary};
 
 /// What `homeserver federation check` says with a proxy, and whether all is well.
 async fn check(proxy: &str, name: &str, flags: &[&str]) -> (bool, String) {
@@ -35,8 +34,7 @@ async fn all_that_goes_out_goes_through_the_proxy() {
     };
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     let room = bob.creates_room().public().await;
-    let joining = alice.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", bob.server_name()).await.ok();
+    alice.joins_via(&room, bob.server_name()).await.ok();
     let said = alice.says(&room, "from behind the proxy").await;
     bob.syncs_until(&room, &said).await;
     let asked = proxy.asked();

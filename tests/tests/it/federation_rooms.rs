@@ -21,11 +21,6 @@ async fn three() -> Option<(Neighbourhood, [TestServer; 3], [User; 3])> {
     Some((machine, servers, users))
 }
 
-async fn joins_via(user: &User, room: &Room, other: &User) {
-    let joining = user.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", other.server_name()).await.ok();
-}
-
 /// Types and state keys, and the events that hold there, as a member sees them.
 async fn state(user: &User, room: &Room) -> BTreeMap<(String, String), String> {
     let state = user.get(v3(&["rooms", &room.id, "state"])).await.ok();
@@ -68,9 +63,9 @@ async fn three_servers_share_a_room() {
     };
     for version in ["6", "10", "12"] {
         let room = alice.creates_room().public().version(version).await;
-        joins_via(&bob, &room, &alice).await;
+        bob.joins_via(&room, alice.server_name()).await.ok();
         // Through a server that did not make the room.
-        joins_via(&carol, &room, &bob).await;
+        carol.joins_via(&room, bob.server_name()).await.ok();
         for user in [&alice, &bob, &carol] {
             for other in [&alice, &bob, &carol] {
                 becomes(user, &room, other, "join").await;
@@ -92,8 +87,8 @@ async fn who_is_thrown_out_is_out_on_all_servers() {
         return;
     };
     let room = alice.creates_room().public().await;
-    joins_via(&bob, &room, &alice).await;
-    joins_via(&carol, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
+    carol.joins_via(&room, alice.server_name()).await.ok();
     becomes(&bob, &room, &carol, "join").await;
     let start = carol.syncs().await.next_batch();
 
@@ -106,7 +101,7 @@ async fn who_is_thrown_out_is_out_on_all_servers() {
         .sends(&room, "m.room.message", &json!({"body": "still here?"}))
         .await
         .refused(403, "M_FORBIDDEN");
-    joins_via(&carol, &room, &bob).await;
+    carol.joins_via(&room, bob.server_name()).await.ok();
     becomes(&alice, &room, &carol, "join").await;
 
     // By a moderator of another server.
@@ -130,7 +125,7 @@ async fn who_is_thrown_out_is_out_on_all_servers() {
 
     bob.unbans(&room, &carol).await.ok();
     becomes(&alice, &room, &carol, "leave").await;
-    joins_via(&carol, &room, &alice).await;
+    carol.joins_via(&room, alice.server_name()).await.ok();
     becomes(&bob, &room, &carol, "join").await;
     agree(&[&alice, &bob, &carol], &room).await;
 }
@@ -148,8 +143,8 @@ async fn a_partition_heals_to_the_same_state() {
     let [bob, carol] = there.users(["bob", "carol"]).await;
     for version in ["1", "10", "12"] {
         let room = alice.creates_room().public().version(version).await;
-        joins_via(&bob, &room, &alice).await;
-        joins_via(&carol, &room, &alice).await;
+        bob.joins_via(&room, alice.server_name()).await.ok();
+        carol.joins_via(&room, alice.server_name()).await.ok();
         let mut levels = alice.state(&room, "m.room.power_levels", "").await.ok();
         levels["users"][&bob.id] = json!(90);
         let set = alice.sets_state(&room, "m.room.power_levels", "", &levels);

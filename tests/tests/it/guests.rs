@@ -97,6 +97,12 @@ async fn guests_may_do_what_is_listed_and_nothing_else() {
     }
     let missing: Vec<_> = ALLOWED.iter().filter(|id| !allowed.contains(*id)).collect();
     assert!(missing.is_empty(), "{missing:?} are closed");
+    // They may look into one room, and have no stream of all.
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().visibility("world_readable").await;
+    let events = || guest.get(v3(&["events"])).query("timeout", 0);
+    events().query("room_id", &room.id).await.ok();
+    events().await.refused(403, "M_GUEST_ACCESS_FORBIDDEN");
     let socket = Socket::open(server.connection(), &guest.token, "").await;
     assert!(matches!(socket, Err((403, _))), "no socket");
     // Their name, and nothing else of their profile.

@@ -6,11 +6,6 @@ use tests::{Room, User, federation::Neighbourhood, path::v3};
 /// How many messages an outage lasts.
 const MESSAGES: usize = 300;
 
-async fn joins_via(user: &User, room: &Room, other: &User) {
-    let joining = user.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", other.server_name()).await.ok();
-}
-
 /// The bodies of the messages that somebody sees, oldest first.
 async fn bodies(user: &User, room: &Room) -> Vec<String> {
     let events = user.all_messages(room, "b", 100).await;
@@ -37,7 +32,7 @@ async fn an_outage_of_many_messages_is_caught_up_with_in_order() {
     };
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     let room = alice.creates_room().public().await;
-    joins_via(&bob, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
     let first = alice.says(&room, "0").await;
     hears(&bob, &room, &first).await;
 
@@ -66,7 +61,7 @@ async fn a_sender_that_is_killed_in_the_middle_loses_nothing() {
     };
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     let room = alice.creates_room().public().await;
-    joins_via(&bob, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
     for n in 0..120 {
         alice.says(&room, &n.to_string()).await;
         if n % 40 == 20 {
@@ -95,10 +90,10 @@ async fn a_server_that_is_away_does_not_hold_up_another_and_is_told_of_joins() {
     let alice = here.user("alice").await;
     let [bob, carol] = [there.user("bob").await, gone.user("carol").await];
     let room = alice.creates_room().public().await;
-    joins_via(&carol, &room, &alice).await;
+    carol.joins_via(&room, alice.server_name()).await.ok();
     gone.stop().await;
     // The join goes through `here`, which alone can bring it to `gone`.
-    joins_via(&bob, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
     let mut last = String::new();
     for n in 0..20 {
         last = alice.says(&room, &n.to_string()).await;
@@ -122,7 +117,7 @@ async fn a_server_that_was_away_learns_how_far_everybody_has_read() {
     };
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     let room = alice.creates_room().public().await;
-    joins_via(&bob, &room, &alice).await;
+    bob.joins_via(&room, alice.server_name()).await.ok();
     let mut events = Vec::new();
     for n in 0..3 {
         events.push(bob.says(&room, &n.to_string()).await);

@@ -191,8 +191,7 @@ async fn presence_is_switched_off_towards_others_and_from_others() {
         };
         let [alice, bob] = [here.user("alice").await, there.user("bob").await];
         let room = alice.creates_room().public().await;
-        let joining = bob.post(v3(&["join", &room.id]), &json!({}));
-        joining.query("via", alice.server_name()).await.ok();
+        bob.joins_via(&room, alice.server_name()).await.ok();
         sets(&alice, &json!({"presence": "online", "status_msg": "a"})).await;
         sets(&bob, &json!({"presence": "online", "status_msg": "b"})).await;
         let (sees, seen, hidden) = match alice_is_seen {

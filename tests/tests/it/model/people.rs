@@ -241,8 +241,7 @@ impl People {
     }
 
     fn joins(&self, who: &User, room: &Room) -> Call {
-        let joining = who.post(v3(&["join", &room.id]), &json!({}));
-        joining.query("via", self.keeper().server_name())
+        who.joins_via(room, self.keeper().server_name())
     }
 
     async fn says(&mut self, at: usize, who: &User, content: Value) {
