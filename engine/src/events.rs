@@ -1,13 +1,16 @@
 //! Events in memory: a bounded cache over the stored ones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{DefaultHashBuilder, Lifecycle, Weighter, sync::Cache};
 use spec::event::Event;
 use storage::{
     EventRow, Position, SnapshotRow, Store, Write, events,
     timeline::Spot,
-    write::{Outcome, Txn},
+    write::{Outcome, Txn, Unwritten},
 };
 
 use crate::{Error, Result, room_meta::RoomMetas};
@@ -31,6 +34,8 @@ pub(crate) struct KnownEvent {
     pub(crate) txn: Option<Txn>,
     /// Its length as JSON, in bytes.
     pub(crate) json_bytes: usize,
+    /// The write that brings it, or this form of it, to the database.
+    pub(crate) unwritten: Unwritten,
 }
 
 /// An event with its place in the room's timeline.
@@ -70,7 +75,7 @@ impl std::ops::Deref for Placed {
 /// Events by row.
 pub(crate) struct Events {
     store: Store,
-    cache: Cache<EventRow, Arc<KnownEvent>, ByBytes>,
+    cache: Cache<EventRow, Arc<KnownEvent>, ByBytes, DefaultHashBuilder, UntilWritten>,
 }
 
 #[derive(Clone)]
@@ -82,11 +87,24 @@ impl Weighter<EventRow, Arc<KnownEvent>> for ByBytes {
     }
 }
 
+/// Keeps events that are nowhere else yet.
+#[derive(Clone)]
+struct UntilWritten;
+
+impl Lifecycle<EventRow, Arc<KnownEvent>> for UntilWritten {
+    type RequestState = ();
+
+    fn is_pinned(&self, _: &EventRow, known: &Arc<KnownEvent>) -> bool {
+        known.unwritten.is_waiting()
+    }
+}
+
 impl Events {
     pub(crate) fn new(store: Store) -> Self {
+        let hasher = DefaultHashBuilder::default();
         Self {
             store,
-            cache: Cache::with_weighter(8_192, JSON_BYTES_MAX, ByBytes),
+            cache: Cache::with(8_192, JSON_BYTES_MAX, ByBytes, hasher, UntilWritten),
         }
     }
 
@@ -123,6 +141,22 @@ impl Events {
             .collect())
     }
 
+    /// Reads into memory, in one query, what is shown with these events: those that they replaced or that emptied them.
+    pub(crate) async fn warm(
+        &self,
+        metas: &RoomMetas,
+        known: impl IntoIterator<Item = &KnownEvent>,
+    ) -> Result<()> {
+        let known = known.into_iter();
+        let rows: BTreeSet<EventRow> = known
+            .flat_map(|known| [known.replaces, known.redacted_by])
+            .flatten()
+            .filter(|row| self.cache.get(row).is_none())
+            .collect();
+        let rows: Vec<EventRow> = rows.into_iter().collect();
+        self.read(metas, &rows, &mut HashMap::new()).await
+    }
+
     async fn found(
         &self,
         metas: &RoomMetas,
@@ -141,7 +175,7 @@ impl Events {
         self.read(metas, &missing, &mut found).await?;
         missing.retain(|row| !found.contains_key(row));
         if !missing.is_empty() {
-            // What left the cache before it was written is found once it is.
+            // What is in the database, but not for a reader that began before its commit, is found after it.
             self.store.write(Write::default()).await?;
             self.read(metas, &missing, &mut found).await?;
         }
@@ -231,6 +265,7 @@ impl Events {
             redacted_by: stored.redacted_by,
             json_bytes: stored.json.len(),
             txn: stored.txn(),
+            unwritten: Unwritten::default(),
         });
         // What is there already may be newer than what was read: a redaction may have come between.
         self.cache

@@ -350,6 +350,7 @@ impl Room {
             txn: txn.clone(),
             json_bytes: event.to_json().len(),
             event: event.clone(),
+            unwritten: self.batch.under_way.watch(),
         });
         self.context.events.put(known.clone());
         self.recent_events.remember(event.id().to_owned(), row);

@@ -6,6 +6,7 @@ mod chat;
 mod clock;
 mod directory;
 mod erased;
+mod events;
 mod extremities;
 mod federation;
 mod fixture;

@@ -195,6 +195,7 @@ impl Store {
     pub fn enqueue(&self, write: Write) -> impl Future<Output = Result<Committed>> + Send + use<> {
         let (answer, answered) = oneshot::channel();
         let waiting = Waiting {
+            under_way: write.under_way.clone(),
             write: writer::prepare(write),
             answer,
             place: Arc::clone(&self.inner.places).try_acquire_owned().ok(),

@@ -4,7 +4,7 @@
 //! waiting is [`Logged`] and gets a position; all else is [`Plain`].
 
 use std::sync::{
-    Arc,
+    Arc, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -32,6 +32,33 @@ pub struct Write {
     pub plain: Vec<Plain>,
     /// What has a position; consecutive ones, in this order.
     pub logged: Vec<Logged>,
+    /// Ends when the write has been answered, or will never be made.
+    pub under_way: UnderWay,
+}
+
+/// A write that is not in the database yet, for caches that must not lose what only they have. The default one has
+/// nothing to do with any other.
+#[derive(Clone, Debug, Default)]
+pub struct UnderWay(Arc<()>);
+
+impl UnderWay {
+    /// What tells whether the write is still under way.
+    #[must_use]
+    pub fn watch(&self) -> Unwritten {
+        Unwritten(Arc::downgrade(&self.0))
+    }
+}
+
+/// Whether something is waiting to be written. The default is not.
+#[derive(Clone, Debug, Default)]
+pub struct Unwritten(Weak<()>);
+
+impl Unwritten {
+    /// Whether it cannot be found in the database yet.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 impl Write {

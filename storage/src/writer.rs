@@ -25,7 +25,7 @@ use crate::{
     listener::Listener,
     lock::DataLock,
     state_keys::StateKeys,
-    write::{Committed, Logged},
+    write::{Committed, Logged, UnderWay},
 };
 
 mod batch;
@@ -56,6 +56,8 @@ pub(crate) enum Ask {
 /// A write in the queue.
 pub(crate) struct Waiting {
     pub(crate) write: Prepared,
+    /// Dropped with this, when the write has been answered.
+    pub(crate) under_way: UnderWay,
     pub(crate) answer: oneshot::Sender<Result<Committed>>,
     /// Its place in the queue, given back when it is answered.
     pub(crate) place: Option<OwnedSemaphorePermit>,
@@ -241,6 +243,7 @@ fn refuse(batch: Vec<Waiting>, error: &Error) {
 fn answer(batch: Vec<Waiting>, committed: Vec<Committed>) {
     for (waiting, committed) in batch.into_iter().zip(committed) {
         drop(waiting.place);
+        drop(waiting.under_way);
         let _ = waiting.answer.send(Ok(committed));
     }
 }

@@ -62,13 +62,11 @@ impl RoomHandle {
         by: &Requester,
         rows: &[EventRow],
     ) -> Result<Vec<Raw<T>>> {
+        let (events, metas) = (&self.context.events, &self.context.metas);
+        let found = events.get_many(metas, rows).await?;
+        events.warm(metas, found.iter().map(AsRef::as_ref)).await?;
         let mut rendered = Vec::with_capacity(rows.len());
-        for known in self
-            .context
-            .events
-            .get_many(&self.context.metas, rows)
-            .await?
-        {
+        for known in found {
             rendered.push(render_for(self, by, &known, None, None, Shape::Whole).await?);
         }
         Ok(rendered)

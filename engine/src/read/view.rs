@@ -247,6 +247,9 @@ impl<'a> View<'a> {
         bundles: &Bundles,
         shape: Shape,
     ) -> Result<Vec<Raw<T>>> {
+        let (context, known) = (&self.room.context, seen.iter());
+        let known = known.map(|seen| seen.placed.known.as_ref());
+        context.events.warm(&context.metas, known).await?;
         let mut rendered = Vec::with_capacity(seen.len());
         for event in seen {
             rendered.push(self.render_with(event, bundles, shape).await?);

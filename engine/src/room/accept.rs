@@ -76,6 +76,7 @@ impl Room {
             replaces,
             redacted_by: None,
             txn: None,
+            unwritten: self.batch.under_way.watch(),
         });
         self.remember(&known);
         let prev: Vec<_> = event.prev_events().to_vec();

@@ -34,6 +34,7 @@ impl Room {
             replaces: None,
             redacted_by: None,
             txn: None,
+            unwritten: self.batch.under_way.watch(),
         });
         self.remember(&known);
         Ok(known)

@@ -296,6 +296,7 @@ impl Room {
             redacted_by,
             txn: None,
             json_bytes: event.to_json().len(),
+            unwritten: self.batch.under_way.watch(),
         }));
         taken.accepted.push(NewEvent {
             row,

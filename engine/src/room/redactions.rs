@@ -233,7 +233,7 @@ impl Room {
         }
         if known.redacted_by.is_none() && !self.is_emptied(known.row) {
             let event = Arc::new(known.event.redacted(self.meta.version));
-            self.empty_event(known.row, event, redaction.row);
+            self.empty_event(known, event, redaction.row);
         }
         self.note_applied(redaction);
         Ok(())
@@ -256,20 +256,29 @@ impl Room {
             member.displayname = None;
             member.avatar_url = None;
         }
-        self.empty_event(row, event, by);
+        let known = self.context.events.cached(row);
+        match known {
+            Some(known) => self.empty_event(&known, event, by),
+            // An event that was never in memory cannot be there in its old form.
+            None => self.note_emptied(row, &event, by),
+        }
     }
 
     /// Empties an event, in the store with the next commit and in memory at once. `event` is what is left of it.
-    fn empty_event(&mut self, row: EventRow, event: Arc<Event>, by: EventRow) {
+    fn empty_event(&mut self, known: &KnownEvent, event: Arc<Event>, by: EventRow) {
+        self.note_emptied(known.row, &event, by);
+        // In memory until it is written, so that nobody reads the old form into it meanwhile.
+        self.context.events.put(Arc::new(KnownEvent {
+            redacted_by: Some(by),
+            json_bytes: event.to_json().len(),
+            event,
+            unwritten: self.batch.under_way.watch(),
+            ..known.clone()
+        }));
+    }
+
+    fn note_emptied(&mut self, row: EventRow, event: &Event, by: EventRow) {
         let json = event.to_json();
-        if let Some(known) = self.context.events.cached(row) {
-            self.context.events.put(Arc::new(KnownEvent {
-                redacted_by: Some(by),
-                json_bytes: json.len(),
-                event,
-                ..known.as_ref().clone()
-            }));
-        }
         self.also(Plain::Redacted {
             event: row,
             by,

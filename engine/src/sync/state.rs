@@ -75,13 +75,12 @@ impl Build<'_> {
         room: &RoomHandle,
         rows: &[EventRow],
     ) -> Result<State> {
+        let context = &room.context;
+        let found = context.events.get_many(&context.metas, rows).await?;
+        let warmed = found.iter().map(AsRef::as_ref);
+        context.events.warm(&context.metas, warmed).await?;
         let mut events = Vec::with_capacity(rows.len());
-        for known in room
-            .context
-            .events
-            .get_many(&room.context.metas, rows)
-            .await?
-        {
+        for known in found {
             if filter::allows_event(&self.ask.filter.room.state, &known.event) {
                 events.push(render_for(room, self.by, &known, None, None, Shape::InSync).await?);
             }
