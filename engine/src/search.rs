@@ -52,6 +52,10 @@ const TOGETHER: usize = 50;
 const WINDOWS_MAX: usize = 5;
 /// Up to where matches are counted.
 const COUNT_MAX: usize = 1_000;
+/// How many matches, the newest, are looked at to be counted in rooms where the user may not see all of them.
+const COUNT_SEEN_MAX: usize = 200;
+
+const HISTORY_VISIBILITY: &str = "m.room.history_visibility";
 
 /// By what results are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +135,8 @@ struct Search<'a> {
     keys: Vec<Key>,
     senders: Option<Vec<String>>,
     rows: Vec<RoomRow>,
+    /// Those of them that the user is in now.
+    joined: HashSet<RoomRow>,
     /// The rooms that matches were found in; `None` for those that the user may read nothing of.
     rooms: HashMap<RoomRow, Option<(RoomHandle, Access)>>,
 }
@@ -164,11 +170,13 @@ impl<'a> Search<'a> {
             ask.keys.clone()
         };
         let senders = ask.filter.senders.as_deref();
+        let (rows, joined) = rooms(engine, by, &ask.filter).await?;
         Ok(Self {
             terms: terms(&ask.term),
             keys,
             senders: senders.map(|list| list.iter().map(ToString::to_string).collect()),
-            rows: rooms(engine, by, &ask.filter).await?,
+            rows,
+            joined,
             rooms: HashMap::new(),
             engine,
             by,
@@ -185,9 +193,44 @@ impl<'a> Search<'a> {
         }
     }
 
-    async fn count(&self) -> Result<i64> {
+    /// How many matches there are about. A number must not tell of texts either that the user may not see: in rooms
+    /// where some may be hidden, only those count that are looked at and seen.
+    async fn count(&mut self) -> Result<i64> {
         let db = self.engine.context.store.reader();
-        Ok(search::count(db, &self.matching(), Limit::from(COUNT_MAX)).await?)
+        let (open, others) = self.by_openness().await?;
+        let matching = Matching {
+            rooms: &open,
+            ..self.matching()
+        };
+        let mut count = search::count(db, &matching, Limit::from(COUNT_MAX)).await?;
+        let matching = Matching {
+            rooms: &others,
+            ..self.matching()
+        };
+        let some = Limit::from(COUNT_SEEN_MAX);
+        let page = search::page(db, &matching, i64::MAX, some).await?;
+        let found: Vec<(f64, Match)> = page.matches.into_iter().map(|one| (0.0, one)).collect();
+        for part in found.chunks(TOGETHER) {
+            let seen = self.seen(part).await?;
+            let matches = part.iter();
+            let seen = matches.filter(|(_, one)| seen.contains_key(&one.event));
+            count += i64::try_from(seen.count()).unwrap_or(0);
+        }
+        Ok(count)
+    }
+
+    /// The rooms of which the user sees everything, and the others.
+    async fn by_openness(&self) -> Result<(Vec<RoomRow>, Vec<RoomRow>)> {
+        let context = &self.engine.context;
+        let db = context.store.reader();
+        let keys = context.store.state_keys();
+        let key = keys.find(&[(HISTORY_VISIBILITY, "")]).await?[0];
+        let narrow = match key {
+            Some(key) => events::some_of_state(db, &self.rows, key, |json| !is_open(json)).await?,
+            None => HashSet::new(),
+        };
+        let rows = self.rows.iter();
+        Ok(rows.partition(|row| self.joined.contains(row) && !narrow.contains(row)))
     }
 
     /// Looks through the matches from `cursor` on, as many as one answer holds; also says where to go on.
@@ -203,13 +246,12 @@ impl<'a> Search<'a> {
             let db = self.engine.context.store.reader();
             let size = Limit::from(WINDOW);
             let window = search::page(db, &self.matching(), cursor.before, size).await?;
-            let Some((newest, oldest)) = window.first().zip(window.last()) else {
-                return Ok((found, None));
-            };
-            // What comes later does not move the window for the next page.
-            cursor.before = cursor.before.min(newest.moment.saturating_add(1));
-            let (behind, full) = (oldest.moment, window.len() as u64 == size.get());
-            let ranked = self.ranked(window);
+            if let Some(newest) = window.matches.first() {
+                // What comes later does not move the window for the next page.
+                cursor.before = cursor.before.min(newest.moment.saturating_add(1));
+            }
+            let behind = window.before;
+            let ranked = self.ranked(window.matches);
             while cursor.skip < ranked.len() {
                 let last = ranked.len().min(cursor.skip + TOGETHER);
                 let part = &ranked[cursor.skip..last];
@@ -225,9 +267,9 @@ impl<'a> Search<'a> {
                     }
                 }
             }
-            if !full {
+            let Some(behind) = behind else {
                 return Ok((found, None));
-            }
+            };
             cursor = Cursor::behind(behind);
         }
         Ok((found, Some(cursor)))
@@ -360,11 +402,28 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The rooms that the user is or was in and the filter wants, the newest; none that is encrypted.
-async fn rooms(engine: &Engine, by: &Requester, wanted: &RoomEventFilter) -> Result<Vec<RoomRow>> {
+/// Whether a stored event says that all who are in the room may see all of its history.
+fn is_open(json: &str) -> bool {
+    let event: Option<serde_json::Value> = serde_json::from_str(json).ok();
+    let visibility = event
+        .as_ref()
+        .and_then(|event| event.get("content")?.get("history_visibility")?.as_str());
+    matches!(visibility, Some("shared" | "world_readable"))
+}
+
+/// The rooms that the user is or was in and the filter wants, the newest, and those of them that they are in; none that is
+/// encrypted.
+async fn rooms(
+    engine: &Engine,
+    by: &Requester,
+    wanted: &RoomEventFilter,
+) -> Result<(Vec<RoomRow>, HashSet<RoomRow>)> {
     let context = &engine.context;
     let which = [Membership::Join, Membership::Leave, Membership::Ban];
     let members = members::of_user(context.store.reader(), &by.user_id, &which).await?;
+    let is_joined = |member: &&members::Member| member.membership == Membership::Join;
+    let joined = members.iter().filter(is_joined).map(|member| member.room);
+    let joined = joined.collect();
     let mut rows: Vec<RoomRow> = members.into_iter().map(|member| member.room).collect();
     if wanted.rooms.is_some() || !wanted.not_rooms.is_empty() {
         let metas = context.metas.by_rows(&rows).await?;
@@ -380,7 +439,7 @@ async fn rooms(engine: &Engine, by: &Requester, wanted: &RoomEventFilter) -> Res
     let encrypted = summaries::encrypted_among(context.store.reader(), &rows).await?;
     rows.retain(|row| !encrypted.contains(row));
     let old = rows.len().saturating_sub(ROOMS_MAX);
-    Ok(rows.split_off(old))
+    Ok((rows.split_off(old), joined))
 }
 
 /// The words of a search, in lower case, each once.

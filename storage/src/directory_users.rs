@@ -84,7 +84,7 @@ pub async fn in_public(
     Ok(found.into_model().all(db).await?)
 }
 
-/// Users who share a room with `searcher` that is not open to everybody, in no order, some twice; `own` is the name of this
+/// Users who share a room with `searcher` that is not open to everybody, by id; `own` is the name of this
 /// server. The names of its users are those of their profiles; those of others that in a shared room, as nothing else is known.
 ///
 /// One query, which reads the members of these rooms.
@@ -111,8 +111,14 @@ pub async fn sharing_with(
     let found = membership::Entity::find()
         .select_only()
         .column(Member::UserId)
-        .column_as(name(Known::Displayname, Member::Displayname), "displayname")
-        .column_as(name(Known::AvatarUrl, Member::AvatarUrl), "avatar_url")
+        .column_as(
+            name(Known::Displayname, Member::Displayname).max(),
+            "displayname",
+        )
+        .column_as(
+            name(Known::AvatarUrl, Member::AvatarUrl).max(),
+            "avatar_url",
+        )
         .join(
             JoinType::LeftJoin,
             membership::Entity::belongs_to(directory_user::Entity)
@@ -124,6 +130,8 @@ pub async fn sharing_with(
         .filter(Member::Membership.eq(Membership::Join))
         .filter(Member::UserId.ne(searcher.as_str()))
         .filter(Condition::any().add(ours).add(theirs))
+        .group_by(Member::UserId)
+        .order_by_asc(Member::UserId)
         .limit(limit.get());
     Ok(found.into_model().all(db).await?)
 }

@@ -1,5 +1,7 @@
 //! Events: by what they are called, and by where they stand.
 
+use std::collections::HashSet;
+
 use ruma::{EventId, OwnedEventId, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
@@ -69,6 +71,33 @@ pub async fn by_rows(db: &impl ConnectionTrait, events: &[EventRow]) -> Result<V
                 .filter(event::Column::Id.is_in(chunk))
                 .all(db)
                 .await?,
+        );
+    }
+    Ok(found)
+}
+
+/// Those of `rooms` that ever had an event in this place of their state, accepted, whose JSON is as `wanted`. Along the index
+/// (room, state_key), 256 rooms a query.
+pub async fn some_of_state(
+    db: &impl ConnectionTrait,
+    rooms: &[RoomRow],
+    key: StateKeyRow,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<HashSet<RoomRow>> {
+    let mut found = HashSet::new();
+    for chunk in padded(rooms) {
+        let events = event::Entity::find()
+            .select_only()
+            .column(event::Column::Room)
+            .column(event::Column::Json)
+            .filter(event::Column::Room.is_in(chunk))
+            .filter(event::Column::StateKey.eq(key))
+            .filter(event::Column::Outcome.eq(Outcome::Accepted));
+        let events: Vec<(RoomRow, String)> = events.into_tuple().all(db).await?;
+        found.extend(
+            events
+                .iter()
+                .filter_map(|(room, json)| wanted(json).then_some(*room)),
         );
     }
     Ok(found)

@@ -17,7 +17,7 @@ use crate::{
 /// The fewest characters that the index can find.
 const INDEXED_CHARS_MIN: usize = 3;
 /// How many texts are read for terms of which none can be found by the index: the newest.
-const READ_MAX: i64 = 20_000;
+const READ_MAX: i64 = if cfg!(test) { 20 } else { 20_000 };
 
 /// What is looked for.
 #[derive(Clone, Debug)]
@@ -47,19 +47,28 @@ pub struct Match {
     pub text: String,
 }
 
-/// Matching texts from before a moment (exclusive), newest first.
+/// Some matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Newest first.
+    pub matches: Vec<Match>,
+    /// Before which moment there may be more.
+    pub before: Option<i64>,
+}
+
+/// Matching texts from before a moment (exclusive), at most `limit`.
 ///
-/// At most `limit`; fewer mean that there are no more. One query: with the index its cost grows with the matches, in rooms
-/// that are not asked for too; where no term is long enough for it, with the texts of the rooms, of which the newest 20,000
-/// are read.
+/// One query: with the index its cost grows with the matches, in rooms that are not asked for too. Where no term is long
+/// enough for it, the newest 20,000 texts of the rooms are read, which may be fewer matches than there are; and one more
+/// query tells where to go on.
 pub async fn page(
     db: &impl ConnectionTrait,
     matching: &Matching<'_>,
     before: i64,
     limit: Limit,
-) -> Result<Vec<Match>> {
+) -> Result<Page> {
     if is_hopeless(matching) {
-        return Ok(Vec::new());
+        return Ok(Page::default());
     }
     let mut sql = Sql::new("SELECT s.moment, s.event, s.source, s.room, s.text FROM ");
     let moment = find(&mut sql, db.get_database_backend(), matching, before);
@@ -69,7 +78,30 @@ pub async fn page(
         .value(limit.get().cast_signed());
     let rows = sql.rows(db).await?;
     let matches = rows.iter().map(|row| Match::from_query_result(row, ""));
-    Ok(matches.collect::<Result<_, _>>()?)
+    let matches: Vec<Match> = matches.collect::<Result<_, _>>()?;
+    let before = match matches.last() {
+        Some(oldest) if matches.len() as u64 == limit.get() => Some(oldest.moment),
+        _ if matching.terms.iter().any(|term| is_indexable(term)) => None,
+        _ => read_until(db, matching.rooms, before).await?,
+    };
+    Ok(Page { matches, before })
+}
+
+/// The oldest of the texts that are read for terms that the index cannot find; `None` if there are no older ones.
+async fn read_until(
+    db: &impl ConnectionTrait,
+    rooms: &[RoomRow],
+    before: i64,
+) -> Result<Option<i64>> {
+    let mut sql = Sql::new("SELECT moment FROM searchable WHERE room IN ");
+    sql.list(rooms)
+        .text(" AND moment < ")
+        .value(before)
+        .text(" ORDER BY moment DESC LIMIT 1 OFFSET ")
+        .value(READ_MAX - 1);
+    let rows = sql.rows(db).await?;
+    let row = rows.first();
+    Ok(row.map(|row| row.try_get_by_index(0)).transpose()?)
 }
 
 /// How many texts match, but at most `limit`. Otherwise as [`page`].
@@ -109,11 +141,16 @@ fn is_hopeless(matching: &Matching<'_>) -> bool {
         || matching.senders.is_some_and(<[String]>::is_empty)
 }
 
+/// Whether the index can find a term.
+fn is_indexable(term: &str) -> bool {
+    term.chars().nth(INDEXED_CHARS_MIN - 1).is_some()
+}
+
 /// From where, and which of them. Returns what to call the moment where they are put in order: SQLite must be told that the
 /// order is that of its index, or it would read all matches first.
 fn find(sql: &mut Sql, backend: DbBackend, matching: &Matching<'_>, before: i64) -> &'static str {
-    let long = |term: &&String| term.chars().nth(INDEXED_CHARS_MIN - 1).is_some();
-    let (indexed, short): (Vec<&String>, Vec<&String>) = matching.terms.iter().partition(long);
+    let (indexed, short): (Vec<&String>, Vec<&String>) =
+        matching.terms.iter().partition(|term| is_indexable(term));
     let mut read = short;
     let moment = match (backend, indexed.is_empty()) {
         (DbBackend::Sqlite, false) => "search_index.rowid",

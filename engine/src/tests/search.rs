@@ -80,6 +80,12 @@ async fn only_what_the_user_may_see_is_found() {
         let all = ["needle after bob", "needle for both", "needle before bob"];
         assert_eq!(alice.finds("needle").await, all);
         assert_eq!(bob.finds("needle").await, [all[1]]);
+        assert_eq!(alice.searches(ask("needle")).await.count, 3);
+        assert_eq!(
+            bob.searches(ask("needle")).await.count,
+            1,
+            "a number tells nothing either of what is hidden"
+        );
         assert!(eve.finds("needle").await.is_empty());
         assert_eq!(alice.finds("needle BOTH").await, [all[1]]);
         bob.room(&room).await.forget(&bob.requester).await.unwrap();

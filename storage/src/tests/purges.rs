@@ -56,7 +56,7 @@ async fn old_messages_come_oldest_first_and_go_with_their_texts() {
             senders: None,
         };
         let page = search::page(store.reader(), &matching, i64::MAX, Limit::new(9)).await;
-        assert!(page.unwrap().iter().all(|one| one.event == rows[0]));
+        assert!(page.unwrap().matches.iter().all(|one| one.event == rows[0]));
     })
     .await;
 }

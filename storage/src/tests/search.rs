@@ -47,7 +47,12 @@ async fn found(store: &Store, room: &Room, terms: &[&str]) -> Vec<EventRow> {
         senders: None,
     };
     let matches = search::page(store.reader(), &matching, i64::MAX, Limit::new(100)).await;
-    let rows: Vec<_> = matches.unwrap().iter().map(|one| one.event).collect();
+    let rows: Vec<_> = matches
+        .unwrap()
+        .matches
+        .iter()
+        .map(|one| one.event)
+        .collect();
     let count = search::count(store.reader(), &matching, Limit::new(100)).await;
     assert_eq!(count.unwrap(), rows.len() as i64);
     rows
@@ -141,9 +146,8 @@ async fn what_is_redacted_is_not_found_and_what_was_sent_last_comes_first() {
             senders: None,
         };
         let page = async |matching: &Matching<'_>, before| {
-            search::page(store.reader(), matching, before, Limit::new(1))
-                .await
-                .unwrap()
+            let page = search::page(store.reader(), matching, before, Limit::new(1)).await;
+            page.unwrap().matches
         };
         assert!(page(&matching, i64::MAX).await.is_empty());
         let keys = &Key::ALL;
@@ -214,7 +218,7 @@ async fn the_last_edit_is_found_whatever_came_first() {
                     senders: None,
                 };
                 let page = search::page(store.reader(), &matching, i64::MAX, Limit::new(9));
-                let page = page.await.unwrap();
+                let page = page.await.unwrap().matches;
                 assert_eq!(page.len(), 1, "{order:?} {together}");
                 assert_eq!((page[0].event, page[0].source), (row, source));
                 let json = "{}".to_owned();
@@ -227,6 +231,35 @@ async fn the_last_edit_is_found_whatever_came_first() {
                 assert!(found(&store, &room, &["final"]).await.is_empty());
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn short_terms_are_found_however_far_back() {
+    on_each(async |store| {
+        let room = Room::new(&store).await;
+        let cat = message(&store, &room, 1, "一只猫");
+        let cat = writes(&store, vec![cat]).await;
+        // As many as are read for one page.
+        let others = (2..22).map(|ts| message(&store, &room, ts, "狗")).collect();
+        writes(&store, others).await;
+        let terms = ["猫".to_owned()];
+        let matching = Matching {
+            rooms: &[room.row],
+            terms: &terms,
+            keys: &Key::ALL,
+            senders: None,
+        };
+        let page = async |before| {
+            let page = search::page(store.reader(), &matching, before, Limit::new(9)).await;
+            page.unwrap()
+        };
+        let first = page(i64::MAX).await;
+        assert!(first.matches.is_empty());
+        let second = page(first.before.expect("more to read")).await;
+        let rows: Vec<_> = second.matches.iter().map(|one| one.event).collect();
+        assert_eq!((rows, second.before), (cat, None));
     })
     .await;
 }
