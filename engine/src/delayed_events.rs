@@ -1,17 +1,23 @@
 //! Events that are sent later, unless somebody says otherwise: MSC4140. Calls use them to have a client leave that has
 //! lost its connection.
 //!
-//! They are kept over a restart; what was due meanwhile is sent then. Whoever knows the id of one manages it.
+//! They are kept over a restart; what was due meanwhile is sent then. Whoever knows the id of one manages it. Rooms are
+//! served side by side, so that one in which sending takes long (as its policy server is slow) holds up no other.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use ruma::{OwnedUserId, RoomId, UserId};
 use spec::json::{Object, Strictness, Value, encode, parse_object};
 use storage::{
-    Limit, Plain, Write,
+    Limit, Plain, RoomRow, Write,
     delayed_events::{self, DelayedEvent},
     events,
 };
+use tokio::task::JoinSet;
 
 use crate::{Engine, Error, Requester, Result, Send, SetState, Subject};
 
@@ -25,6 +31,8 @@ const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const LIST_MAX: u64 = 500;
 /// How many due events are taken in one go.
 const DUE_MAX: u64 = 100;
+/// In how many rooms due events are sent at the same time.
+const ROOMS_TOGETHER: usize = 16;
 /// The largest content in bytes: that of a whole event.
 const CONTENT_BYTES_MAX: usize = 65_536;
 /// The longest sleep between two looks, should the clock have been turned.
@@ -35,10 +43,39 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// What waits for all, once in an engine.
 #[derive(Default)]
 pub(crate) struct Delays {
-    /// One after another: nothing is sent that is being taken back.
+    /// One decision after another: nothing is sent that is being taken back. Not held while something is sent.
     alone: tokio::sync::Mutex<()>,
-    /// Something is due earlier than was thought.
+    /// The ids of those that are being sent: nothing can be done to them any more.
+    sending: Mutex<HashSet<String>>,
+    /// Something is due earlier than was thought, or a room has sent what was due.
     changed: tokio::sync::Notify,
+}
+
+impl Delays {
+    fn sending(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Marks an event as being sent for as long as the guard lives; `None` if it is already.
+    fn claim(&self, delay_id: &str) -> Option<Sending<'_>> {
+        let new = self.sending().insert(delay_id.to_owned());
+        new.then(|| Sending {
+            delays: self,
+            delay_id: delay_id.to_owned(),
+        })
+    }
+}
+
+/// An event that is being sent.
+struct Sending<'a> {
+    delays: &'a Delays,
+    delay_id: String,
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.delays.sending().remove(&self.delay_id);
+    }
 }
 
 /// An event to be sent later.
@@ -130,10 +167,9 @@ impl Engine {
             return Err(Error::TooLarge(sentence));
         }
         let device_id = by.device_id.as_ref().map(ToString::to_string);
-        let key = ask.state_key.as_deref().unwrap_or_default();
         let txn = ask.txn_id.map(|id| {
-            let device = device_id.as_deref().unwrap_or_default();
-            format!("{device}/{}/{}/{key}/{id}", room.meta.row, ask.event_type)
+            let key = ask.state_key.as_deref().unwrap_or_default();
+            transaction(by, room.meta.row, &ask.event_type, key, &id)
         });
         let context = &self.context;
         let _alone = context.delays.alone.lock().await;
@@ -177,6 +213,26 @@ impl Engine {
         Ok(delay_id)
     }
 
+    /// The id of the message that a user's device has left with the server under a transaction, if it has: the repetition
+    /// of a request needs no content.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]: there is no such room.
+    pub async fn delayed_before(
+        &self,
+        by: &Requester,
+        room: &RoomId,
+        event_type: &str,
+        txn_id: &str,
+    ) -> Result<Option<String>> {
+        let room = self.room(room).await?;
+        let txn = transaction(by, room.meta.row, event_type, "", txn_id);
+        let db = self.context.store.reader();
+        let own = delayed_events::of_user(db, &by.user_id, Limit::new(LIST_MAX)).await?;
+        let earlier = own.into_iter().find(|own| own.txn.as_ref() == Some(&txn));
+        Ok(earlier.map(|earlier| earlier.delay_id))
+    }
+
     /// The events that a user has left with the server: those that wait, and what became of others; the newest first.
     ///
     /// # Errors
@@ -191,7 +247,8 @@ impl Engine {
         let mut own = delayed_events::of_user(db, &by.user_id, Limit::new(LIST_MAX)).await?;
         let mut ended = false;
         for waiting in own.iter().filter(|own| own.send_ts.is_some()) {
-            if self.is_superseded(waiting).await? {
+            let sending = context.delays.sending().contains(&waiting.delay_id);
+            if !sending && self.is_superseded(waiting).await? {
                 self.end(waiting, End::cancelled("error")).await?;
                 ended = true;
             }
@@ -211,18 +268,17 @@ impl Engine {
     /// [`Error::NotFound`]: none waits under this id. When it is sent, those of sending.
     pub async fn change_delayed_event(&self, delay_id: &str, action: DelayAction) -> Result<()> {
         let context = &self.context;
-        let _alone = context.delays.alone.lock().await;
+        let alone = context.delays.alone.lock().await;
         let not_found = || Error::NotFound(Subject::DelayedEvent);
-        let found = delayed_events::one(context.store.reader(), delay_id).await?;
-        let waiting = found.filter(|found| found.send_ts.is_some());
+        let waiting = self.still_wanted(delay_id).await?;
         let waiting = waiting.ok_or_else(not_found)?;
-        if self.is_superseded(&waiting).await? {
-            self.end(&waiting, End::cancelled("error")).await?;
-            return Err(not_found());
-        }
         match action {
             DelayAction::Cancel => self.end(&waiting, End::cancelled("action")).await,
-            DelayAction::Send => self.send_delayed(&waiting, "action").await,
+            DelayAction::Send => {
+                let _sending = context.delays.claim(delay_id).ok_or_else(not_found)?;
+                drop(alone);
+                self.send_delayed(&waiting, "action").await
+            }
             DelayAction::Restart => {
                 let now = context.clock.now_ms();
                 self.put(DelayedEvent {
@@ -237,8 +293,9 @@ impl Engine {
 
     /// Sends what is due. Never returns; to be run in the background.
     pub async fn run_delayed_events(&self) {
+        let mut rooms = Rooms::default();
         loop {
-            let pause = match self.send_due_events().await {
+            let pause = match self.begin_due_events(&mut rooms).await {
                 Ok(None) => SLEEP_MAX,
                 Ok(Some(next_ts)) => {
                     let wait_ms = next_ts.saturating_sub(self.context.clock.now_ms());
@@ -253,31 +310,92 @@ impl Engine {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.context.delays.changed.notified() => {}
+                Some(done) = rooms.tasks.join_next() => rooms.end(done),
             }
         }
     }
 
-    /// Sends what is due by now; returns when the next one is, in ms.
-    pub(crate) async fn send_due_events(&self) -> Result<Option<i64>> {
+    /// Begins to send what is due by now, in rooms where nothing is being sent yet; returns when the next one is due in
+    /// them, in ms, or `None` if some room has to be done first.
+    async fn begin_due_events(&self, rooms: &mut Rooms) -> Result<Option<i64>> {
         let context = &self.context;
-        loop {
-            let _alone = context.delays.alone.lock().await;
-            let db = context.store.reader();
-            let due = delayed_events::due(db, context.clock.now_ms(), Limit::new(DUE_MAX)).await?;
+        while let Some(done) = rooms.tasks.try_join_next() {
+            rooms.end(done);
+        }
+        let db = context.store.reader();
+        while rooms.busy.len() < ROOMS_TOGETHER {
+            let busy: Vec<RoomRow> = rooms.busy.iter().copied().collect();
+            let now = context.clock.now_ms();
+            let due = delayed_events::due(db, now, &busy, Limit::new(DUE_MAX)).await?;
             if due.is_empty() {
-                return Ok(delayed_events::next_ts(db).await?);
+                return Ok(delayed_events::next_ts(db, &busy).await?);
             }
+            let mut by_room: BTreeMap<RoomRow, Vec<DelayedEvent>> = BTreeMap::new();
             for due in due {
-                if self.is_superseded(&due).await? || self.is_gone(&due.user_id).await? {
-                    self.end(&due, End::cancelled("error")).await?;
-                    continue;
-                }
-                // Of all else it is told what became of it.
-                if let Err(error @ Error::Store(_)) = self.send_delayed(&due, "delay").await {
-                    return Err(error);
-                }
+                by_room.entry(due.room).or_default().push(due);
+            }
+            let free = ROOMS_TOGETHER - rooms.busy.len();
+            for (room, due) in by_room.into_iter().take(free) {
+                let engine = self.clone();
+                rooms.busy.insert(room);
+                rooms.tasks.spawn(async move {
+                    let sent = engine.send_due(due).await;
+                    if sent.is_err() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    (room, sent)
+                });
             }
         }
+        Ok(None)
+    }
+
+    /// Sends what is due in one room, in the order of its times.
+    async fn send_due(&self, due: Vec<DelayedEvent>) -> Result<()> {
+        let delays = &self.context.delays;
+        for due in due {
+            if delays.sending().contains(&due.delay_id) {
+                // By whoever knows its id. Then it is looked for no more.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+            let (due, _sending) = {
+                let _alone = delays.alone.lock().await;
+                let Some(due) = self.still_wanted(&due.delay_id).await? else {
+                    continue;
+                };
+                // It may have been told to wait once more.
+                let ripe = due
+                    .send_ts
+                    .is_some_and(|ts| ts <= self.context.clock.now_ms());
+                match delays.claim(&due.delay_id).filter(|_| ripe) {
+                    Some(sending) => (due, sending),
+                    None => continue,
+                }
+            };
+            // Of all else it is told what became of it.
+            if let Err(error @ Error::Store(_)) = self.send_delayed(&due, "delay").await {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// An event that still waits, if somebody else's state has not taken its place and its sender has an account; otherwise
+    /// it ends here.
+    async fn still_wanted(&self, delay_id: &str) -> Result<Option<DelayedEvent>> {
+        let found = delayed_events::one(self.context.store.reader(), delay_id).await?;
+        let Some(waiting) = found.filter(|found| found.send_ts.is_some()) else {
+            return Ok(None);
+        };
+        if self.context.delays.sending().contains(delay_id) {
+            return Ok(None);
+        }
+        if self.is_superseded(&waiting).await? || self.is_gone(&waiting.user_id).await? {
+            self.end(&waiting, End::cancelled("error")).await?;
+            return Ok(None);
+        }
+        Ok(Some(waiting))
     }
 
     /// Sends an event and keeps what became of it. A second try after a crash makes no second event: the id is its
@@ -393,6 +511,41 @@ impl Engine {
         self.context.store.write(Write::plain(vec![plain])).await?;
         Ok(())
     }
+}
+
+/// The rooms in which something is being sent.
+#[derive(Default)]
+struct Rooms {
+    busy: HashSet<RoomRow>,
+    tasks: JoinSet<(RoomRow, Result<()>)>,
+}
+
+impl Rooms {
+    fn end(&mut self, done: Result<(RoomRow, Result<()>), tokio::task::JoinError>) {
+        match done {
+            Ok((room, sent)) => {
+                self.busy.remove(&room);
+                if let Err(error) = sent {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "delayed events of a room have to wait");
+                }
+            }
+            Err(error) => {
+                // Which room it was is lost with it: all but those that go on are free again.
+                tracing::error!(%error, "a room's delayed events stopped");
+                if self.tasks.is_empty() {
+                    self.busy.clear();
+                }
+            }
+        }
+    }
+}
+
+/// What a device's transaction is stored as.
+fn transaction(by: &Requester, room: RoomRow, event_type: &str, key: &str, id: &str) -> String {
+    let device = by.device_id.as_ref().map(|id| id.as_str());
+    let device = device.unwrap_or_default();
+    format!("{device}/{room}/{event_type}/{key}/{id}")
 }
 
 fn owner(waiting: &DelayedEvent) -> Result<OwnedUserId> {

@@ -46,7 +46,12 @@ pub(super) async fn leave(
     delay: Delay,
 ) -> Result<Json<Value>, ApiError> {
     let delay_id = engine.delay_event(requester, room_id, delay).await?;
-    Ok(Json(json!({ "delay_id": delay_id })))
+    Ok(answer(&delay_id))
+}
+
+/// The answer to whoever has left an event with the server.
+pub(super) fn answer(delay_id: &str) -> Json<Value> {
+    Json(json!({ "delay_id": delay_id }))
 }
 
 /// Answers with the user's own: in today's form and in that of before.

@@ -27,12 +27,22 @@ pub(crate) async fn handle(
         raw,
         ..
     } = &ask;
+    let event_type = ask.argument(1);
+    let delay = delay::wish(&request)?;
+    if delay.is_some() && raw.is_empty() {
+        // Only to say again what was answered before: MSC4140.
+        let txn_id = body.txn_id.as_str();
+        let before = engine.delayed_before(requester, &body.room_id, event_type, txn_id);
+        if let Some(delay_id) = before.await? {
+            return Ok(Either::Right(delay::answer(&delay_id)));
+        }
+    }
     let send = Send {
-        event_type: ask.argument(1).to_owned(),
+        event_type: event_type.to_owned(),
         content: content::body(raw)?,
         txn_id: Some(body.txn_id.to_string()),
     };
-    if let Some(delay_ms) = delay::wish(&request)? {
+    if let Some(delay_ms) = delay {
         let later = Delay {
             event_type: send.event_type,
             state_key: None,

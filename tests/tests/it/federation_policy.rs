@@ -1,9 +1,11 @@
 //! Rooms with a policy server, which is a server on a script.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use spec::sign::ServerKey;
 use tests::{
     Peer, Room, TestServer, User,
+    eventually::eventually,
     federation::Neighbourhood,
     peer::{Reply, object, value},
 };
@@ -145,4 +147,46 @@ async fn what_comes_in_unsigned_is_asked_about() {
     let seen = alice.syncs_until(&room, &ham.id).await;
     assert!(!seen.ids().contains(&spam.id.as_str()));
     assert_eq!(peer.asked("sign").len(), 2, "once for each");
+}
+
+#[tokio::test]
+async fn a_silent_policy_server_holds_up_no_delayed_event_of_another_room() {
+    let Some((_machine, _server, peer, alice, room)) = room_with_policy().await else {
+        return;
+    };
+    let other = alice.creates_room().await;
+    let since = alice.syncs().await.next_batch();
+    peer.answers("sign", |_| Reply::Silence);
+    let delays = async |room: &Room, txn: &str| {
+        let uri = tests::path::v3(&["rooms", &room.id, "send", "m.room.message", txn]);
+        let delayed = alice.put(uri, &message(txn));
+        delayed.query("org.matrix.msc4140.delay", 1).await.ok()
+    };
+    delays(&room, "held up").await;
+    eventually("the policy server is asked", async || {
+        (!peer.asked("sign").is_empty()).then_some(())
+    })
+    .await;
+    let first = delays(&other, "on its way").await;
+    let came = |sync: &tests::sync::Sync| {
+        let events = &sync.0["rooms"]["join"][&other.id]["timeline"]["events"];
+        let mut events = events.as_array()?.iter();
+        events
+            .find(|event| event["content"]["body"] == "on its way")
+            .cloned()
+    };
+    alice.syncs_when(&since, came).await;
+    // Nor does it hold up those who look after theirs.
+    let path = "/_matrix/client/unstable/org.matrix.msc4140/delayed_events";
+    eventually("only the other waits", async || {
+        let list = alice.get(path).await.ok();
+        (list["scheduled"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    // The same request once more, which needs no content.
+    let uri = tests::path::v3(&["rooms", &other.id, "send", "m.room.message", "on its way"]);
+    let again = alice
+        .call(Method::PUT, uri)
+        .query("org.matrix.msc4140.delay", 1);
+    assert_eq!(again.await.ok(), first);
 }
