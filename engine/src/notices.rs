@@ -92,6 +92,15 @@ impl Engine {
     /// user of another server. [`Error::NotFound`]: no such user.
     pub async fn send_notice(&self, by: &Requester, notice: Notice) -> Result<OwnedEventId> {
         by.require_admin()?;
+        self.notify(&format!("{}/{}", by.user_id, by.device()), notice)
+            .await
+    }
+
+    /// The same for the server itself. `session`: whose the transaction is.
+    ///
+    /// # Errors
+    /// As [`Engine::send_notice`].
+    pub(crate) async fn notify(&self, session: &str, notice: Notice) -> Result<OwnedEventId> {
         let settings = self.context.notices.settings.as_ref().ok_or_else(|| {
             Error::Refused("This server does not send notices to its users".to_owned())
         })?;
@@ -107,11 +116,7 @@ impl Engine {
         let sender = Requester {
             user_id: settings.user_id.clone(),
             // Transactions are those of whoever has it sent.
-            device_id: Some(OwnedDeviceId::from(format!(
-                "{}/{}",
-                by.user_id,
-                by.device()
-            ))),
+            device_id: Some(OwnedDeviceId::from(session)),
             admin: false,
             guest: false,
         };

@@ -6,19 +6,22 @@ use std::{
 };
 
 use ruma::{EventId, OwnedRoomId, RoomId, UserId};
+use spec::object;
 use storage::{
-    Limit, Plain, Write,
+    Limit, Plain, Write, accounts,
     entity::report,
     reports::{self, OfEvents, Report},
     summaries,
 };
 
-use crate::{Engine, Error, Requester, Result, Subject};
+use crate::{Engine, Error, Requester, Result, Subject, notices::Notice};
 
 /// The longest reason in bytes.
 const REASON_BYTES_MAX: usize = 10_000;
 /// How many reports one user may make in [`PERIOD_MS`]: people read them.
 const REPORTS_MAX: u64 = 100;
+/// How many administrators are told of a report.
+const ADMINS_TOLD_MAX: u64 = 20;
 /// A day, in ms.
 const PERIOD_MS: i64 = 24 * 60 * 60 * 1000;
 /// When somebody who reports too much may try again.
@@ -261,9 +264,54 @@ impl Engine {
             user = report.user_id,
             "something was reported"
         );
+        let notice = sentence(&report);
         store
             .write(Write::plain(vec![Plain::Report(Box::new(report))]))
             .await?;
+        if self.context.notices.settings.is_some() {
+            let engine = self.clone();
+            self.rooms().spawn(async move {
+                if let Err(error) = engine.tell_administrators(&notice).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the administrators were not told of a report");
+                }
+            });
+        }
         Ok(())
+    }
+
+    /// Sends the administrators a notice of a report.
+    async fn tell_administrators(&self, sentence: &str) -> Result<()> {
+        let db = self.context.store.reader();
+        let admins = accounts::admins(db, Limit::new(ADMINS_TOLD_MAX)).await?;
+        for admin in admins.iter().filter_map(|admin| UserId::parse(admin).ok()) {
+            let notice = Notice {
+                user_id: admin,
+                event_type: "m.room.message".to_owned(),
+                state_key: None,
+                content: object! { "msgtype" => "m.text", "body" => sentence },
+                txn_id: None,
+            };
+            self.notify("report", notice).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What administrators are told of a report.
+fn sentence(report: &report::Model) -> String {
+    let user = report.user_id.as_deref();
+    let what = match (&report.event_id, &report.room_id, user) {
+        (Some(event), Some(room), Some(user)) => {
+            format!("the event {event} of {user} in the room {room}")
+        }
+        (Some(event), Some(room), None) => format!("the event {event} in the room {room}"),
+        (None, Some(room), _) => format!("the room {room}"),
+        _ => format!("the user {}", user.unwrap_or_default()),
+    };
+    let reporter = &report.reporter;
+    match report.reason.as_deref().filter(|reason| !reason.is_empty()) {
+        Some(reason) => format!("{reporter} reports {what}: {reason}"),
+        None => format!("{reporter} reports {what}."),
     }
 }

@@ -3,12 +3,14 @@
 use ruma::UserId;
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
 
 use crate::{
     entity::account::{ActiveModel, Column, Entity, Model},
     error::Result,
+    page::Limit,
     write::Plain,
 };
 
@@ -26,6 +28,18 @@ pub async fn any(db: &impl ConnectionTrait) -> Result<bool> {
         .one(db)
         .await?;
     Ok(one.is_some())
+}
+
+/// The administrators whose accounts can be used, by id, at most `limit`. One query, which reads the table.
+pub async fn admins(db: &impl ConnectionTrait, limit: Limit) -> Result<Vec<String>> {
+    let admins = Entity::find()
+        .select_only()
+        .column(Column::UserId)
+        .filter(Column::Admin.eq(true))
+        .filter(Column::Deactivated.eq(false))
+        .order_by_asc(Column::UserId)
+        .limit(limit.get());
+    Ok(admins.into_tuple().all(db).await?)
 }
 
 /// How many accounts can be used.

@@ -141,3 +141,35 @@ async fn administrators_read_what_was_reported_though_it_was_redacted() {
     admin.delete(one.clone()).await.ok();
     admin.get(one).await.refused_by_us(404, "M_NOT_FOUND");
 }
+
+/// Behaviour MOD-01.
+#[tokio::test]
+async fn administrators_are_told_of_reports() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let admin = server.admin().await;
+    let [alice, eve] = server.users(["alice", "eve"]).await;
+    let since = admin.syncs().await.next_batch();
+    let body = json!({"reason": "sells things"});
+    eve.post(v3(&["users", &alice.id, "report"]), &body)
+        .await
+        .ok();
+    let invited = |sync: &tests::sync::Sync| {
+        let invites = sync.0["rooms"]["invite"].as_object()?;
+        invites.keys().next().cloned()
+    };
+    let (room, since) = admin.syncs_when(&since, invited).await;
+    let join = admin.post(v3(&["join", &room]), &json!({})).await;
+    join.ok();
+    let told = |sync: &tests::sync::Sync| {
+        let events = sync.0["rooms"]["join"][&room]["timeline"]["events"].as_array()?;
+        let mut bodies = events
+            .iter()
+            .filter_map(|event| event["content"]["body"].as_str());
+        bodies.next().map(str::to_owned)
+    };
+    let (told, _) = admin.syncs_when(&since, told).await;
+    let expected = format!("{} reports the user {}: sells things", eve.id, alice.id);
+    assert_eq!(told, expected);
+}
