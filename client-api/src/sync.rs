@@ -3,7 +3,7 @@
 pub(crate) mod events;
 pub(crate) mod sliding;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpRequest, web};
 use engine::{Engine, PresenceState, RelationFilter, Requester, SyncAsk};
@@ -32,7 +32,7 @@ pub(crate) async fn handle(
     let presence = presence(&body.set_presence)?;
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
     let (filter, relations) = filter(&engine, &requester, &request, body.filter).await?;
-    let ask = SyncAsk {
+    let ask = Arc::new(SyncAsk {
         since: body.since,
         filter,
         relations,
@@ -40,15 +40,17 @@ pub(crate) async fn handle(
         full_state: body.full_state,
         use_state_after: body.use_state_after || under_old_name,
         presence,
-    };
-    let at_once = SyncAsk {
-        timeout: Duration::ZERO,
-        ..ask.clone()
-    };
+    });
     let news = tokio::select! {
-        news = look(&shared, &engine, &requester, ask) => news?,
+        news = look(&shared, &engine, &requester, Arc::clone(&ask)) => news?,
         // A server that stops lets nobody wait: they come back to the next one.
-        () = shared.sockets.stopping() => look(&shared, &engine, &requester, at_once).await?,
+        () = shared.sockets.stopping() => {
+            let at_once = SyncAsk {
+                timeout: Duration::ZERO,
+                ..SyncAsk::clone(&ask)
+            };
+            look(&shared, &engine, &requester, at_once).await?
+        }
     };
     if under_old_name {
         let renamed = with_old_names(&news.json);
@@ -119,9 +121,9 @@ pub(crate) async fn look(
     shared: &Shared,
     engine: &web::Data<Engine>,
     requester: &Requester,
-    ask: SyncAsk,
+    ask: impl Into<Arc<SyncAsk>>,
 ) -> Result<News, ApiError> {
-    let (engine, requester) = (engine.clone(), requester.clone());
+    let (engine, requester, ask) = (engine.clone(), requester.clone(), ask.into());
     let looking = async move {
         let response = engine.sync(&requester, &ask).await?;
         Ok(News {

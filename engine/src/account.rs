@@ -109,7 +109,7 @@ impl Settings {
             token_lifetime_ms: None,
             refresh_token_lifetime_ms: None,
             password: PasswordSettings::default(),
-            tokens_cached: 10_000,
+            tokens_cached: 100_000,
             reserved: None,
         }
     }

@@ -46,6 +46,8 @@ struct Inner {
     by_room: HashMap<RoomRow, Vec<Arc<Hub>>>,
     /// What rings for those who wait for one room, as long as somebody does.
     bells: HashMap<RoomRow, Arc<Notify>>,
+    /// At how many hubs the idle ones are dropped.
+    idle_dropped_at: usize,
 }
 
 /// What a user sees at one moment: the position, and the rooms that they were joined to then.
@@ -63,6 +65,7 @@ impl Notifier {
             hubs: HashMap::new(),
             by_room: HashMap::new(),
             bells: HashMap::new(),
+            idle_dropped_at: IDLE_HUBS_MAX,
         };
         Self {
             store,
@@ -77,7 +80,7 @@ impl Notifier {
     pub(crate) async fn follow(&self, user: &UserId, presence: bool) -> Result<Follower> {
         let follower = {
             let mut inner = self.inner();
-            if inner.hubs.len() > IDLE_HUBS_MAX {
+            if inner.hubs.len() > inner.idle_dropped_at {
                 inner.drop_idle();
             }
             let hub = inner
@@ -228,11 +231,13 @@ impl Inner {
     }
 
     /// Forgets the hubs that nobody waits at; the next sync of such a user loads their rooms again.
+    /// The next time is when there are twice as many hubs as remain: however many users wait, each pays for a few looks.
     fn drop_idle(&mut self) {
         self.hubs.retain(|_, hub| hub.is_awaited());
         for hubs in self.by_room.values_mut() {
             hubs.retain(|hub| hub.is_awaited());
         }
         self.by_room.retain(|_, hubs| !hubs.is_empty());
+        self.idle_dropped_at = IDLE_HUBS_MAX.max(2 * self.hubs.len());
     }
 }

@@ -121,12 +121,17 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             to,
             own_presence,
         };
-        let response = match from {
-            Some(from) => build.incremental(from, &joined).await?,
-            None => build.initial(&joined).await?,
+        // On the heap, and gone before the wait: what thousands of clients keep while they wait has to be small.
+        let building = async {
+            match from {
+                Some(from) => build.incremental(from, &joined).await,
+                None => build.initial(&joined).await,
+            }
         };
+        let response = Box::new(Box::pin(building).await?);
+        drop(joined);
         if from.is_none() || ask.full_state || has_news(&response) || Instant::now() >= deadline {
-            let mut response = response;
+            let mut response = *response;
             if let Some(fields) = &ask.filter.event_fields {
                 fields::trim(&mut response, fields);
             }
@@ -134,7 +139,7 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
         }
         tokio::select! {
             () = follower.rung() => {}
-            () = tokio::time::sleep_until(deadline) => return Ok(response),
+            () = tokio::time::sleep_until(deadline) => return Ok(*response),
         }
     }
 }

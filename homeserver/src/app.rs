@@ -98,7 +98,16 @@ pub(crate) fn run(config: &Config, ready_file: Option<&Path>) -> Result<(), Erro
     outcome
 }
 
+/// Lifts the limit of open files to what the system allows this process: each waiting client is one, and the usual
+/// limit of 1,024 is soft, for programs of old.
+fn allow_many_connections() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
 async fn serve(config: &Config, ready_file: Option<&Path>) -> Result<(), Error> {
+    allow_many_connections();
     let mut signals = Signals::take().map_err(Error::Runtime)?;
     let store = open_store(config).await?;
     let outcome = serve_store(config, ready_file, &store, &mut signals).await;

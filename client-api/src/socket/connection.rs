@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -104,7 +105,7 @@ pub(super) struct Connection {
     requester: Requester,
     token: String,
     /// What to ask for next: `since` is where the last push ended.
-    ask: SyncAsk,
+    ask: Arc<SyncAsk>,
     session: Session,
     stream: AggregatedMessageStream,
     window: Window,
@@ -131,10 +132,10 @@ impl Connection {
             shared,
             requester,
             token,
-            ask: SyncAsk {
+            ask: Arc::new(SyncAsk {
                 timeout: WAIT_FOR_NEWS,
                 ..ask
-            },
+            }),
             session,
             stream: stream
                 .max_frame_size(FRAME_BYTES_MAX)
@@ -222,7 +223,7 @@ impl Connection {
     /// The next look for news, from where the last push ended.
     fn look(&self) -> Look {
         let (engine, requester) = (self.engine.clone(), self.requester.clone());
-        let (shared, ask) = (self.shared.clone(), self.ask.clone());
+        let (shared, ask) = (self.shared.clone(), Arc::clone(&self.ask));
         async move { sync::look(&shared, &engine, &requester, ask).await }.boxed_local()
     }
 
@@ -269,7 +270,7 @@ impl Connection {
 
     /// Sends a sync body, if there is anything in it.
     async fn push(&mut self, news: News) -> Result<(), End> {
-        self.ask.since = Some(news.next_batch.clone());
+        Arc::make_mut(&mut self.ask).since = Some(news.next_batch.clone());
         if news.is_empty {
             return Ok(());
         }
