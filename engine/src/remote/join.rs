@@ -1,6 +1,10 @@
 //! Joining a room through another server: server-server API, "Joining rooms".
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use spec::{
@@ -187,6 +191,7 @@ impl Rooms {
         content: &Object,
     ) -> Result<()> {
         let (room, user) = (&entry.room, &entry.by.user_id);
+        let asked = Instant::now();
         let template = peers
             .make_membership(server, "join", room, user)
             .await
@@ -201,6 +206,7 @@ impl Rooms {
             .send_join(server, room, join.id(), join.object())
             .await
             .map_err(refused)?;
+        took("answer", asked);
         let known = self.find(room).await?;
         match known {
             // This server is in the room already: the join takes its place there like any event.
@@ -231,6 +237,7 @@ impl Rooms {
                 .filter(|event: &Event| event.room_id() == room)
                 .collect::<Vec<_>>()
         };
+        let checking = Instant::now();
         let join = match sent.event {
             // The resident server has added its signature.
             Some(signed) => checked(vec![signed])
@@ -241,6 +248,9 @@ impl Rooms {
             None => join,
         };
         let state = checked(sent.state).await;
+        let auth_chain = checked(sent.auth_chain).await;
+        took("signatures", checking);
+        let storing = Instant::now();
         let create = state
             .iter()
             .find(|event| event.is("m.room.create", ""))
@@ -264,7 +274,7 @@ impl Rooms {
         }
         let creator = create.sender().to_owned();
         let ids: BTreeSet<OwnedEventId> = state.iter().map(|event| event.id().to_owned()).collect();
-        let mut all = checked(sent.auth_chain).await;
+        let mut all = auth_chain;
         all.extend(state);
         let ordered = by_dependency(all, Event::auth_events);
         let handle = self.known_or_new(room, version, creator).await?;
@@ -280,7 +290,11 @@ impl Rooms {
             })
             .await;
         match entered {
-            Ok(pending) => pending.wait().await.map(drop),
+            Ok(pending) => {
+                pending.wait().await?;
+                took("store", storing);
+                Ok(())
+            }
             // By the rules of its own room: another server may tell another state.
             Err(Error::Denied(_)) => Err(nonsense("its state does not allow the join")),
             Err(error) => Err(error),
@@ -350,6 +364,12 @@ impl RoomHandle {
             )),
         }
     }
+}
+
+/// Measures a step of a join, for whoever wonders why it takes long: the other server's answers, the signatures of the
+/// state, its authorisation and storage.
+fn took(step: &'static str, since: Instant) {
+    metrics::histogram!("rookery_federation_join_seconds", "step" => step).record(since.elapsed());
 }
 
 /// The member event that a template stands for, signed.

@@ -29,15 +29,16 @@ pub(crate) struct Answer {
 impl Connection {
     /// Connects to `address`, a `host:port`.
     pub(crate) async fn open(address: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It ends with the connection; what went wrong is told to the request that was under way.
-        tokio::spawn(connection);
         Ok(Self {
-            sender,
+            sender: connect(address).await?,
             host: HeaderValue::from_str(address)?,
         })
+    }
+
+    /// The text that a path answers to anybody.
+    pub(crate) async fn text(mut self, path: &str) -> Result<String> {
+        let answer = self.request(Method::GET, path, None, "").await?;
+        Ok(String::from_utf8(answer.success(path)?.to_vec())?)
     }
 
     /// Sends one request and reads the whole answer, whatever its status.
@@ -59,6 +60,10 @@ impl Connection {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
+        if self.sender.is_closed() {
+            // The server does not keep a silent connection for ever.
+            self.sender = connect(self.host.to_str()?).await?;
+        }
         self.sender.ready().await?;
         let response = self
             .sender
@@ -68,6 +73,15 @@ impl Connection {
         let body = response.into_body().collect().await?.to_bytes();
         Ok(Answer { status, body })
     }
+}
+
+async fn connect(address: &str) -> Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // It ends with the connection; what went wrong is told to the request that was under way.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 impl Answer {

@@ -1,6 +1,7 @@
 //! What two servers of ours do together on this machine, over TLS: messages from one to the other, and joins of rooms
 //! of many members.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use tests::federation::Neighbourhood;
@@ -141,13 +142,48 @@ async fn join(
         return Ok(());
     };
     let room = creator.creates_room().await?;
-    for person in others {
-        person.joins(&room).await?;
-    }
+    Person::all_join(others, &room).await?;
     let mut joiner = Person::register(&pair.there, &Names::new("joiner")).await?;
+    let before = Steps::of(&pair.there).await?;
     let begin = Instant::now();
     joiner.joins_via(&room, &pair.name).await?;
+    let whole = Millis(begin.elapsed());
     let row = format!("join of a room of {members} members at another server");
-    table.put(&row, format!("{} ms", Millis(begin.elapsed())));
+    let steps = Steps::of(&pair.there).await?.since(&before);
+    table.put(&row, format!("{whole} ms ({steps})"));
     Ok(())
+}
+
+/// What the steps of joins have taken so far, in seconds: from the metrics of the server that joins.
+struct Steps([(&'static str, f64); 3]);
+
+impl Steps {
+    async fn of(server: &Server) -> Result<Self> {
+        let metrics = server.connect().await?.text("/metrics").await?;
+        let sum = |step| {
+            let name = format!("rookery_federation_join_seconds_sum{{step=\"{step}\"}} ");
+            let sum = metrics.lines().find_map(|line| line.strip_prefix(&name));
+            (step, sum.and_then(|sum| sum.parse().ok()).unwrap_or(0.0))
+        };
+        Ok(Self(["answer", "signatures", "store"].map(sum)))
+    }
+
+    fn since(mut self, before: &Self) -> Self {
+        for ((_, now), (_, before)) in self.0.iter_mut().zip(before.0) {
+            *now -= before;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Steps {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = self.0.map(|(step, seconds)| {
+            format!(
+                "{step} {}",
+                Millis(Duration::from_secs_f64(seconds.max(0.0)))
+            )
+        });
+        formatter.write_str(&steps.join(", "))
+    }
 }

@@ -18,6 +18,7 @@ mod samples;
 mod search;
 mod sends;
 mod server;
+mod socket;
 mod startup;
 mod sync;
 mod table;
@@ -71,20 +72,24 @@ struct Arguments {
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [10, 100])]
     waiting: Vec<usize>,
     /// Numbers of rooms of the `sync` measure, rising.
-    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [10, 100, 300])]
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [10, 100, 1_000])]
     sync_rooms: Vec<usize>,
     /// Messages that the `paging` measure goes back through, and the `search` measure searches.
     #[arg(long, value_name = "COUNT", default_value_t = 5_000)]
     history: usize,
-    /// Numbers of members of the rooms that the `federation` measure joins; the first one is that of the `rooms` measure.
+    /// Numbers of members of the rooms that the `federation` measure joins; the first one is that of the `rooms` measure,
+    /// the largest one that of the `crowd` measure.
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1_000, 10_000])]
     members: Vec<usize>,
     /// Rooms in the directory of the `rooms` measure.
     #[arg(long, value_name = "COUNT", default_value_t = 2_000)]
     listed: usize,
-    /// Clients of the `idle` measure.
+    /// Clients of the `idle` measure that wait in long-polling requests.
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     idle: usize,
+    /// Clients of the `idle` measure that wait on WebSockets.
+    #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
+    idle_sockets: usize,
 }
 
 /// What can be measured; the order is the order of the run and of the table.
@@ -96,11 +101,13 @@ enum Measure {
     Sends,
     /// Time from the start of a send until waiting clients have the message.
     Arrival,
+    /// Sending into a room of the largest number of members.
+    Crowd,
     /// Rooms created per second.
     Creation,
     /// A room of many members: joining it, and who is in it; a page of a directory of many rooms.
     Rooms,
-    /// Initial and incremental sync of a user of many rooms.
+    /// Initial, incremental and sliding sync of a user of many rooms.
     Sync,
     /// Scrolling back through a long room.
     Paging,
@@ -113,10 +120,11 @@ enum Measure {
 }
 
 impl Measure {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Startup,
         Self::Sends,
         Self::Arrival,
+        Self::Crowd,
         Self::Creation,
         Self::Rooms,
         Self::Sync,
@@ -175,6 +183,7 @@ async fn measure(arguments: &Arguments, source: Source, table: &mut Table) -> Re
             Measure::Startup => startup::measure(&mut server, table).await?,
             Measure::Sends => sends::measure(&server, arguments, table).await?,
             Measure::Arrival => arrival::measure(&server, arguments, table).await?,
+            Measure::Crowd => arrival::measure_among_many(&server, arguments, table).await?,
             Measure::Creation => creation::measure(&server, arguments, table).await?,
             Measure::Rooms => rooms::measure(&server, arguments, table).await?,
             Measure::Sync => sync::measure(&server, arguments, table).await?,

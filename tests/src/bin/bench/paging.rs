@@ -15,6 +15,8 @@ use crate::{Arguments, Result};
 /// People who fill the room.
 const SENDERS: usize = 16;
 const PAGE: usize = 100;
+/// Pages at either end that are shown on their own.
+const END_PAGES: usize = 20;
 
 #[derive(Deserialize)]
 struct Page {
@@ -37,7 +39,7 @@ pub(crate) async fn measure(
     fill(people, &room, arguments.history).await?;
 
     let begin = Instant::now();
-    let mut pages = Samples::default();
+    let mut pages = Vec::new();
     let mut read = 0;
     let mut from = String::new();
     while read < arguments.history {
@@ -61,10 +63,16 @@ pub(crate) async fn measure(
         .into());
     }
     let row = format!("paging back through {} messages", arguments.history);
-    table.put(
-        &row,
-        format!("{} ms, a page {}", Millis(whole), pages.percentiles()),
-    );
+    let all = Samples::of(&pages).percentiles();
+    table.put(&row, format!("{} ms, a page {all}", Millis(whole)));
+    let end = pages.len().min(END_PAGES);
+    for (what, pages) in [
+        ("newest", &pages[..end]),
+        ("oldest", &pages[pages.len() - end..]),
+    ] {
+        let row = format!("  the {what} pages of {} messages", arguments.history);
+        table.put(&row, Samples::of(pages).percentiles());
+    }
     Ok(())
 }
 

@@ -19,6 +19,8 @@ use crate::server::Server;
 
 /// Registrations under way at the same time: enough to keep two processors hashing passwords.
 const REGISTRATIONS_MAX: usize = 8;
+/// Joins under way at the same time.
+const JOINS_MAX: usize = 16;
 const PASSWORD: &str = "rookery-bench-password";
 
 /// Gives every account of one run its own name, also on a server that was measured before.
@@ -56,6 +58,21 @@ pub(crate) struct Person {
     connection: Connection,
     authorization: HeaderValue,
     sent: u64,
+}
+
+/// A device that is logged in and not connected.
+#[derive(Debug)]
+pub(crate) struct Card(HeaderValue);
+
+impl Card {
+    /// A connection of the device.
+    pub(crate) async fn connects(&self, server: &Server) -> Result<Person> {
+        Ok(Person {
+            connection: server.connect().await?,
+            authorization: self.0.clone(),
+            sent: 1 << 32,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -101,12 +118,17 @@ impl Person {
 
     /// The same device on a second connection, to send while the first one waits.
     pub(crate) async fn twin(&self, server: &Server) -> Result<Self> {
-        let connection = server.connect().await?;
-        Ok(Self {
-            connection,
-            authorization: self.authorization.clone(),
-            sent: 1 << 32,
-        })
+        self.card().connects(server).await
+    }
+
+    /// What of somebody remains without a connection.
+    pub(crate) fn card(&self) -> Card {
+        Card(self.authorization.clone())
+    }
+
+    /// What the device sends as `Authorization`.
+    pub(crate) fn authorization(&self) -> &HeaderValue {
+        &self.authorization
     }
 
     /// Creates a public room.
@@ -127,6 +149,13 @@ impl Person {
         let path = format!("/_matrix/client/v3/rooms/{}/join", escaped(room));
         self.post::<Value>(&path, &json!({})).await?;
         Ok(())
+    }
+
+    /// All of them join a room, several at a time.
+    pub(crate) async fn all_join(people: &mut [Self], room: &str) -> Result<()> {
+        stream::iter(people.iter_mut().map(Ok))
+            .try_for_each_concurrent(JOINS_MAX, |person| person.joins(room))
+            .await
     }
 
     /// Joins a room through the server of this name.

@@ -26,9 +26,7 @@ pub(crate) async fn measure(
     let count = arguments.members.first().copied().unwrap_or(1);
     let mut members = Person::crowd(server, &names, count).await?;
     let room = members[0].creates_room().await?;
-    for member in members.iter_mut().skip(1) {
-        member.joins(&room).await?;
-    }
+    Person::all_join(&mut members[1..], &room).await?;
     let mut joins = Samples::default();
     for mut newcomer in Person::crowd(server, &names, TIMES).await? {
         let begin = Instant::now();

@@ -8,6 +8,10 @@ use std::time::Duration;
 pub(crate) struct Samples(Vec<Duration>);
 
 impl Samples {
+    pub(crate) fn of(samples: &[Duration]) -> Self {
+        Self(samples.to_vec())
+    }
+
     pub(crate) fn push(&mut self, sample: Duration) {
         self.0.push(sample);
     }

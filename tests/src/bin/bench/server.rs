@@ -239,6 +239,11 @@ impl Server {
         Connection::open(&self.source.address).await
     }
 
+    /// Its `host:port`.
+    pub(crate) fn address(&self) -> &str {
+        &self.source.address
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.source.name
     }
