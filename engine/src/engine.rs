@@ -243,6 +243,16 @@ impl Engine {
         self.rooms.by_id(id).await
     }
 
+    /// A room of which somebody wants to read more than one event. Whether this server knows it is nothing for those who are
+    /// not in it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Forbidden`]: it knows none with this id.
+    pub async fn room_to_read(&self, id: &RoomId) -> Result<RoomHandle> {
+        let known = self.rooms.find(id).await?;
+        known.ok_or_else(|| crate::Error::Forbidden("You are not in this room".to_owned()))
+    }
+
     /// Creates a room; returns its id when it is on disk.
     ///
     /// # Errors

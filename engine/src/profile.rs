@@ -300,9 +300,6 @@ fn checked(field: &str, value: Value) -> Result<Option<Value>> {
         (AVATAR_URL, Value::String(uri)) if uri.len() > AVATAR_URL_BYTES_MAX => {
             refuse("An avatar URI may have 1000 bytes")
         }
-        (AVATAR_URL, Value::String(uri)) if !uri.starts_with("mxc://") => {
-            refuse("An avatar is given by its mxc:// URI")
-        }
         (DISPLAYNAME | AVATAR_URL | "m.tz", value) if !value.is_string() => {
             refuse("The value of this profile field is a string")
         }

@@ -23,7 +23,7 @@ pub(crate) async fn handle(
         RumaDirection::Backward => Direction::Backward,
         RumaDirection::Forward => Direction::Forward,
     };
-    let room = engine.room(&body.room_id).await?;
+    let room = engine.room_to_read(&body.room_id).await?;
     let (event_id, at) = room
         .event_near(&requester, body.ts.get().into(), direction)
         .await?;

@@ -19,7 +19,7 @@ pub(crate) async fn handle(
         not_membership: body.not_membership.map(|membership| membership.to_string()),
     };
     let chunk = engine
-        .room(&body.room_id)
+        .room_to_read(&body.room_id)
         .await?
         .members(&requester, ask)
         .await?;

@@ -30,7 +30,7 @@ pub(crate) async fn handle(
         relations: relation_filter(&request)?,
     };
     let page = engine
-        .room(&body.room_id)
+        .room_to_read(&body.room_id)
         .await?
         .messages(&requester, ask)
         .await?;

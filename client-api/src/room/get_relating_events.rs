@@ -59,7 +59,7 @@ pub(crate) async fn handle<R: IncomingRequest + 'static>(
             .map_or(LIMIT_DEFAULT, |wanted| limit(UInt::new_saturating(wanted))),
         recurse: query.recurse,
     };
-    let room = engine.room(&room_id).await?;
+    let room = engine.room_to_read(&room_id).await?;
     let page = room.relations(&requester, ask).await?;
     let mut answer = json!({ "chunk": page.chunk });
     for (name, token) in [

@@ -21,7 +21,7 @@ pub(crate) async fn handle(
     let Authed {
         requester, body, ..
     } = &ask;
-    let room = engine.room(&body.room_id).await?;
+    let room = engine.room_to_read(&body.room_id).await?;
     let event = room
         .state_event(requester, ask.argument(1), &body.state_key)
         .await?;

@@ -13,6 +13,10 @@ pub(crate) async fn handle(
         requester, body, ..
     }: Authed<Request>,
 ) -> Result<Reply<Response>, ApiError> {
-    let state = engine.room(&body.room_id).await?.state(&requester).await?;
+    let state = engine
+        .room_to_read(&body.room_id)
+        .await?
+        .state(&requester)
+        .await?;
     Ok(Reply(Response::new(state)))
 }

@@ -35,7 +35,7 @@ pub(crate) async fn handle(
         limit: body.limit.map_or(LIMIT_DEFAULT, limit),
     };
     let page = engine
-        .room(&body.room_id)
+        .room_to_read(&body.room_id)
         .await?
         .threads(&requester, ask)
         .await?;

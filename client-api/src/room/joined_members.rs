@@ -15,7 +15,7 @@ pub(crate) async fn handle(
     }: Authed<Request>,
 ) -> Result<Json<Value>, ApiError> {
     let members = engine
-        .room(&body.room_id)
+        .room_to_read(&body.room_id)
         .await?
         .joined_members(&requester)
         .await?;
