@@ -17,19 +17,24 @@ impl MainRuntime {
 
     /// Runs `work` there and returns its result. Dropping the future stops the work.
     ///
+    /// The work begins at once, so that whoever waits does not keep a place for it as well.
+    ///
     /// # Errors
     /// 500: the work panicked, or the runtime is shutting down.
-    pub(crate) async fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, ApiError> {
+    pub(crate) fn run<T, W>(&self, work: W) -> impl Future<Output = Result<T, ApiError>> + use<T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = T> + Send + 'static,
+    {
         // A set of one: unlike a lone task, it takes its task with it when it is dropped.
         let mut tasks = JoinSet::new();
         tasks.spawn_on(work, &self.0);
-        match tasks.join_next().await {
-            Some(Ok(result)) => Ok(result),
-            // The panic hook has logged it with its place.
-            Some(Err(_)) | None => Err(ApiError::failure()),
+        async move {
+            match tasks.join_next().await {
+                Some(Ok(result)) => Ok(result),
+                // The panic hook has logged it with its place.
+                Some(Err(_)) | None => Err(ApiError::failure()),
+            }
         }
     }
 }

@@ -31,7 +31,9 @@ pub(crate) async fn handle(
     let under_old_name = !body.use_state_after && wants_state_after(&request)?;
     let presence = presence(&body.set_presence)?;
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
-    let (filter, relations) = filter(&engine, &requester, &request, body.filter).await?;
+    // On the heap for the time that it takes: what waits has to be small.
+    let filter = Box::pin(filter(&engine, &requester, &request, body.filter));
+    let (filter, relations) = filter.await?;
     let ask = Arc::new(SyncAsk {
         since: body.since,
         filter,

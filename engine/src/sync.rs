@@ -94,7 +94,9 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
     let deadline = Instant::now() + ask.timeout.min(TIMEOUT_MAX);
     let presence = &rooms.context.presence;
     let looks = presence.settings.enabled && presence::is_wanted(&ask.filter.presence);
-    let mut follower = rooms.context.notifier.follow(&by.user_id, looks).await?;
+    // What is awaited below is on the heap for its time: what thousands of clients keep while they wait has to be small.
+    let follower = Box::pin(rooms.context.notifier.follow(&by.user_id, looks));
+    let mut follower = follower.await?;
     // Until this returns, the user is there.
     let syncing = presence.begin(&by.user_id, by.device(), ask.presence);
     let own_presence = syncing.as_ref().and_then(|syncing| syncing.change);
@@ -112,7 +114,7 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             ..from
         });
         // The counts below are those of this position or a later one.
-        rooms.context.scored(position).await?;
+        Box::pin(rooms.context.scored(position)).await?;
         let build = Build {
             rooms,
             by,
@@ -121,7 +123,6 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             to,
             own_presence,
         };
-        // On the heap, and gone before the wait: what thousands of clients keep while they wait has to be small.
         let building = async {
             match from {
                 Some(from) => build.incremental(from, &joined).await,

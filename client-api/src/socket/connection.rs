@@ -368,11 +368,9 @@ impl Connection {
     }
 
     async fn check_token(&mut self) -> Result<(), End> {
-        self.requester = self
-            .engine
-            .authenticate(&self.token)
-            .await
-            .map_err(failed)?;
+        // On the heap for the time that it takes: thousands of sockets wait.
+        let known = Box::pin(self.engine.authenticate(&self.token));
+        self.requester = known.await.map_err(failed)?;
         Ok(())
     }
 }
