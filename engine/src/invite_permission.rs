@@ -23,6 +23,12 @@ impl Context {
         Ok(InvitePermission::of(config.as_ref(), filter.as_ref()))
     }
 
+    /// Whether a user of this server wants to see an invite by this one.
+    pub(crate) async fn wants_invite(&self, user: &UserId, inviter: &UserId) -> Result<bool> {
+        let permission = self.invite_permission(user).await?;
+        Ok(permission.verdict(inviter) == Verdict::Allow)
+    }
+
     /// Lets an invite pass that the invited user wants, or does not want to see. Users of other servers are for those to
     /// protect.
     ///

@@ -28,6 +28,7 @@ pub(crate) mod rules;
 pub(crate) mod scores;
 mod shown;
 mod tell;
+mod turns;
 pub(crate) mod unread;
 mod web;
 

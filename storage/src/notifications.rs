@@ -2,9 +2,9 @@
 
 use ruma::UserId;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QueryOrder, QuerySelect,
-    sea_query::{Alias, Expr, ExprTrait, Query},
+    ColumnTrait, Condition, ConnectionTrait, EntityName, EntityTrait, FromQueryResult, Iterable,
+    JoinType, Order, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Alias, Expr, ExprTrait, Query, SelectStatement},
 };
 
 use crate::{
@@ -133,46 +133,151 @@ pub async fn readings(db: &impl ConnectionTrait, user: &UserId) -> Result<Vec<Re
     Ok(readings.all(db).await?)
 }
 
-/// What notified anybody on this server, or `user` alone, before `before` (exclusive), newest first, at most `limit` of
-/// each. Two queries, on the index (user_id, position).
+/// Which of the notifications of a user are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that stand out; of what is for the user alone, those that may.
+    Highlights,
+    /// Of what notifies everybody, what the user has not read as a whole.
+    Unread,
+}
+
+/// A part of the log.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    /// Before this (exclusive), the newest first.
+    Before(Position),
+    /// After the first (exclusive) up to the second (inclusive), the oldest first.
+    Within(Position, Position),
+}
+
+/// What has notified `user` before `before` (exclusive), newest first: what notifies everybody in their rooms since they
+/// have come in, unless it does something else for them, and then what is for them alone. At most `limit` of each.
+///
+/// Two queries: for each room of the user a look-up on the primary key, which ends after `limit` rows that fit; and one on
+/// the index (user_id, position).
 pub async fn before(
     db: &impl ConnectionTrait,
     user: &UserId,
+    which: Which,
     before: Position,
     limit: Limit,
 ) -> Result<Vec<Notification>> {
-    let mut found = Vec::new();
-    for whom in [EVERYBODY, user.as_str()] {
-        let page = notification::Entity::find()
-            .filter(notification::Column::UserId.eq(whom))
-            .filter(notification::Column::Position.lt(before))
-            .order_by_desc(notification::Column::Position)
-            .limit(limit.get());
-        found.extend(page.all(db).await?);
-    }
-    Ok(found)
+    page(db, user, which, Part::Before(before), limit).await
 }
 
-/// What notified anybody on this server, or `user` alone, after `after` (exclusive) up to `to` (inclusive), oldest first, at
-/// most `limit` of each. Two queries, on the index (user_id, position).
+/// The same after `after` (exclusive) up to `to` (inclusive), oldest first.
 pub async fn after(
     db: &impl ConnectionTrait,
     user: &UserId,
-    after: Position,
-    to: Position,
+    which: Which,
+    (after, to): (Position, Position),
     limit: Limit,
 ) -> Result<Vec<Notification>> {
+    page(db, user, which, Part::Within(after, to), limit).await
+}
+
+async fn page(
+    db: &impl ConnectionTrait,
+    user: &UserId,
+    which: Which,
+    part: Part,
+    limit: Limit,
+) -> Result<Vec<Notification>> {
+    use notification::Column::{Actions, UserId};
     let mut found = Vec::new();
-    for whom in [EVERYBODY, user.as_str()] {
-        let page = notification::Entity::find()
-            .filter(notification::Column::UserId.eq(whom))
-            .filter(notification::Column::Position.gt(after))
-            .filter(notification::Column::Position.lte(to))
-            .order_by_asc(notification::Column::Position)
-            .limit(limit.get());
-        found.extend(page.all(db).await?);
+    for row in db.query_all(&common(user, which, part, limit)).await? {
+        found.push(Notification::from_query_result(&row, "")?);
     }
+    let own = Alias::new(notification::Entity.table_name());
+    let mut own = notification::Entity::find()
+        .filter(UserId.eq(user.as_str()))
+        .filter(Actions.ne(""))
+        .filter(part.has(&own))
+        .order_by(notification::Column::Position, part.order())
+        .limit(limit.get());
+    if which == Which::Highlights {
+        own = own.filter(Actions.contains("highlight"));
+    }
+    found.extend(own.all(db).await?);
     Ok(found)
+}
+
+/// What notifies everybody in the rooms of a user, unless there is a row of their own.
+fn common(user: &UserId, which: Which, part: Part, limit: Limit) -> SelectStatement {
+    use notification::Column::{Highlight, Position, Room, UserId};
+    let (reading, row, own) = (Alias::new("r"), Alias::new("n"), Alias::new("own"));
+    let picked = Alias::new("picked");
+    let at = |table: &Alias, column: notification::Column| Expr::col((table.clone(), column));
+    let read = |column: reading::Column| Expr::col((reading.clone(), column));
+    let of_room = |table: &Alias| at(table, Room).equals((reading.clone(), reading::Column::Room));
+    let different = Query::select()
+        .column((own.clone(), Position))
+        .from_as(notification::Entity, own.clone())
+        .and_where(of_room(&own))
+        .and_where(at(&own, UserId).eq(user.as_str()))
+        .and_where(at(&own, Position).equals((picked.clone(), Position)))
+        .take();
+    // The newest or oldest ones of each room, so that no room is read as a whole.
+    let mut of_each = Query::select();
+    of_each
+        .column((picked.clone(), Position))
+        .from_as(notification::Entity, picked.clone())
+        .and_where(of_room(&picked))
+        .and_where(at(&picked, UserId).eq(EVERYBODY))
+        .cond_where(part.has(&picked))
+        .and_where(at(&picked, Position).gt(read(reading::Column::Since)))
+        .and_where(Expr::exists(different).not())
+        .order_by((picked.clone(), Position), part.order())
+        .limit(limit.get());
+    match which {
+        Which::All => {}
+        Which::Highlights => {
+            of_each.and_where(at(&picked, Highlight).gt(0));
+        }
+        Which::Unread => {
+            of_each.and_where(at(&picked, Position).gt(read(reading::Column::Position)));
+        }
+    }
+    Query::select()
+        .columns(notification::Column::iter().map(|column| (row.clone(), column)))
+        .from_as(reading::Entity, reading.clone())
+        // Not an inner join, which may be turned around: the rooms of the user come first, and there are few.
+        .join_as(
+            JoinType::CrossJoin,
+            notification::Entity,
+            row.clone(),
+            Condition::all(),
+        )
+        .and_where(read(reading::Column::UserId).eq(user.as_str()))
+        .and_where(read(reading::Column::Thread).eq(WHOLE))
+        .and_where(of_room(&row))
+        .and_where(at(&row, UserId).eq(EVERYBODY))
+        .and_where(at(&row, Position).in_subquery(of_each.take()))
+        .order_by((row.clone(), Position), part.order())
+        .limit(limit.get())
+        .take()
+}
+
+impl Part {
+    fn has(self, table: &Alias) -> Condition {
+        let position = || Expr::col((table.clone(), notification::Column::Position));
+        match self {
+            Self::Before(before) => Condition::all().add(position().lt(before)),
+            Self::Within(after, to) => Condition::all()
+                .add(position().gt(after))
+                .add(position().lte(to)),
+        }
+    }
+
+    fn order(self) -> Order {
+        match self {
+            Self::Before(_) => Order::Desc,
+            Self::Within(..) => Order::Asc,
+        }
+    }
 }
 
 /// The place of the `kept`th newest row of [`EVERYBODY`] in a room; `None` if there are not so many. One query, on the

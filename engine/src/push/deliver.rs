@@ -11,22 +11,24 @@ use storage::{
     Plain, Write,
     pushers::{self, Pusher},
 };
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::{self, JoinSet},
-};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use super::{
     gateway::Gateways,
     kind::PusherKind,
     mail::{MailSettings, Mailer, Post},
+    payload,
     scores::{Change, Changes, lock},
     tell::Way,
+    turns::Turns,
 };
 use crate::{Engine, Result, context::Context};
 
 /// How many users are told at once.
 const USERS_TOGETHER: usize = 32;
+
+/// How long a user is told until it is another's turn: longer than one gateway may take.
+const TURN: Duration = Duration::from_secs(30);
 
 /// How often it is looked which pushers are due, though nothing has happened.
 const TICK: Duration = Duration::from_secs(5);
@@ -40,30 +42,31 @@ const RETRY_MS_MAX: i64 = 3_600_000;
 /// Further ahead than this, in ms, nothing is ever put off; it means that the clock was another one then.
 const AHEAD_MS_MAX: i64 = 48 * 3_600_000;
 
+/// The name of the one mail server among the gateways, none of which can have it.
+const MAIL_SERVER: &str = "";
+
 /// After how long a notification is given up, in ms.
 const GIVEN_UP_MS: i64 = 24 * 3_600_000;
 
 /// How many changes may wait until it is looked who is to be told of them.
 const CHANGES_MAX: usize = 10_000;
 
-/// Who waits to be told.
+/// Who is to be told, and in which ways.
 #[derive(Default)]
 pub(crate) struct Deliveries {
     /// Empty as long as this server reaches no gateways.
     gateways: OnceLock<Arc<dyn Gateways>>,
     /// Empty as long as this server sends no e-mail.
     pub(super) post: OnceLock<Post>,
-    waiting: Mutex<BTreeSet<OwnedUserId>>,
+    turns: Turns,
     /// What has changed since it was last looked who is to be told.
     changes: Mutex<Changes>,
-    more: Notify,
 }
 
 impl Deliveries {
     /// These users may have something to be told.
     pub(crate) fn wake(&self, users: impl IntoIterator<Item = OwnedUserId>) {
-        lock(&self.waiting).extend(users);
-        self.more.notify_one();
+        self.turns.wake(users);
     }
 
     /// This has changed. Who misses it because there is too much of it hears of it with what comes next.
@@ -73,20 +76,12 @@ impl Deliveries {
         if anybody && noted.len() < CHANGES_MAX {
             noted.extend(changes);
             drop(noted);
-            self.more.notify_one();
+            self.turns.more.notify_one();
         }
     }
 
     fn changes(&self) -> Changes {
         std::mem::take(&mut lock(&self.changes))
-    }
-
-    /// Somebody who waits and is not being told already.
-    fn next(&self, running: &BTreeMap<task::Id, OwnedUserId>) -> Option<OwnedUserId> {
-        let mut waiting = lock(&self.waiting);
-        let free = |user: &&OwnedUserId| !running.values().any(|other| other == *user);
-        let next = waiting.iter().find(free)?.clone();
-        waiting.take(&next)
     }
 }
 
@@ -122,28 +117,51 @@ impl Context {
         Ok(())
     }
 
-    /// Tells one user all that their pushers were not told.
-    async fn push_to(&self, user: &UserId) -> Result<()> {
-        let ways = &self.deliveries;
+    /// Tells one user all that their pushers were not told, until their turn is over; they get another one then. A pusher
+    /// that fails is in no other's way.
+    async fn push_to(&self, user: &OwnedUserId) -> Result<()> {
+        let until = Instant::now() + TURN;
         let now_ms = self.clock.steady_ms();
         for pusher in pushers::of_user(self.store.reader(), user).await? {
             if !is_due(pusher.retry_ts, now_ms) {
                 continue;
             }
-            match PusherKind::named(&pusher.kind) {
-                Some(PusherKind::Email) => {
-                    if let Some(post) = ways.post.get() {
-                        self.mail(post, user, pusher).await?;
-                    }
-                }
-                Some(kind @ (PusherKind::Http | PusherKind::Web)) => {
-                    if let Some(gateways) = ways.gateways.get() {
-                        let gateways = gateways.as_ref();
-                        self.push(&Way { gateways, kind }, user, pusher).await?;
-                    }
-                }
-                None => tracing::error!(kind = pusher.kind, "a pusher of an unknown kind"),
+            if Instant::now() >= until {
+                self.deliveries.wake([user.clone()]);
+                return Ok(());
             }
+            if let Err(error) = self.push_by(user, pusher, until).await {
+                report(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells one user all that one pusher was not told, unless its gateway is busy with others.
+    async fn push_by(&self, user: &OwnedUserId, pusher: Pusher, until: Instant) -> Result<()> {
+        let ways = &self.deliveries;
+        match PusherKind::named(&pusher.kind) {
+            Some(PusherKind::Email) => {
+                if let Some(post) = ways.post.get()
+                    && let Some(_place) = ways.turns.place(MAIL_SERVER, user)
+                {
+                    self.mail(post, user, pusher).await?;
+                }
+            }
+            Some(kind @ (PusherKind::Http | PusherKind::Web)) => {
+                let gateway = payload::gateway(&pusher)?;
+                if let Some(gateways) = ways.gateways.get()
+                    && let Some(_place) = ways.turns.place(&gateway, user)
+                {
+                    let way = Way {
+                        gateways: gateways.as_ref(),
+                        kind,
+                        until,
+                    };
+                    self.push(&way, user, pusher).await?;
+                }
+            }
+            None => tracing::error!(kind = pusher.kind, "a pusher of an unknown kind"),
         }
         Ok(())
     }
@@ -226,10 +244,15 @@ impl Engine {
         }
         let slots = Arc::new(Semaphore::new(USERS_TOGETHER));
         let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
+        // Not a sleep, which would begin anew with all that happens.
+        let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                () = self.context.deliveries.more.notified() => {}
-                () = tokio::time::sleep(TICK) => self.wake_due().await,
+                () = self.context.deliveries.turns.more.notified() => {}
+                _ = ticks.tick() => {
+                    self.context.deliveries.turns.wake_put_off();
+                    self.wake_due().await;
+                }
                 Some(ended) = tasks.join_next_with_id() => {
                     let id = match ended {
                         Ok((id, ())) => id,
@@ -243,7 +266,7 @@ impl Engine {
                 report(&error);
             }
             while let Ok(slot) = Arc::clone(&slots).try_acquire_owned() {
-                let Some(user) = self.context.deliveries.next(&running) else {
+                let Some(user) = self.context.deliveries.turns.next(&running) else {
                     break;
                 };
                 let (context, for_task) = (Arc::clone(&self.context), user.clone());

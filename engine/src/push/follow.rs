@@ -1,7 +1,7 @@
 //! Following the log: what each entry of it changes for the counts of this server's users.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -29,7 +29,7 @@ use storage::{
 use super::{
     defaults,
     outcome::{self, Outcome},
-    personal::IGNORED_USERS,
+    personal::{IGNORED_USERS, Rules},
     rules::PUSH_RULES,
     scores::{Change, Followed, is_local, lock},
 };
@@ -367,31 +367,54 @@ impl Context {
         let raw: Raw<json::Object> =
             render::client_event(news.event, Shape::Whole, &Unsigned::default());
         let flat = FlattenedJson::from_raw(&raw);
-        let mut context = self.condition_context(news).await?;
+        let ids: Vec<&UserId> = users.iter().map(AsRef::as_ref).collect();
+        let rules = self.rules_of(&ids).await?;
+        let ignored = self.ignores.of_many(&ids).await?;
+        let names = self.names(news.snapshot, &rules).await?;
+        let asks_for_power = rules.values().any(|rules| rules.asks_for_power);
+        let levels = match asks_for_power || mentions_the_room(news.event) {
+            true => self.levels(news).await?,
+            false => None,
+        };
+        let mut context = self.condition_context(news, levels.as_ref()).await?;
         let everybody = match here {
             true => outcome::of(&common_rules(), &flat, &context).await?,
             false => Outcome::default(),
         };
         let mut some = Vec::with_capacity(users.len());
         for user in users {
-            let rules = self.rules_of(&user).await?;
-            if self.ignores.of(&user).await?.contains(sender) {
+            let Some(rules) = rules.get(&user) else {
+                continue;
+            };
+            let is_invite = invited.is_some_and(|member| member.user_id == user);
+            if ignored
+                .get(&user)
+                .is_some_and(|ignored| ignored.contains(sender))
+                || is_invite && !self.wants_invite(&user, sender).await?
+            {
                 some.push((user, Outcome::default()));
                 continue;
             }
+            context.user_display_name = names.get(&user).cloned().unwrap_or_default();
             context.user_id.clone_from(&user);
-            context.user_display_name = match rules.names_the_user() {
-                true => self.display_name(news.snapshot, &user).await?,
-                false => String::new(),
-            };
-            let outcome = outcome::of(&rules.ruleset, &flat, &context).await?;
+            let mut ruleset = rules.ruleset(&user);
+            if rules.asks_for_power
+                && let Some(levels) = &levels
+            {
+                outcome::decide_power(ruleset.to_mut(), |kind| may_notify(levels, sender, kind));
+            }
+            let outcome = outcome::of(&ruleset, &flat, &context).await?;
             some.push((user, outcome));
         }
         Ok((everybody, some))
     }
 
     /// What the conditions of rules may look at besides the event: the room as it is at it.
-    async fn condition_context(&self, news: &News<'_>) -> Result<PushConditionRoomCtx> {
+    async fn condition_context(
+        &self,
+        news: &News<'_>,
+        levels: Option<&PowerLevels>,
+    ) -> Result<PushConditionRoomCtx> {
         let members = match news.fate {
             Fate::Accepted => {
                 let state = news.current.or(news.snapshot);
@@ -406,17 +429,9 @@ impl Context {
             nobody,
             String::new(),
         );
-        if !mentions_the_room(news.event) {
-            return Ok(context);
-        }
-        let pairs = [("m.room.create", ""), ("m.room.power_levels", "")];
-        let state = self.state_events(news.snapshot, &pairs).await?;
-        let [Some(create), levels] = &state[..] else {
+        let Some(levels) = levels else {
             return Ok(context);
         };
-        let version = self.metas.by_row(news.room).await?.version;
-        let levels = levels.as_ref().map(|levels| levels.event.as_ref());
-        let levels = PowerLevels::parse(version, &create.event, levels);
         let integer = |level: i64| ruma::Int::new_saturating(level);
         let level = match levels.user(news.event.sender().as_str()) {
             Power::Level(level) => integer(level),
@@ -433,6 +448,18 @@ impl Context {
             notifications,
             rules,
         )))
+    }
+
+    /// The power levels of the room at an event; `None` in a room that this server does not know.
+    async fn levels(&self, news: &News<'_>) -> Result<Option<PowerLevels>> {
+        let pairs = [("m.room.create", ""), ("m.room.power_levels", "")];
+        let state = self.state_events(news.snapshot, &pairs).await?;
+        let [Some(create), levels] = &state[..] else {
+            return Ok(None);
+        };
+        let version = self.metas.by_row(news.room).await?.version;
+        let levels = levels.as_ref().map(|levels| levels.event.as_ref());
+        Ok(Some(PowerLevels::parse(version, &create.event, levels)))
     }
 
     /// The users of this server whom an event mentions and who are in the room.
@@ -463,14 +490,27 @@ impl Context {
         Ok(joined.map(|(user, _)| user.clone()).collect())
     }
 
-    async fn display_name(&self, state: Option<SnapshotRow>, user: &UserId) -> Result<String> {
-        let pair = ("m.room.member", user.as_str());
-        let member = self.state_events(state, &[pair]).await?.pop().flatten();
-        let name = |member: Arc<KnownEvent>| {
+    /// What those are called in the room whose rules speak of it.
+    async fn names(
+        &self,
+        state: Option<SnapshotRow>,
+        rules: &HashMap<OwnedUserId, Arc<Rules>>,
+    ) -> Result<HashMap<OwnedUserId, String>> {
+        let named = rules.iter().filter(|(_, rules)| rules.names_the_user);
+        let users: Vec<&OwnedUserId> = named.map(|(user, _)| user).collect();
+        if users.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let pairs = users.iter().map(|user| ("m.room.member", user.as_str()));
+        let members = self.state_events(state, &pairs.collect::<Vec<_>>()).await?;
+        let name = |member: Option<Arc<KnownEvent>>| {
+            let member = member?;
             let name = member.event.content().get("displayname")?;
             name.as_str().map(str::to_owned)
         };
-        Ok(member.and_then(name).unwrap_or_default())
+        let names = users.into_iter().zip(members);
+        let names = names.filter_map(|(user, member)| Some((user.clone(), name(member)?)));
+        Ok(names.collect())
     }
 
     /// The events that hold these places in a state, in order.
@@ -479,22 +519,7 @@ impl Context {
         state: Option<SnapshotRow>,
         pairs: &[(&str, &str)],
     ) -> Result<Vec<Option<Arc<KnownEvent>>>> {
-        let keys = self.store.state_keys().find(pairs).await?;
-        let state = self.states.get(state).await?;
-        let rows: Vec<Option<EventRow>> = keys
-            .into_iter()
-            .map(|key| state.get(&key?).copied())
-            .collect();
-        let present: Vec<EventRow> = rows.iter().copied().flatten().collect();
-        let mut found = self
-            .events
-            .get_many(&self.metas, &present)
-            .await?
-            .into_iter();
-        Ok(rows
-            .into_iter()
-            .map(|row| row.and_then(|_| found.next()))
-            .collect())
+        self.events_in(&self.states.get(state).await?, pairs).await
     }
 
     /// Deletes old notifications of a room now and then. One query then, none otherwise.
@@ -550,6 +575,14 @@ fn reading(room: RoomRow, user: &UserId, thread: &str, position: Position) -> Pl
 fn is_join(event: &Event) -> bool {
     let membership = event.content().get("membership");
     membership.and_then(|membership| membership.as_str()) == Some("join")
+}
+
+/// Whether the power of a user is enough for a kind of notification.
+fn may_notify(levels: &PowerLevels, user: &UserId, kind: &str) -> bool {
+    match levels.user(user.as_str()) {
+        Power::Level(level) => level >= levels.notification(kind),
+        Power::Infinite => true,
+    }
 }
 
 fn mentions_the_room(event: &Event) -> bool {

@@ -1,25 +1,34 @@
 //! What has notified a user: client-server API, "Listing notifications".
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use ruma::{OwnedRoomId, push::Action, serde::Raw};
+use ruma::{OwnedRoomId, events::AnySyncTimelineEvent, push::Action, serde::Raw};
+use spec::auth::Membership;
 use storage::{
-    EventRow, Limit, Position,
-    notifications::{self, EVERYBODY, Notification as Row},
+    EventRow, Limit, Position, RoomRow,
+    notifications::{self, Notification as Row, Which},
 };
 
 use super::reading::Readings;
 use crate::{
-    Engine, Error, Requester, Result, events::KnownEvent, read::view::render_for, render::Shape,
+    Engine, Error, Requester, Result,
+    events::Placed,
+    read::{
+        access::Access,
+        view::{Seen, View},
+    },
+    render::Shape,
 };
 
 /// How many notifications a page has if the client does not say.
 const PAGE_DEFAULT: u64 = 30;
 /// How many it may have.
 const PAGE_MAX: u64 = 200;
-/// How many rows are read at once while looking for those that concern the user.
-const ROWS: u64 = 500;
-/// How often rows are read for one page. A page may be short for that, and the next one goes on from there.
+/// How often rows are read for one page, some of which the user does not see. A page may be short for that, and the next
+/// one goes on from there.
 const TRIES_MAX: usize = 10;
 
 /// Which notifications are wanted.
@@ -39,7 +48,7 @@ pub struct Notification {
     /// Where.
     pub room_id: OwnedRoomId,
     /// The event as the user may see it.
-    pub event: Raw<ruma::events::AnySyncTimelineEvent>,
+    pub event: Raw<AnySyncTimelineEvent>,
     /// What the push rule does.
     pub actions: Vec<Action>,
     /// Whether the user has read it.
@@ -72,106 +81,119 @@ impl Engine {
             Some(from) => Position(from.parse().map_err(|_| invalid())?),
             None => Position::MAX,
         };
-        let limit = ask.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
+        let wanted = ask.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let position = self.context.notifier.position();
         self.context.scored(position).await?;
         self.context.store.write(storage::Write::default()).await?;
         let db = self.context.store.reader();
         let read = Readings::of(&self.context.store, &by.user_id).await?;
+        let which = match ask.only_highlights {
+            true => Which::Highlights,
+            false => Which::All,
+        };
         let mut page = NotificationsPage::default();
         for _ in 0..TRIES_MAX {
-            let rows = notifications::before(db, &by.user_id, before, Limit::new(ROWS)).await?;
-            let (rows, reached) = together(rows);
-            let known = self.events_of(&rows).await?;
-            for (position, rows) in rows.into_iter().rev() {
-                before = position;
-                let found = self.notification(by, &rows, &read, ask, &known).await?;
-                page.notifications.extend(found);
-                if page.notifications.len() as u64 == limit {
-                    page.next = Some(before.get().to_string());
-                    return Ok(page);
-                }
+            let limit = Limit::new(wanted - page.notifications.len() as u64);
+            let rows = notifications::before(db, &by.user_id, which, before, limit);
+            let mut rows = rows.await?;
+            rows.sort_by_key(|row| std::cmp::Reverse(row.position));
+            // What comes after these of one kind may come before more of the other.
+            rows.truncate(usize::try_from(limit.get()).unwrap_or(usize::MAX));
+            let Some(last) = rows.last() else {
+                return Ok(page);
+            };
+            before = last.position;
+            let is_full = rows.len() as u64 == limit.get();
+            let shown = self.shown_to(by, &rows, ask, &read).await?;
+            page.notifications.extend(shown);
+            if !is_full {
+                return Ok(page);
             }
-            match reached {
-                Some(reached) => before = reached,
-                None => return Ok(page),
+            if page.notifications.len() as u64 == wanted {
+                break;
             }
         }
         page.next = Some(before.get().to_string());
         Ok(page)
     }
 
-    async fn events_of(
-        &self,
-        rows: &BTreeMap<Position, Vec<Row>>,
-    ) -> Result<HashMap<EventRow, std::sync::Arc<KnownEvent>>> {
-        let rows: Vec<EventRow> = rows
-            .values()
-            .filter_map(|rows| Some(rows.first()?.event))
-            .collect();
-        let known = self
-            .context
-            .events
-            .find_many(&self.context.metas, &rows)
-            .await?;
-        Ok(known.into_iter().map(|known| (known.row, known)).collect())
-    }
-
-    /// One notification from its rows; `None` if it is none to this user, or not wanted.
-    async fn notification(
+    /// What the user may see of these, and wants to. A few queries, and some for each room.
+    async fn shown_to(
         &self,
         by: &Requester,
         rows: &[Row],
-        read: &Readings,
         ask: &NotificationsAsk,
-        known: &HashMap<EventRow, std::sync::Arc<KnownEvent>>,
-    ) -> Result<Option<Notification>> {
-        let own = rows.iter().find(|row| row.user_id != EVERYBODY);
-        let Some(row) = own.or(rows.first()) else {
-            return Ok(None);
-        };
-        let in_room = read.is_in(row.room, row.position);
-        let highlights: i64 = rows.iter().map(|row| row.highlight).sum();
-        let wanted = !row.actions.is_empty() && (!ask.only_highlights || highlights > 0);
-        if !wanted || (own.is_none() && !in_room) {
-            return Ok(None);
+        read: &Readings,
+    ) -> Result<Vec<Notification>> {
+        let context = &self.context;
+        let events: Vec<EventRow> = rows.iter().map(|row| row.event).collect();
+        let events = context.events.find_many(&context.metas, &events).await?;
+        let known: HashMap<EventRow, _> =
+            events.into_iter().map(|known| (known.row, known)).collect();
+        let mut by_room: BTreeMap<RoomRow, Vec<Placed>> = BTreeMap::new();
+        let mut wanted = Vec::new();
+        for row in rows {
+            let actions: Vec<Action> = serde_json::from_str(&row.actions)
+                .map_err(|error| Error::Internal(format!("push actions: {error}")))?;
+            let stands_out = actions.iter().any(Action::is_highlight);
+            let Some(known) = known.get(&row.event) else {
+                continue;
+            };
+            if known.event.sender() == by.user_id || ask.only_highlights && !stands_out {
+                continue;
+            }
+            let placed = Placed::news(row.position, Arc::clone(known));
+            by_room.entry(row.room).or_default().push(placed);
+            wanted.push((row, actions));
         }
-        let Some(known) = known.get(&row.event) else {
-            return Ok(None);
-        };
-        if known.event.sender() == by.user_id {
-            return Ok(None);
+        let mut seen = HashMap::new();
+        for (room, placed) in by_room {
+            seen.extend(self.seen_in(by, room, placed).await?);
         }
-        let room = self.rooms().by_row(row.room).await?;
-        let shown_from_ts = room.shown_from_ts().await?;
-        if shown_from_ts.is_some_and(|ts| known.event.origin_server_ts() < ts) {
-            return Ok(None);
-        }
-        let broken = |error: serde_json::Error| Error::Internal(format!("push actions: {error}"));
-        Ok(Some(Notification {
-            room_id: room.meta.id.clone(),
-            event: render_for(&room, by, known, None, None, Shape::Whole).await?,
-            actions: serde_json::from_str(&row.actions).map_err(broken)?,
-            read: read.has_read(row),
-            ts: known.event.origin_server_ts(),
-        }))
+        let shown = wanted.into_iter().filter_map(|(row, actions)| {
+            let (room_id, ts, event) = seen.remove(&row.event)?;
+            Some(Notification {
+                room_id,
+                event,
+                actions,
+                read: read.has_read(row),
+                ts,
+            })
+        });
+        Ok(shown.collect())
     }
-}
 
-/// The rows by event, as far back as all rows of both lists are there; and from where to go on, if there may be more.
-fn together(rows: Vec<Row>) -> (BTreeMap<Position, Vec<Row>>, Option<Position>) {
-    let (everybody, own): (Vec<Row>, Vec<Row>) =
-        rows.into_iter().partition(|row| row.user_id == EVERYBODY);
-    let end = |rows: &[Row]| {
-        let full = rows.len() as u64 == ROWS;
-        rows.last().filter(|_| full).map(|row| row.position)
-    };
-    let reached = end(&everybody).max(end(&own));
-    let mut together: BTreeMap<Position, Vec<Row>> = BTreeMap::new();
-    for row in everybody.into_iter().chain(own) {
-        if reached.is_none_or(|reached| row.position >= reached) {
-            together.entry(row.position).or_default().push(row);
-        }
+    /// Those of the events of a room that the user may see, by event, with the room and when they were sent. Of a room that
+    /// the user is not in, that is the invite.
+    async fn seen_in(
+        &self,
+        by: &Requester,
+        room: RoomRow,
+        placed: Vec<Placed>,
+    ) -> Result<Vec<(EventRow, (OwnedRoomId, i64, Raw<AnySyncTimelineEvent>))>> {
+        let room = self.rooms().by_row(room).await?;
+        let (invites, placed) = placed
+            .into_iter()
+            .partition(|placed| placed.event.is("m.room.member", by.user_id.as_str()));
+        let mut seen: Vec<Seen> = Vec::new();
+        let access = match room.access(by).await {
+            Ok(access) => access,
+            Err(Error::Forbidden(_)) => Access::Peeking,
+            Err(error) => return Err(error),
+        };
+        let mut view = View::new(&room, by, access).await?;
+        seen.extend(view.filter(placed).await?);
+        let invite = |placed: Placed| Seen {
+            membership: Membership::of(Some(&placed.event)),
+            placed,
+        };
+        let invites: Vec<Placed> = invites;
+        seen.extend(invites.into_iter().map(invite));
+        let events = view.render_all(&seen, Shape::Whole).await?;
+        let found = seen.iter().zip(events).map(|(seen, event)| {
+            let ts = seen.placed.event.origin_server_ts();
+            (seen.placed.row, (room.meta.id.clone(), ts, event))
+        });
+        Ok(found.collect())
     }
-    (together, reached)
 }

@@ -156,7 +156,7 @@ impl Context {
         let (mut missed, mut at) = (Vec::new(), pusher.done);
         loop {
             let page = self.pending(user, at).await?;
-            missed.extend(page.rows.into_iter().filter_map(|(_, row)| row));
+            missed.extend(page.rows);
             at = at.max(page.end);
             if page.last || missed.len() >= PENDING_MAX {
                 return Ok((missed, at));

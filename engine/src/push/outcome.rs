@@ -1,6 +1,9 @@
 //! What the rules of one user make of one event: client-server API, "Push Rules".
 
-use ruma::push::{Action, AnyPushRuleRef, FlattenedJson, PushConditionRoomCtx, Ruleset};
+use ruma::push::{
+    Action, AnyPushRuleRef, ConditionalPushRule, FlattenedJson, PushCondition,
+    PushConditionRoomCtx, Ruleset,
+};
 
 use crate::{Error, Result};
 
@@ -43,6 +46,24 @@ fn outcome(actions: &[Action], highlight: bool) -> Result<Outcome> {
         highlight,
         actions: actions.map_err(|error| Error::Internal(format!("push actions: {error}")))?,
     })
+}
+
+/// Decides the conditions that ask what the sender may do: by their kind of notification.
+pub(super) fn decide_power(rules: &mut Ruleset, may: impl Fn(&str) -> bool) {
+    let decided = |mut rule: ConditionalPushRule| {
+        rule.conditions.retain(|condition| match condition {
+            PushCondition::SenderNotificationPermission(asked) if may(asked.key.as_ref()) => false,
+            PushCondition::SenderNotificationPermission(_) => {
+                rule.enabled = false;
+                true
+            }
+            _ => true,
+        });
+        rule
+    };
+    for list in [&mut rules.override_, &mut rules.underride] {
+        *list = std::mem::take(list).into_iter().map(decided).collect();
+    }
 }
 
 /// Whether it is worth trying a rule: a word that the text does not even contain needs no search by word boundaries, which

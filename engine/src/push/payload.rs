@@ -3,6 +3,7 @@
 use ruma::push::{Action, Tweak};
 use serde_json::{Map, Value, json};
 use storage::pushers::Pusher;
+use url::Url;
 
 use super::shown::Shown;
 use crate::{Error, Result};
@@ -104,6 +105,13 @@ pub(super) fn url(pusher: &Pusher) -> Result<String> {
     let url = data.get("url").and_then(Value::as_str);
     let url = url.ok_or_else(|| Error::Internal("a pusher without a gateway".to_owned()))?;
     Ok(url.to_owned())
+}
+
+/// What tells the gateway from others: its host and port.
+pub(super) fn gateway(pusher: &Pusher) -> Result<String> {
+    let url = Url::parse(&url(pusher)?);
+    let url = url.map_err(|error| Error::Internal(format!("a pusher's gateway: {error}")))?;
+    Ok(url.authority().to_owned())
 }
 
 pub(super) fn data(pusher: &Pusher) -> Result<Map<String, Value>> {

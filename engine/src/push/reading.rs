@@ -10,26 +10,16 @@ use storage::{
 
 use crate::Result;
 
-/// How far a user has read in the rooms that they are in.
-pub(super) struct Readings(HashMap<RoomRow, Room>);
-
-#[derive(Default)]
-struct Room {
-    /// Where they joined.
-    since: Option<Position>,
-    threads: HashMap<String, Position>,
-}
+/// How far a user has read in the rooms that they are in, by thread.
+pub(super) struct Readings(HashMap<RoomRow, HashMap<String, Position>>);
 
 impl Readings {
     /// Those of a user. One query.
     pub(super) async fn of(store: &Store, user: &UserId) -> Result<Self> {
-        let mut rooms: HashMap<RoomRow, Room> = HashMap::new();
+        let mut rooms: HashMap<RoomRow, HashMap<String, Position>> = HashMap::new();
         for reading in notifications::readings(store.reader(), user).await? {
-            let room = rooms.entry(reading.room).or_default();
-            if reading.thread == WHOLE {
-                room.since = Some(reading.since);
-            }
-            room.threads.insert(reading.thread, reading.position);
+            let threads = rooms.entry(reading.room).or_default();
+            threads.insert(reading.thread, reading.position);
         }
         Ok(Self(rooms))
     }
@@ -39,19 +29,13 @@ impl Readings {
         self.0.keys().copied()
     }
 
-    /// Whether the user is in a room, and was at a position.
-    pub(super) fn is_in(&self, room: RoomRow, position: Position) -> bool {
-        let since = self.0.get(&room).and_then(|room| room.since);
-        since.is_some_and(|since| position > since)
-    }
-
     /// Whether the user has read what notified them.
     pub(super) fn has_read(&self, row: &Notification) -> bool {
-        let Some(room) = self.0.get(&row.room) else {
+        let Some(threads) = self.0.get(&row.room) else {
             return false;
         };
         let up_to = |thread: &str| {
-            let at = room.threads.get(thread);
+            let at = threads.get(thread);
             at.is_some_and(|at| row.position <= *at)
         };
         up_to(WHOLE) || up_to(&row.thread)

@@ -1,7 +1,8 @@
 //! Telling push gateways, and the push services of browsers, of one event after another.
 
-use ruma::UserId;
+use ruma::{OwnedUserId, UserId};
 use storage::{RoomRow, pushers::Pusher};
+use tokio::time::Instant;
 
 use super::{
     deliver::succeeded,
@@ -16,6 +17,8 @@ use crate::{Result, context::Context};
 pub(super) struct Way<'a> {
     pub(super) gateways: &'a dyn Gateways,
     pub(super) kind: PusherKind,
+    /// When it is another's turn.
+    pub(super) until: Instant,
 }
 
 /// What came of telling.
@@ -26,28 +29,28 @@ enum Answer {
 }
 
 impl Context {
-    /// Tells one pusher what it does not know, oldest first, until that fails.
+    /// Tells one pusher what it does not know, oldest first, until that fails or it is another user's turn.
     pub(super) async fn push(
         &self,
         way: &Way<'_>,
-        user: &UserId,
+        user: &OwnedUserId,
         mut pusher: Pusher,
     ) -> Result<()> {
         loop {
             let page = self.pending(user, pusher.done).await?;
-            for (position, row) in page.rows {
-                let shown = match row {
-                    Some(row) => self.shown(user, &row).await?,
-                    None => None,
-                };
-                if let Some(shown) = shown {
+            for row in page.rows {
+                if let Some(shown) = self.shown(user, &row).await? {
                     let badge = self.badge(user).await?;
                     let notification = payload::of_event(&pusher, &shown, badge)?;
                     if !self.tell(way, user, &mut pusher, notification).await? {
                         return Ok(());
                     }
                 }
-                pusher.done = position;
+                pusher.done = row.position;
+                if Instant::now() >= way.until {
+                    self.deliveries.wake([user.clone()]);
+                    return self.keep(&pusher).await;
+                }
             }
             pusher.done = pusher.done.max(page.end);
             // What came meanwhile is told before the count that has it.

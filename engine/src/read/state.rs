@@ -7,8 +7,34 @@ use storage::EventRow;
 
 use super::view::render_for;
 use crate::{
-    Error, Requester, Result, Subject, events::KnownEvent, render::Shape, rooms::RoomHandle,
+    Error, Requester, Result, Subject, context::Context, events::KnownEvent, render::Shape,
+    rooms::RoomHandle, states::StateMap,
 };
+
+impl Context {
+    /// The events that hold these places in a state, in order. Two queries at most.
+    pub(crate) async fn events_in(
+        &self,
+        state: &StateMap,
+        pairs: &[(&str, &str)],
+    ) -> Result<Vec<Option<Arc<KnownEvent>>>> {
+        let keys = self.store.state_keys().find(pairs).await?;
+        let rows: Vec<Option<EventRow>> = keys
+            .into_iter()
+            .map(|key| state.get(&key?).copied())
+            .collect();
+        let present: Vec<EventRow> = rows.iter().copied().flatten().collect();
+        let mut found = self
+            .events
+            .get_many(&self.metas, &present)
+            .await?
+            .into_iter();
+        Ok(rows
+            .into_iter()
+            .map(|row| row.and_then(|_| found.next()))
+            .collect())
+    }
+}
 
 impl RoomHandle {
     /// The whole state: the current one for members, that of their departure for those who left.

@@ -3,14 +3,14 @@
 use ruma::{
     OwnedEventId, OwnedRoomId,
     api::client::sync::sync_events::v3::Response,
-    push::{NewPushRule, NewSimplePushRule},
+    push::{NewConditionalPushRule, NewPushRule, NewSimplePushRule},
 };
 use serde_json::json;
 use spec::{json::Object, object};
 
 use super::fixture::{House, Person, houses};
 use crate::{
-    Error, NotificationsAsk, Preset, ReceiptThread, Redact, RulePlace, Send, SyncAsk,
+    CreateRoom, Error, NotificationsAsk, Preset, ReceiptThread, Redact, RulePlace, Send, SyncAsk,
     account_data::Place,
 };
 
@@ -52,6 +52,21 @@ impl Person {
         let put = accounts.put_push_rule(&self.requester, rule, RulePlace::default());
         put.await.expect("the rule is kept");
     }
+}
+
+/// The events on the first page of what has notified somebody.
+async fn listed(whom: &Person) -> Vec<OwnedEventId> {
+    let ask = NotificationsAsk::default();
+    let page = whom.engine.notifications(&whom.requester, &ask).await;
+    let ids = page
+        .expect("a page")
+        .notifications
+        .into_iter()
+        .map(|found| {
+            let id = found.event.get_field::<OwnedEventId>("event_id").unwrap();
+            id.expect("an id")
+        });
+    ids.collect()
 }
 
 /// Notifications and highlights of a room in a response.
@@ -239,6 +254,157 @@ async fn only_those_who_may_notify_the_whole_room() {
             Some((1, 1)),
             "by the creator"
         );
+    }
+}
+
+/// PUSH-04: a rule of one's own that asks what the sender may do, in words or for another kind of notification.
+#[tokio::test]
+async fn rules_of_ones_own_may_ask_what_the_sender_may_do() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let levels = object! { "notifications" => object! { "party" => 100_i64 } };
+        let ask = CreateRoom {
+            // Here alice has a level like others, which is 100.
+            room_version: Some("11".to_owned()),
+            preset: Some(Preset::Public),
+            power_level_content_override: levels,
+            ..CreateRoom::default()
+        };
+        let room = alice
+            .engine
+            .create_room(&alice.requester, ask)
+            .await
+            .unwrap();
+        let carol = house.person("carol");
+        for who in [&bob, &carol] {
+            who.joins(&room).await.unwrap();
+        }
+        let rule = |key: &str| {
+            let conditions = json!([
+                {"kind": "event_match", "key": "content.body", "pattern": key},
+                {"kind": "sender_notification_permission", "key": key},
+            ]);
+            let loud = json!(["notify", {"set_tweak": "highlight"}]);
+            NewPushRule::Override(NewConditionalPushRule::new(
+                key.to_owned(),
+                serde_json::from_value(conditions).unwrap(),
+                serde_json::from_value(loud).unwrap(),
+            ))
+        };
+        let accounts = house.engine.accounts();
+        for key in ["room", "party", "other"] {
+            let put = accounts.put_push_rule(&carol.requester, rule(key), RulePlace::default());
+            put.await.unwrap();
+        }
+        for (who, highlights) in [(&bob, 0), (&alice, 3)] {
+            for key in ["room", "party", "other"] {
+                who.says(&room, &format!("to the {key}")).await.unwrap();
+            }
+            let (_, found) = counts(&carol.syncs(None).await, &room).unwrap();
+            assert_eq!(found, highlights, "{:?}", who.requester.user_id);
+        }
+    }
+}
+
+/// PUSH-14: an invite that its user wants to hear nothing of.
+#[tokio::test]
+async fn an_invite_that_is_ignored_notifies_nobody() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let place = Place {
+            user_id: &bob.requester.user_id,
+            room_id: None,
+        };
+        let ignored = json!({"ignored_users": [alice.requester.user_id.as_str()]});
+        let content = serde_json::value::to_raw_value(&ignored).unwrap();
+        let kind = spec::invite_permission::FILTER;
+        let accounts = house.engine.accounts();
+        let set = accounts.set_account_data(&bob.requester, place, kind, &content);
+        set.await.unwrap();
+        let room = alice.creates("12", Preset::Private).await;
+        alice.invites(&room, &bob).await.unwrap();
+        let wanted = house.person("carol").creates("12", Preset::Private).await;
+        let invite = house.person("carol").invites(&wanted, &bob).await.unwrap();
+        assert_eq!(listed(&bob).await, [invite]);
+    }
+}
+
+/// PUSH-15: what others are notified of costs nothing, and pages are full.
+#[tokio::test]
+async fn notifications_are_found_among_those_of_others() {
+    for store in storage::testing::open_each().await.unwrap() {
+        let house = House::on(store.clone());
+        let (alice, bob, room) = two(&house).await;
+        let own = alice.sends_content(&room, mention("bob!", &bob)).await;
+        let elsewhere = alice.creates("12", Preset::Public).await;
+        let carol = house.person("carol");
+        carol.joins(&elsewhere).await.unwrap();
+        for n in 0..600 {
+            alice.says(&elsewhere, &n.to_string()).await.unwrap();
+        }
+        listed(&carol).await;
+        let before = store.reads();
+        assert_eq!(listed(&bob).await, [own]);
+        let reads = store.reads() - before;
+        assert!(reads <= 20, "{reads} statements");
+        assert_eq!(listed(&carol).await.len(), 30, "one page");
+        // What bob has muted does not fill his pages either.
+        bob.mutes(&room).await;
+        for n in 0..600 {
+            alice.says(&room, &n.to_string()).await.unwrap();
+        }
+        let before = store.reads();
+        let ask = NotificationsAsk::default();
+        let page = house.engine.notifications(&bob.requester, &ask).await;
+        let page = page.unwrap();
+        assert_eq!((page.notifications.len(), page.next), (1, None));
+        let reads = store.reads() - before;
+        assert!(reads <= 20, "{reads} statements");
+    }
+}
+
+/// PUSH-15: with who the reader was, and without what they may not see any more.
+#[tokio::test]
+async fn listed_notifications_are_for_their_reader() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        alice.sends_content(&room, mention("hello", &bob)).await;
+        let den = alice.creates("12", Preset::Private).await;
+        alice.invites(&den, &bob).await.unwrap();
+        let ask = NotificationsAsk::default();
+        let page = house.engine.notifications(&bob.requester, &ask).await;
+        let memberships = page.unwrap().notifications.into_iter().map(|found| {
+            let event = found.event.deserialize_as_unchecked::<serde_json::Value>();
+            event.unwrap()["unsigned"]["membership"].clone()
+        });
+        let memberships: Vec<_> = memberships.collect();
+        assert_eq!(memberships, ["invite", "join"]);
+    }
+}
+
+/// Each event read the rules of those one by one who have their own.
+#[tokio::test]
+async fn the_rules_of_many_are_read_together() {
+    const MANY: usize = 300;
+    for store in storage::testing::open_each().await.unwrap() {
+        let house = House::on(store.clone());
+        let (alice, bob, room) = two(&house).await;
+        for n in 0..MANY {
+            let user = house.person(&format!("user{n}"));
+            user.joins(&room).await.unwrap();
+            user.mutes(&room).await;
+        }
+        let context = &house.engine.context;
+        context.scored(context.notifier.position()).await.unwrap();
+        context.forget_personal();
+        alice.says(&room, "hello").await.unwrap();
+        let before = store.reads();
+        context.scored(context.notifier.position()).await.unwrap();
+        let reads = store.reads() - before;
+        assert!(reads < 20, "{reads} statements");
+        assert_eq!(counts(&bob.syncs(None).await, &room), Some((1, 0)));
+        let last = house.person("user7");
+        assert_eq!(counts(&last.syncs(None).await, &room), Some((0, 0)));
     }
 }
 
