@@ -28,7 +28,6 @@ use ruma::{
         sync::sync_events::v3::{JoinedRoom, Response},
     },
 };
-use spec::invite_permission::Verdict;
 use storage::{
     Position, RoomRow,
     members::{self, Membership},
@@ -45,6 +44,9 @@ use crate::{PresenceState, RelationFilter, Requester, Result, notifier::Glance, 
 
 /// The longest time that a sync waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+
+/// How many events a timeline may have.
+const TIMELINE_MAX: usize = 100;
 
 /// How many rooms of an initial sync are built side by side: as many as there are connections to read with, since
 /// each mostly waits for its queries.
@@ -79,6 +81,8 @@ struct Build<'a> {
     to: SyncToken,
     /// The change of presence that this sync has made.
     own_presence: Option<i64>,
+    /// How many events a timeline may have.
+    timeline_max: usize,
 }
 
 /// Answers what changed since the token, waiting for it if need be. Dropping the future ends the wait.
@@ -122,6 +126,7 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             from,
             to,
             own_presence,
+            timeline_max: TIMELINE_MAX,
         };
         let building = async {
             match from {
@@ -301,9 +306,10 @@ impl Build<'_> {
     /// Whether the user wants to see an invite: client-server API, "Invite permission".
     async fn wants_invite(&self, member: &OwnMembership) -> Result<bool> {
         let context = &self.rooms.context;
-        let permission = context.invite_permission(&self.by.user_id).await?;
-        let sender = UserId::parse(&member.sender);
-        Ok(sender.is_ok_and(|sender| permission.verdict(&sender) == Verdict::Allow))
+        match UserId::parse(&member.sender) {
+            Ok(sender) => context.wants_invite(&self.by.user_id, &sender).await,
+            Err(_) => Ok(false),
+        }
     }
 
     /// Whether the user ignores `sender`.

@@ -29,5 +29,6 @@ mod reports;
 mod rescind;
 mod retention;
 mod search;
+mod sliding;
 mod upgrade;
 mod wire;

@@ -84,6 +84,8 @@ pub(crate) fn bind(listener: Listener<'_>, configure: &Configure) -> Result<Boun
     .workers(listener.workers)
     .worker_max_blocking_threads(BLOCKING_THREADS)
     .keep_alive(KEEP_ALIVE)
+    // Who hangs up waits for nothing any more: a sync that nobody reads must not go on.
+    .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(DRAIN_SECONDS);

@@ -92,6 +92,24 @@ pub async fn of_user(db: &impl ConnectionTrait, user_id: &UserId) -> Result<Vec<
         .await?)
 }
 
+/// The data of one type of a user in these rooms, in no order. Look-ups by primary key, 256 a query.
+pub async fn of_rooms(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    rooms: &[RoomRow],
+    event_type: &str,
+) -> Result<Vec<StoredAccountData>> {
+    let mut found = Vec::new();
+    for chunk in padded(rooms) {
+        let these = Entity::find()
+            .filter(Column::UserId.eq(user_id.as_str()))
+            .filter(Column::Room.is_in(chunk))
+            .filter(Column::EventType.eq(event_type));
+        found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}
+
 /// The row of a room, by which its account data is kept; `None` if the server does not know it.
 pub async fn room_row(db: &impl ConnectionTrait, room_id: &RoomId) -> Result<Option<RoomRow>> {
     let row = room::Entity::find().filter(room::Column::RoomId.eq(room_id.as_str()));

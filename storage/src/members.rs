@@ -245,6 +245,23 @@ pub async fn of_user(
     Ok(rooms.all(db).await?)
 }
 
+/// What `user_id` is in those of `rooms` where they are anything, forgotten ones too, in no order. Look-ups by primary key,
+/// 256 a query.
+pub async fn of_user_among(
+    db: &impl ConnectionTrait,
+    user_id: &UserId,
+    rooms: &[RoomRow],
+) -> Result<Vec<Member>> {
+    let mut found = Vec::new();
+    for chunk in padded(rooms) {
+        let these = membership::Entity::find()
+            .filter(membership::Column::UserId.eq(user_id.as_str()))
+            .filter(membership::Column::Room.is_in(chunk));
+        found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}
+
 /// Where what `user_id` is has changed after `from` (exclusive) up to `to` (inclusive), oldest
 /// change first: what it is now. Forgotten ones are there.
 ///

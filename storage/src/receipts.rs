@@ -95,3 +95,33 @@ pub async fn of_user(
         .filter(receipt::Column::UserId.eq(user_id.as_str()));
     Ok(receipts.all(db).await?)
 }
+
+/// The receipts of one user in these rooms, of all kinds and threads, in no order. 256 rooms a query, on the primary key.
+pub async fn of_user_in(
+    db: &impl ConnectionTrait,
+    rooms: &[RoomRow],
+    user_id: &UserId,
+) -> Result<Vec<StoredReceipt>> {
+    let mut found = Vec::new();
+    for chunk in padded(rooms) {
+        let these = receipt::Entity::find()
+            .filter(receipt::Column::Room.is_in(chunk))
+            .filter(receipt::Column::UserId.eq(user_id.as_str()));
+        found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}
+
+/// The receipts that say that somebody has read up to one of these events, in no order. 256 events a query, on the index
+/// (event_id).
+pub async fn of_events(
+    db: &impl ConnectionTrait,
+    event_ids: &[&str],
+) -> Result<Vec<StoredReceipt>> {
+    let mut found = Vec::new();
+    for chunk in padded(event_ids) {
+        let these = receipt::Entity::find().filter(receipt::Column::EventId.is_in(chunk));
+        found.extend(these.all(db).await?);
+    }
+    Ok(found)
+}

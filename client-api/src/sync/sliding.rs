@@ -22,9 +22,7 @@ use crate::{Shared, error::ApiError};
 /// The most lists of a request, and the most subscriptions.
 const RULES_MAX: usize = 100;
 /// The most events of a room in one answer.
-const TIMELINE_MAX: u64 = 100;
-/// The longest name of a list or a connection in bytes.
-const NAME_BYTES_MAX: usize = 64;
+const TIMELINE_MAX: u64 = 1_000;
 
 /// Looks for news on the connection, and waits for them as long as `ask` says.
 async fn look(
@@ -94,8 +92,16 @@ async fn slide(
     shared.main.run(looking).await?
 }
 
+/// How a dialect has clients call their lists and connections.
+struct Names {
+    /// The longest in bytes.
+    bytes_max: usize,
+    /// Whether those of lists are opaque identifiers: specification, appendices.
+    opaque: bool,
+}
+
 /// Refuses what no client needs and would cost too much.
-fn check(ask: &SlidingAsk) -> Result<(), ApiError> {
+fn check(ask: &SlidingAsk, names: &Names) -> Result<(), ApiError> {
     for (what, count) in [
         ("lists", ask.lists.len()),
         ("room_subscriptions", ask.subscriptions.len()),
@@ -106,13 +112,18 @@ fn check(ask: &SlidingAsk) -> Result<(), ApiError> {
             )));
         }
     }
-    let names = ask.lists.keys().chain([&ask.conn_id]);
-    for name in names {
-        if name.len() > NAME_BYTES_MAX {
+    let Names { bytes_max, opaque } = *names;
+    for name in ask.lists.keys().chain([&ask.conn_id]) {
+        if name.len() > bytes_max {
             return Err(ApiError::invalid_param(format!(
-                "The name of a list or connection has more than {NAME_BYTES_MAX} bytes"
+                "The name of a list or connection has more than {bytes_max} bytes"
             )));
         }
+    }
+    if opaque && let Some(name) = ask.lists.keys().find(|name| !is_opaque(name)) {
+        return Err(ApiError::invalid_param(format!(
+            "{name:?} is no name of a list: letters, digits and \"-._~\" make one"
+        )));
     }
     for list in ask.lists.values() {
         let ranges = list.ranges.iter().flatten();
@@ -123,4 +134,10 @@ fn check(ask: &SlidingAsk) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+/// Specification, appendices, "Opaque Identifiers", but for the length.
+fn is_opaque(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_allowed)
 }

@@ -56,6 +56,7 @@ impl Engine {
                 .await?;
         }
         self.context.metas.forget(room);
+        self.context.listings.drop_with(room);
         Ok(())
     }
 }

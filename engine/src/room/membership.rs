@@ -188,6 +188,7 @@ impl RoomHandle {
             .store
             .write(Write::plain(vec![forgotten, planned]))
             .await?;
+        self.context.listings.drop_of(&by.user_id);
         Ok(())
     }
 

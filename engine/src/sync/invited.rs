@@ -5,7 +5,7 @@ use ruma::{
     events::AnyStrippedStateEvent,
     serde::Raw,
 };
-use spec::event::Event;
+use spec::{event::Event, json::Value};
 use storage::EventRow;
 
 use super::{Build, changes::OwnMembership};
@@ -78,15 +78,20 @@ impl Build<'_> {
 
 /// What the inviting server said of a room that this server is not in.
 fn received(invite: &Event) -> Option<Vec<Raw<AnyStrippedStateEvent>>> {
-    let unsigned = invite.unsigned()?;
-    let list = unsigned
-        .get("invite_room_state")
-        .or_else(|| unsigned.get("knock_room_state"))?;
-    let events = list.as_array()?.iter();
+    let events = received_state(invite)?.iter();
     Some(
         events
             .filter_map(|event| Raw::new(event).ok())
             .map(Raw::cast_unchecked)
             .collect(),
     )
+}
+
+/// The same as it was kept.
+pub(super) fn received_state(invite: &Event) -> Option<&[Value]> {
+    let unsigned = invite.unsigned()?;
+    let list = unsigned
+        .get("invite_room_state")
+        .or_else(|| unsigned.get("knock_room_state"))?;
+    list.as_array()
 }

@@ -1,9 +1,6 @@
 //! A room that the user is in: `rooms.join`.
 
-use ruma::api::client::{
-    filter::RoomEventFilter,
-    sync::sync_events::v3::{JoinedRoom, State, StateEvents, Timeline},
-};
+use ruma::api::client::sync::sync_events::v3::{JoinedRoom, State, StateEvents, Timeline};
 use storage::{EventRow, Limit, Position, events};
 
 use super::{Build, account_data::Extra, changes::RoomChange, filter, token::PageToken};
@@ -21,8 +18,6 @@ use crate::{
 
 /// How many events a timeline has if the client does not say.
 const TIMELINE_DEFAULT: usize = 10;
-/// How many events a timeline may have.
-const TIMELINE_MAX: usize = 100;
 /// How many stored pages are looked through for a timeline's worth of events that pass the filter.
 const PAGES_MAX: usize = 10;
 
@@ -105,7 +100,7 @@ impl Build<'_> {
         mut events: Vec<Placed>,
         resettled: bool,
     ) -> Result<Window> {
-        let limit = timeline_limit(&self.ask.filter.room.timeline);
+        let limit = self.timeline_limit();
         let changes_state = |placed: &&Placed| placed.event.state_key().is_some();
         let changes: Vec<EventRow> = events
             .iter()
@@ -146,7 +141,7 @@ impl Build<'_> {
         from: Position,
     ) -> Result<Window> {
         let context = &room.context;
-        let limit = timeline_limit(&self.ask.filter.room.timeline);
+        let limit = self.timeline_limit();
         let page = Limit::from(limit + 1);
         let mut view = View::new(room, self.by, access).await?;
         // Newest first until the end of this function.
@@ -189,6 +184,13 @@ impl Build<'_> {
         })
     }
 
+    /// How many events a timeline may have.
+    fn timeline_limit(&self) -> usize {
+        let limit = self.ask.filter.room.timeline.limit;
+        let limit = limit.and_then(|limit| usize::try_from(u64::from(limit)).ok());
+        limit.unwrap_or(TIMELINE_DEFAULT).min(self.timeline_max)
+    }
+
     /// Those of `events` that the filter wants.
     async fn wanted(&self, view: &View<'_>, mut events: Vec<Placed>) -> Result<Vec<Placed>> {
         let timeline = &self.ask.filter.room.timeline;
@@ -219,12 +221,4 @@ impl Build<'_> {
 pub(super) fn before_first(seen: &[Seen], otherwise: Position) -> Position {
     seen.first()
         .map_or(otherwise, |first| first.placed.before())
-}
-
-fn timeline_limit(filter: &RoomEventFilter) -> usize {
-    filter
-        .limit
-        .and_then(|limit| usize::try_from(u64::from(limit)).ok())
-        .unwrap_or(TIMELINE_DEFAULT)
-        .min(TIMELINE_MAX)
 }

@@ -32,11 +32,6 @@ impl Build<'_> {
             return Ok(None);
         }
         let mut left = LeftRoom::new();
-        let known = room
-            .context
-            .events
-            .get(&room.context.metas, member.event)
-            .await?;
         match room.access(self.by).await {
             Ok(access @ Access::Departed { position, .. }) => {
                 // Who came and went since knows nothing of the room.
@@ -59,19 +54,7 @@ impl Build<'_> {
                 left.timeline = self.timeline(room, window).await?;
             }
             Ok(_) | Err(crate::Error::Forbidden(_)) => {
-                let placed = Placed::news(member.position, known);
-                let seen = vec![Seen {
-                    placed,
-                    membership: Membership::parse(member.membership.as_str()),
-                }];
-                let start = Position(member.position.get() - 1);
-                let window = Window {
-                    access: Access::Peeking,
-                    seen,
-                    limited: false,
-                    start,
-                    unseen: false,
-                };
+                let window = departure_alone(room, member).await?;
                 left.timeline = self.timeline(room, window).await?;
                 if self.ask.use_state_after {
                     left.state = State::After(StateEvents::new());
@@ -125,4 +108,21 @@ impl Build<'_> {
         let rows = self.lacking(room, known_at, window, departed).await?;
         self.state_section(room, &rows).await
     }
+}
+
+/// The departure of somebody who may see nothing else of the room.
+pub(super) async fn departure_alone(room: &RoomHandle, member: &OwnMembership) -> Result<Window> {
+    let context = &room.context;
+    let known = context.events.get(&context.metas, member.event).await?;
+    let seen = Seen {
+        placed: Placed::news(member.position, known),
+        membership: Membership::parse(member.membership.as_str()),
+    };
+    Ok(Window {
+        access: Access::Peeking,
+        seen: vec![seen],
+        limited: false,
+        start: Position(member.position.get() - 1),
+        unseen: false,
+    })
 }

@@ -8,11 +8,12 @@ mod ask;
 mod connection;
 mod extensions;
 mod listing;
+mod past;
 mod required;
 mod room;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::try_join_all;
 use ruma::OwnedRoomId;
@@ -20,7 +21,7 @@ use storage::{Position, RoomRow};
 use tokio::time::Instant;
 
 pub use self::{
-    answer::{AccountDataAnswer, ExtensionsAnswer, Hero, RoomAnswer, SlidingAnswer},
+    answer::{AccountDataAnswer, ExtensionsAnswer, Hero, ListAnswer, RoomAnswer, SlidingAnswer},
     ask::{
         ExtensionsAsk, ListAsk, ListFilters, RequiredState, RoomConfig, Scope, SlidingAsk,
         StateElement,
@@ -40,7 +41,14 @@ use super::{
     changes::{Changes, RoomChange},
     token::SyncToken,
 };
-use crate::{Requester, Result, notifier::Glance, rooms::Rooms};
+use crate::{Error, Requester, Result, notifier::Glance, rooms::Rooms};
+
+/// How many events of a room an answer may have.
+const TIMELINE_MAX: usize = 1_000;
+
+/// How long a request waits that another one has taken the place of, so that two clients that use one connection by mistake
+/// do not drive each other round and round.
+const SUPERSEDED_PAUSE: Duration = Duration::from_secs(1);
 
 /// One look for what is new on a connection.
 struct Slide<'a> {
@@ -49,7 +57,8 @@ struct Slide<'a> {
     opened: &'a Opened,
 }
 
-/// Answers what changed on a connection, waiting for it if need be. Dropping the future ends the wait.
+/// Answers what changed on a connection, waiting for it if need be. Dropping the future ends the wait, and so does a later
+/// request on the connection: nothing has happened then, and the client is where it was.
 ///
 /// # Errors
 /// [`crate::Error::UnknownPos`]: the client has to begin anew.
@@ -91,6 +100,7 @@ pub(crate) async fn slide(
             from,
             to,
             own_presence: None,
+            timeline_max: TIMELINE_MAX,
         };
         let slide = Slide {
             build,
@@ -99,14 +109,27 @@ pub(crate) async fn slide(
         };
         let (mut answer, sent) = slide.look(&glance).await?;
         if from.is_none() || answer.has_news() || Instant::now() >= deadline {
-            answer.pos = connections.issue(&opened, sent, to).await?;
+            let Some(pos) = connections.issue(&opened, sent, to).await? else {
+                return superseded(&opened).await;
+            };
+            answer.pos = pos;
             return Ok(answer);
         }
         tokio::select! {
             () = follower.rung() => {}
             () = tokio::time::sleep_until(deadline) => {}
+            () = opened.superseded() => return superseded(&opened).await,
         }
     }
+}
+
+/// The answer to a request after which another one has come on its connection. Mostly nobody hears it.
+async fn superseded(opened: &Opened) -> Result<SlidingAnswer> {
+    tokio::time::sleep(SUPERSEDED_PAUSE).await;
+    Ok(SlidingAnswer {
+        pos: opened.pos().ok_or(Error::UnknownPos)?,
+        ..SlidingAnswer::default()
+    })
 }
 
 impl Slide<'_> {
@@ -114,18 +137,19 @@ impl Slide<'_> {
     async fn look(&self, glance: &Glance) -> Result<(SlidingAnswer, Sent)> {
         let listings = &self.build.rooms.context.listings;
         let listing = listings.of(&self.build, glance).await?;
+        let mut sent = self.opened.sent.clone();
+        let listing = self.with_lost(listing, &mut sent).await?;
         let windows = self.windows(&listing).await?;
         let changes = match self.build.from {
             Some(from) => Changes::collect(&self.build, from, &glance.joined).await?,
             None => Changes::default(),
         };
-        let mut sent = self.opened.sent.clone();
         self.fall_behind(&mut sent, &windows, &changes);
         let rooms = self.rooms(&listing, &windows, &changes, &mut sent).await?;
         let extensions = self.extensions(&listing, &windows, &changes, &rooms);
         let answer = SlidingAnswer {
             extensions: extensions.await?,
-            lists: windows.counts,
+            lists: windows.lists,
             rooms,
             pos: String::new(),
         };
@@ -173,7 +197,7 @@ impl Slide<'_> {
             if building.is_empty() {
                 return Ok(answers);
             }
-            for (row, told) in try_join_all(building).await? {
+            for (row, told) in try_join_all(building).await?.into_iter().flatten() {
                 if sent.get(&row) != Some(&told.sent) {
                     sent.insert(row, told.sent);
                 }
@@ -184,17 +208,23 @@ impl Slide<'_> {
         }
     }
 
+    /// A room that is wanted; `None` if it has been deleted a moment ago.
     async fn wanted(
         &self,
         row: RoomRow,
         wanted: &Wanted,
         listing: &Listing,
         change: Option<&RoomChange>,
-    ) -> Result<(RoomRow, room::Told)> {
-        let room = self.build.rooms.by_row(row).await?;
+    ) -> Result<Option<(RoomRow, room::Told)>> {
         let listed = &listing.rooms[&row];
+        let room = match self.build.rooms.by_id(&listed.id).await {
+            Ok(room) if room.meta.row == row => room,
+            Ok(_) | Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let is_dm = listing.is_dm(&listed.id);
-        Ok((row, self.room(&room, listed, wanted, change, is_dm).await?))
+        let told = self.room(&room, listed, wanted, change, is_dm).await?;
+        Ok(Some((row, told)))
     }
 }
 

@@ -12,7 +12,7 @@ use super::Build;
 use crate::{Result, rooms::RoomHandle};
 
 /// How many heroes a room has at most: client-server API, "m.heroes".
-const HEROES_MAX: u64 = 5;
+pub(super) const HEROES_MAX: usize = 5;
 
 impl Build<'_> {
     /// Counts of members, and the heroes: the first others by whom the room can be named.
@@ -48,7 +48,7 @@ impl Build<'_> {
         let present = [Membership::Join, Membership::Invite];
         let absent = [Membership::Leave, Membership::Ban];
         let own = &self.by.user_id;
-        let most = Limit::new(HEROES_MAX);
+        let most = Limit::from(HEROES_MAX);
         // The user is one of those present. Each query that is not made counts: a user has many rooms.
         if count(&present) > 1 {
             Ok(members::others(db, row, own, &present, most).await?)

@@ -4,6 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::{Room, TestServer, User, path::v3};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 const CURRENT: &str = "/_matrix/client/v4/sync";
 const LEGACY: &str = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
@@ -189,6 +193,30 @@ async fn a_lost_answer_is_given_again() {
     client.pos = on["pos"].as_str().map(str::to_owned);
     client.asks(0).await.refused(400, "M_UNKNOWN_POS");
     named.syncs(0).await;
+}
+
+/// SSS-06: whoever hangs up is waited for no longer. The server went on, and could answer over a later request.
+#[tokio::test]
+async fn who_hangs_up_waits_no_longer() {
+    let server = TestServer::start().await;
+    if !server.is_own() {
+        return;
+    }
+    let alice = server.user("alice").await;
+    let since = alice.syncs().await.next_batch();
+    let host = server.connection().base().replace("http://", "");
+    let mut connection = TcpStream::connect(&host).await.expect("a connection");
+    let request = format!(
+        "GET /_matrix/client/v3/sync?since={since}&timeout=60000 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\r\n",
+        alice.token,
+    );
+    let sent = connection.write_all(request.as_bytes()).await;
+    sent.expect("the request goes out");
+    connection.shutdown().await.expect("half of it is closed");
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(20), connection.read_to_end(&mut rest));
+    closed.await.expect("the server closes the other half").ok();
+    assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
 }
 
 /// SSS-06: tokens are good after a restart.
@@ -628,6 +656,9 @@ async fn the_older_dialect_is_understood() {
     assert_eq!(types(named), ["m.room.create", "m.room.member"]);
     assert!(named.get("membership").is_none() && named.get("lists").is_none());
     assert!(of(&first, &invite)["invite_state"].is_array());
+    assert_eq!(first["lists"]["all"]["count"], 2);
+    let operations = json!([{"op": "SYNC", "range": [0, 19], "room_ids": [invite.id, room.id]}]);
+    assert_eq!(first["lists"]["all"]["ops"], operations);
     let pos = first["pos"].as_str().expect("pos");
     bob.says(&room, "well").await;
     let next = alice
@@ -663,6 +694,9 @@ async fn senseless_requests_are_refused() {
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
+    let subscriptions: serde_json::Map<_, _> = (0..101)
+        .map(|n| (format!("!room{n}:here"), list()))
+        .collect();
     for (body, errcode) in [
         (json!({"set_presence": "dancing"}), "M_INVALID_PARAM"),
         (json!({"lists": lists(101)}), "M_INVALID_PARAM"),
@@ -670,7 +704,17 @@ async fn senseless_requests_are_refused() {
             json!({"lists": {"a": {"timeline_limit": 1, "required_state": {}, "range": [5, 2]}}}),
             "M_INVALID_PARAM",
         ),
-        (json!({"conn_id": "x".repeat(65)}), "M_INVALID_PARAM"),
+        (json!({"conn_id": "x".repeat(256)}), "M_INVALID_PARAM"),
+        (json!({"lists": {"two words": list()}}), "M_INVALID_PARAM"),
+        (json!({"lists": {"": list()}}), "M_INVALID_PARAM"),
+        (
+            json!({"lists": {"x".repeat(256): list()}}),
+            "M_INVALID_PARAM",
+        ),
+        (
+            json!({"room_subscriptions": subscriptions}),
+            "M_INVALID_PARAM",
+        ),
         (
             json!({"lists": {"a": {"required_state": {}}}}),
             "M_BAD_JSON",
@@ -688,6 +732,13 @@ async fn senseless_requests_are_refused() {
     ] {
         alice.post(CURRENT, &body).await.refused(400, errcode);
     }
+    // What the older dialect calls a list is anything, but short.
+    for (name, status) in [("two words", 200), (&*"x".repeat(65), 400)] {
+        let answer = alice.post(LEGACY, &json!({"lists": {name: {}}})).await;
+        assert_eq!(answer.status, status, "{}", answer.summary());
+    }
+    let long = json!({"lists": {"x".repeat(255): list()}, "conn_id": "x".repeat(255)});
+    alice.post(CURRENT, &long).await.ok();
     let far = json!({"lists": {"a": {"timeline_limit": 9_000_000, "required_state": {}, "range": [0, 9_007_199_254_740_991_u64]}}});
     alice.post(CURRENT, &far).await.ok();
     alice

@@ -13,8 +13,14 @@ use engine::{
 use ruma::{OwnedRoomId, presence::PresenceState};
 use serde::Deserialize;
 
-use super::{TIMELINE_MAX, check, look, write};
+use super::{Names, TIMELINE_MAX, check, look, write};
 use crate::{Shared, error::ApiError, extract::RawAuthed, reply::Written, sync::presence};
+
+/// Opaque identifiers, of that length.
+const NAMES: Names = Names {
+    bytes_max: 255,
+    opaque: true,
+};
 
 /// A request.
 #[derive(Debug, Deserialize)]
@@ -133,12 +139,13 @@ pub(crate) fn read(body: Body) -> Result<SlidingAsk, ApiError> {
         timeout: Duration::from_millis(body.timeout),
         presence: presence(&body.set_presence)?,
         lists: lists.map(|(name, list)| (name, list.into())).collect(),
+        places: false,
         subscriptions: subscriptions
             .map(|(room, config)| (room, config.into()))
             .collect(),
         extensions: body.extensions.into(),
     };
-    check(&ask)?;
+    check(&ask, &NAMES)?;
     Ok(ask)
 }
 

@@ -11,11 +11,16 @@ use ruma::{OwnedRoomId, presence::PresenceState};
 use serde::Deserialize;
 
 use super::{
-    check,
+    Names, check,
     current::{Extensions, limit},
     look, write,
 };
 use crate::{Shared, error::ApiError, extract::RawAuthed, reply::Written, sync::presence};
+
+const NAMES: Names = Names {
+    bytes_max: 64,
+    opaque: false,
+};
 
 #[derive(Deserialize)]
 struct Query {
@@ -92,12 +97,13 @@ fn read(requester: &Requester, query: Query, body: Body) -> Result<SlidingAsk, A
             .into_iter()
             .map(|(name, list)| (name, list.read(me)))
             .collect(),
+        places: true,
         subscriptions: subscriptions
             .map(|(room, config)| (room, config.read(me)))
             .collect(),
         extensions: body.extensions.into(),
     };
-    check(&ask)?;
+    check(&ask, &NAMES)?;
     Ok(ask)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::sync::sliding::{ExtensionsAnswer, Hero, RoomAnswer, SlidingAnswer};
+use engine::sync::sliding::{ExtensionsAnswer, Hero, ListAnswer, RoomAnswer, SlidingAnswer};
 use ruma::{
     OwnedRoomId, RoomId,
     events::{AnyStrippedStateEvent, AnySyncEphemeralRoomEvent, AnySyncTimelineEvent},
@@ -15,24 +15,25 @@ use crate::room::thread_subscriptions;
 
 /// The dialect of MSC4186.
 pub(super) fn current(answer: &SlidingAnswer) -> serde_json::Result<Vec<u8>> {
-    body(answer, Room::current)
+    body(answer, Room::current, List::current)
 }
 
 /// The dialect that clients speak since 2024.
 pub(super) fn legacy(answer: &SlidingAnswer) -> serde_json::Result<Vec<u8>> {
-    body(answer, Room::legacy)
+    body(answer, Room::legacy, List::legacy)
 }
 
 fn body<'a>(
     answer: &'a SlidingAnswer,
     room: fn(&'a RoomAnswer) -> Room<'a>,
+    list: fn(&'a ListAnswer) -> List<'a>,
 ) -> serde_json::Result<Vec<u8>> {
     let rooms = answer.rooms.iter();
     let lists = answer.lists.iter();
     serde_json::to_vec(&Body {
         pos: &answer.pos,
         lists: lists
-            .map(|(name, count)| (name.as_str(), List { count: *count }))
+            .map(|(name, answer)| (name.as_str(), list(answer)))
             .collect(),
         rooms: rooms.map(|(id, answer)| (&**id, room(answer))).collect(),
         extensions: Extensions::of(&answer.extensions),
@@ -42,14 +43,45 @@ fn body<'a>(
 #[derive(Serialize)]
 struct Body<'a> {
     pos: &'a str,
-    lists: BTreeMap<&'a str, List>,
+    lists: BTreeMap<&'a str, List<'a>>,
     rooms: BTreeMap<&'a RoomId, Room<'a>>,
     extensions: Extensions<'a>,
 }
 
 #[derive(Serialize)]
-struct List {
+struct List<'a> {
     count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ops: Option<Vec<Operation<'a>>>,
+}
+
+/// A part of a list as it is now.
+#[derive(Serialize)]
+struct Operation<'a> {
+    op: &'static str,
+    range: (u64, u64),
+    room_ids: &'a [OwnedRoomId],
+}
+
+impl<'a> List<'a> {
+    fn current(list: &'a ListAnswer) -> Self {
+        Self {
+            count: list.count,
+            ops: None,
+        }
+    }
+
+    fn legacy(list: &'a ListAnswer) -> Self {
+        let operation = |(range, rooms): &'a ((u64, u64), Vec<OwnedRoomId>)| Operation {
+            op: "SYNC",
+            range: *range,
+            room_ids: rooms,
+        };
+        Self {
+            ops: Some(list.ranges.iter().map(operation).collect()),
+            ..Self::current(list)
+        }
+    }
 }
 
 /// A room in either dialect: what the other has is absent.

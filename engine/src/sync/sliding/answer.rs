@@ -18,8 +18,8 @@ use crate::ThreadSubscriptionChanges;
 pub struct SlidingAnswer {
     /// Where the client is with it.
     pub pos: String,
-    /// How many rooms each list has, whatever its window.
-    pub lists: BTreeMap<String, usize>,
+    /// The lists.
+    pub lists: BTreeMap<String, ListAnswer>,
     /// The rooms with news.
     pub rooms: BTreeMap<OwnedRoomId, RoomAnswer>,
     /// What else was wanted.
@@ -37,6 +37,15 @@ impl SlidingAnswer {
             && extensions.typing.is_empty()
             && extensions.thread_subscriptions.changes.is_empty())
     }
+}
+
+/// A list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListAnswer {
+    /// How many rooms it has, whatever its window.
+    pub count: usize,
+    /// The parts of it that were asked for: first and last place, and the rooms there. Empty unless these were asked for.
+    pub ranges: Vec<((u64, u64), Vec<OwnedRoomId>)>,
 }
 
 /// The news of one room. What is absent has not changed or, in an `initial` answer, is not there.

@@ -20,6 +20,8 @@ pub struct SlidingAsk {
     pub presence: PresenceState,
     /// Windows over the user's rooms, by the client's names for them.
     pub lists: BTreeMap<String, ListAsk>,
+    /// Whether to say which rooms are where in the lists.
+    pub places: bool,
     /// Rooms that are wanted wherever they stand.
     pub subscriptions: BTreeMap<OwnedRoomId, RoomConfig>,
     /// What else is wanted.

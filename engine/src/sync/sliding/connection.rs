@@ -5,7 +5,11 @@
 //! room is mostly "all up to that place", so that a generation is new only when a room is sent for the first time, falls
 //! out of the windows with news, or is wanted in another way. Then it is written down, and a restart loses nothing.
 
-use std::{str::FromStr, sync::Arc};
+use std::{
+    collections::HashMap,
+    str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use quick_cache::{Weighter, sync::Cache};
 use ruma::OwnedUserId;
@@ -14,6 +18,7 @@ use storage::{
     Plain, Position, RoomRow, StateKeyRow, Store, Write,
     sliding_connections::{self, StoredConnection},
 };
+use tokio::sync::Notify;
 
 use super::ask::RoomConfig;
 use crate::{Clock, Error, Requester, Result, chance::Chance, sync::token::SyncToken};
@@ -96,9 +101,11 @@ pub(super) type Sent = imbl::OrdMap<RoomRow, SentRoom>;
 
 /// A connection that a request has come on.
 pub(super) struct Opened {
-    name: Name,
+    turn: Turn,
     number: i64,
     generation: u64,
+    /// The number of the generation that this request may issue: no answer ever had it.
+    next: u64,
     /// What the client has.
     pub(super) sent: Sent,
     /// Where it is; `None` at the beginning.
@@ -121,10 +128,77 @@ struct Generation {
 
 struct Connection {
     number: i64,
+    /// The number of the next generation.
+    next: u64,
     /// The newest generation that the client is known to have.
     used: Generation,
     /// The one of the last answer, if it is another.
     issued: Option<Generation>,
+}
+
+/// The requests that are on their way, the last one of each connection: MSC4186 has one at a time, and one that comes after
+/// another is sent because the client has given that up.
+#[derive(Default)]
+struct Turns(Mutex<HashMap<Name, Arc<Notify>>>);
+
+impl Turns {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Name, Arc<Notify>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request's turn on its connection: over when the next one comes.
+struct Turn {
+    name: Name,
+    turns: Arc<Turns>,
+    over: Arc<Notify>,
+}
+
+impl Turn {
+    /// Ends the turn of the request before, if that is still on its way.
+    fn begin(turns: &Arc<Turns>, name: Name) -> Self {
+        let over = Arc::<Notify>::default();
+        let before = turns.lock().insert(name.clone(), Arc::clone(&over));
+        if let Some(before) = before {
+            before.notify_one();
+        }
+        Self {
+            name,
+            turns: Arc::clone(turns),
+            over,
+        }
+    }
+
+    fn is_over(&self, turns: &HashMap<Name, Arc<Notify>>) -> bool {
+        let last = turns.get(&self.name);
+        !last.is_some_and(|last| Arc::ptr_eq(last, &self.over))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut turns = self.turns.lock();
+        if !self.is_over(&turns) {
+            turns.remove(&self.name);
+        }
+    }
+}
+
+impl Opened {
+    /// Returns when a later request has come on the connection.
+    pub(super) async fn superseded(&self) {
+        self.turn.over.notified().await;
+    }
+
+    /// The token with which the request came; `None` at the beginning.
+    pub(super) fn pos(&self) -> Option<String> {
+        let pos = Pos {
+            number: self.number,
+            generation: self.generation,
+            token: self.from?,
+        };
+        Some(pos.to_string())
+    }
 }
 
 /// All connections: in memory those that were used lately, the others in the store.
@@ -133,6 +207,7 @@ pub(crate) struct Connections {
     clock: Arc<dyn Clock>,
     chance: Arc<Chance>,
     cache: Cache<Name, Arc<Connection>, ByRooms>,
+    turns: Arc<Turns>,
 }
 
 #[derive(Clone)]
@@ -152,10 +227,18 @@ impl Connections {
             clock,
             chance,
             cache: Cache::with_weighter(4_096, ROOMS_MAX, ByRooms),
+            turns: Arc::default(),
         }
     }
 
-    /// The connection that a request comes on: a new one without `pos`, which ends the old one of that name.
+    /// Whether a request is on its way.
+    #[cfg(test)]
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.turns.lock().is_empty()
+    }
+
+    /// The connection that a request comes on: a new one without `pos`, which ends the old one of that name. A request
+    /// that is still on its way there is over.
     ///
     /// # Errors
     /// [`Error::UnknownPos`]: there is no such place; the client has to begin anew.
@@ -173,18 +256,29 @@ impl Connections {
         let Some(pos) = pos else {
             self.make_room(&name).await?;
             return Ok(Opened {
-                name,
+                turn: Turn::begin(&self.turns, name),
                 // Positive, so that tokens have one minus sign less.
                 number: i64::from_le_bytes(self.chance.bytes()) >> 8 & i64::MAX >> 8,
                 generation: 0,
+                next: 1,
                 sent: Sent::new(),
                 from: None,
             });
         };
         let pos: Pos = pos.parse()?;
-        let connection = match self.cache.get(&name) {
-            Some(connection) => connection,
-            None => self.read(&name).await?,
+        let read = match self.cache.get(&name) {
+            Some(_) => None,
+            None => Some(self.read(&name).await?),
+        };
+        let turn = Turn::begin(&self.turns, name);
+        // From here on nobody else issues anything.
+        let connection = match (self.cache.get(&turn.name), read) {
+            (Some(connection), _) => connection,
+            (None, Some(read)) => {
+                self.cache.insert(turn.name.clone(), Arc::clone(&read));
+                read
+            }
+            (None, None) => return Err(Error::UnknownPos),
         };
         if connection.number != pos.number {
             return Err(Error::UnknownPos);
@@ -195,10 +289,11 @@ impl Connections {
             // Now that the client has it, nobody goes back to what was before.
             let connection = Connection {
                 number: connection.number,
+                next: connection.next,
                 used: issued.clone(),
                 issued: None,
             };
-            self.cache.insert(name.clone(), Arc::new(connection));
+            self.cache.insert(turn.name.clone(), Arc::new(connection));
             issued.sent.clone()
         } else if is_issued(&&connection.used) {
             connection.used.sent.clone()
@@ -206,64 +301,81 @@ impl Connections {
             return Err(Error::UnknownPos);
         };
         Ok(Opened {
-            name,
+            turn,
             number: pos.number,
             generation: pos.generation,
+            next: connection.next,
             sent,
             from: Some(pos.token),
         })
     }
 
-    /// The token of an answer after which the client has `sent` and is at `token`.
+    /// The token of an answer after which the client has `sent` and is at `token`; `None` if a later request has come, and
+    /// what this one would answer is of no use.
     pub(super) async fn issue(
         &self,
         opened: &Opened,
         sent: Sent,
         token: SyncToken,
-    ) -> Result<String> {
+    ) -> Result<Option<String>> {
         let is_new = opened.from.is_none();
-        let mut generation = opened.generation;
-        if is_new || !sent.ptr_eq(&opened.sent) {
-            generation += 1;
-            let issued = Generation {
-                number: generation,
-                sent,
-            };
-            let connection = if is_new {
-                Connection {
-                    number: opened.number,
-                    used: issued,
-                    issued: None,
-                }
-            } else {
-                Connection {
-                    number: opened.number,
-                    used: Generation {
-                        number: opened.generation,
-                        sent: opened.sent.clone(),
-                    },
-                    issued: Some(issued),
-                }
-            };
-            let stored = self.to_store(&opened.name, &connection)?;
-            let written = self
-                .store
-                .enqueue(Write::plain(vec![Plain::SlidingConnection(stored)]));
-            if is_new {
-                // So that the connections of a device can be counted.
-                written.await?;
-            } else {
-                // Nobody waits for it: what a crash loses here costs the client a new beginning.
-                drop(written);
+        let is_issued = is_new || !sent.ptr_eq(&opened.sent);
+        let kept = match is_issued {
+            true => Some(self.kept(opened, sent)?),
+            false => None,
+        };
+        let written = {
+            let turns = self.turns.lock();
+            if opened.turn.is_over(&turns) {
+                return Ok(None);
             }
-            self.cache.insert(opened.name.clone(), Arc::new(connection));
+            kept.map(|(connection, write)| {
+                self.cache.insert(opened.turn.name.clone(), connection);
+                self.store.enqueue(write)
+            })
+        };
+        // What is new is waited for, so that the connections of a device can be counted. What a crash loses of the others
+        // costs the client a new beginning.
+        if is_new && let Some(written) = written {
+            written.await?;
         }
         let pos = Pos {
             number: opened.number,
-            generation,
+            generation: if is_issued {
+                opened.next
+            } else {
+                opened.generation
+            },
             token,
         };
-        Ok(pos.to_string())
+        Ok(Some(pos.to_string()))
+    }
+
+    /// What is kept of the connection after an answer with which the client has `sent`, in memory and in the store.
+    fn kept(&self, opened: &Opened, sent: Sent) -> Result<(Arc<Connection>, Write)> {
+        let issued = Generation {
+            number: opened.next,
+            sent,
+        };
+        let (used, issued) = match opened.from {
+            None => (issued, None),
+            Some(_) => {
+                let used = Generation {
+                    number: opened.generation,
+                    sent: opened.sent.clone(),
+                };
+                (used, Some(issued))
+            }
+        };
+        let connection = Connection {
+            number: opened.number,
+            next: opened.next + 1,
+            used,
+            issued,
+        };
+        let stored = self.to_store(&opened.turn.name, &connection)?;
+        let write = Write::plain(vec![Plain::SlidingConnection(stored)]);
+        Ok((Arc::new(connection), write))
     }
 
     /// Forgets the connections of a device that are too many for one more.
@@ -302,9 +414,7 @@ impl Connections {
         } = name;
         let stored = sliding_connections::find(db, user_id, device_id, conn_id).await?;
         let stored = stored.ok_or(Error::UnknownPos)?;
-        let connection = Arc::new(from_store(&stored)?);
-        self.cache.insert(name.clone(), connection.clone());
-        Ok(connection)
+        Ok(Arc::new(from_store(&stored)?))
     }
 
     fn to_store(&self, name: &Name, connection: &Connection) -> Result<StoredConnection> {
@@ -385,11 +495,14 @@ fn from_store(stored: &StoredConnection) -> Result<Connection> {
         let sent = rooms.collect::<Option<Sent>>()?;
         Some(Generation { number, sent })
     });
-    let mut next = || generations.next().flatten();
+    let mut read = || generations.next().flatten();
+    let (used, issued) = (read().ok_or(Error::UnknownPos)?, read());
+    let newest = issued.as_ref().unwrap_or(&used);
     Ok(Connection {
         number: stored.number,
-        used: next().ok_or(Error::UnknownPos)?,
-        issued: next(),
+        next: newest.number + 1,
+        used,
+        issued,
     })
 }
 

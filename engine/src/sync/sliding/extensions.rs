@@ -1,11 +1,14 @@
 //! What is wanted besides the rooms: account data, receipts, typing, threads. MSC4186, "Extensions"; MSC3959, MSC3960, MSC3961,
 //! MSC4308.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruma::OwnedRoomId;
 use serde_json::json;
-use storage::{Position, RoomRow, account_data, receipts};
+use storage::{
+    Position, RoomRow, account_data,
+    receipts::{self, StoredReceipt},
+};
 
 use super::{
     Slide,
@@ -154,27 +157,22 @@ impl Slide<'_> {
     {
         let joined = |row: &RoomRow| listing.rooms[row].shown == Shown::Joined;
         let inside: Vec<RoomRow> = inside.iter().copied().filter(joined).collect();
-        let mut by_room: BTreeMap<RoomRow, Vec<Receipt>> = BTreeMap::new();
         let behind = self.behind(&inside);
-        if let Some(earliest) = behind.values().min() {
-            let rows: Vec<RoomRow> = behind.keys().copied().collect();
+        let (new, missed): (Vec<_>, Vec<_>) =
+            behind.iter().partition(|(_, upto)| **upto == Position::MIN);
+        let new: BTreeSet<RoomRow> = new.into_iter().map(|(row, _)| *row).collect();
+        let mut found = self.first_receipts(listing, &new, rooms).await?;
+        if let Some(earliest) = missed.iter().map(|(_, upto)| **upto).min() {
+            let missed: Vec<RoomRow> = missed.iter().map(|(row, _)| **row).collect();
             let db = self.build.rooms.context.store.reader();
-            let to = self.build.to.position;
-            let mut timelines: BTreeMap<RoomRow, HashSet<String>> = BTreeMap::new();
-            for stored in receipts::since(db, &rows, *earliest, to).await? {
-                let upto = behind[&stored.room];
-                let own = stored.user_id == self.build.by.user_id.as_str();
-                let mut shown = || {
-                    let room = rooms.get(&listing.rooms[&stored.room].id);
-                    let events = timelines.entry(stored.room);
-                    let events = events.or_insert_with(|| room.map(event_ids).unwrap_or_default());
-                    events.contains(&stored.event_id)
-                };
-                if stored.position > upto && (upto > Position::MIN || own || shown()) {
-                    let receipts = by_room.entry(stored.room).or_default();
-                    receipts.push(Receipt::from(&stored));
-                }
-            }
+            let stored = receipts::since(db, &missed, earliest, self.build.to.position).await?;
+            let is_news = |stored: &StoredReceipt| stored.position > behind[&stored.room];
+            found.extend(stored.into_iter().filter(is_news));
+        }
+        let mut by_room: BTreeMap<RoomRow, Vec<Receipt>> = BTreeMap::new();
+        for stored in found {
+            let receipts = by_room.entry(stored.room).or_default();
+            receipts.push(Receipt::from(&stored));
         }
         for row in inside.iter().filter(|row| !behind.contains_key(row)) {
             if let Some(change) = changes.rooms.get(row) {
@@ -191,6 +189,36 @@ impl Slide<'_> {
         Ok(answer)
     }
 
+    /// The receipts of rooms that are new to the client: the user's own and those of the events that come with the room, by
+    /// position. Two queries at most for 256 rooms, and as many for 256 events.
+    async fn first_receipts(
+        &self,
+        listing: &Listing,
+        new: &BTreeSet<RoomRow>,
+        rooms: &BTreeMap<OwnedRoomId, RoomAnswer>,
+    ) -> Result<Vec<StoredReceipt>> {
+        let rows: Vec<RoomRow> = new.iter().copied().collect();
+        let shown = rows
+            .iter()
+            .filter_map(|row| rooms.get(&listing.rooms[row].id));
+        let events: Vec<String> = shown.flat_map(event_ids).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        let (db, user) = (
+            self.build.rooms.context.store.reader(),
+            &self.build.by.user_id,
+        );
+        let own = receipts::of_user_in(db, &rows, user).await?;
+        let others = receipts::of_events(db, &events).await?;
+        let others = others
+            .into_iter()
+            .filter(|stored| stored.user_id != user.as_str());
+        let mut found: Vec<StoredReceipt> = own.into_iter().chain(others).collect();
+        let to = self.build.to.position;
+        found.retain(|stored| stored.position <= to && new.contains(&stored.room));
+        found.sort_by_key(|stored| stored.position);
+        Ok(found)
+    }
+
     /// Those of the rooms of which the client does not have everything up to the place of its token.
     fn behind(&self, inside: &[RoomRow]) -> BTreeMap<RoomRow, Position> {
         let behind = inside
@@ -201,10 +229,9 @@ impl Slide<'_> {
 }
 
 /// The events in the timeline of a room.
-fn event_ids(room: &RoomAnswer) -> HashSet<String> {
+fn event_ids(room: &RoomAnswer) -> impl Iterator<Item = String> {
     let events = room.timeline.iter();
     events
         .filter_map(|event| event.deserialize_as_unchecked::<Identified>().ok())
         .map(|event| event.event_id)
-        .collect()
 }

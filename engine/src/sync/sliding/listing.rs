@@ -2,12 +2,13 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde_json::Value;
+use spec::event::Event;
 use storage::{
     EventRow, Logged, Position, RoomRow, account_data, events,
     members::{self, Membership},
@@ -15,14 +16,18 @@ use storage::{
     write::NewMembership,
 };
 
-use super::{ask::ListFilters, connection::Shown};
+use super::{
+    Slide,
+    ask::ListFilters,
+    connection::{Sent, SentRoom, Shown},
+};
 use crate::{
     Result,
     events::KnownEvent,
     notifier::Glance,
     read::access::{Access, is_join},
     rooms::Rooms,
-    sync::{Build, changes::OwnMembership},
+    sync::{Build, changes::OwnMembership, invited::received_state},
 };
 
 /// How many rooms the listings in memory may have together.
@@ -52,6 +57,8 @@ pub(super) struct Listed {
     pub(super) id: OwnedRoomId,
     pub(super) own: OwnMembership,
     pub(super) shown: Shown,
+    /// Whether it is there only for a connection that has not heard yet that the user has gone: they have forgotten it.
+    forgotten: bool,
     /// Where its newest event stands that is for the user.
     pub(super) last: Position,
     is_encrypted: bool,
@@ -63,12 +70,16 @@ pub(super) struct Listed {
 impl Listed {
     /// Whether the user went by themselves: such rooms are of use only to who has seen them.
     pub(super) fn is_left(&self, by: &UserId) -> bool {
-        self.own.membership == Membership::Leave && self.own.sender == *by
+        self.forgotten || self.own.membership == Membership::Leave && self.own.sender == *by
     }
 }
 
 /// The listings of those who lately used sliding sync.
-pub(crate) struct Listings(Cache<OwnedUserId, Listing, ByRooms>);
+pub(crate) struct Listings {
+    cache: Cache<OwnedUserId, Listing, ByRooms>,
+    /// How often something was dropped: what was read before that is not kept after it.
+    drops: Mutex<u64>,
+}
 
 #[derive(Clone)]
 struct ByRooms;
@@ -81,13 +92,34 @@ impl Weighter<OwnedUserId, Listing> for ByRooms {
 
 impl Listings {
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(1_024, ROOMS_MAX, ByRooms))
+        Self {
+            cache: Cache::with_weighter(1_024, ROOMS_MAX, ByRooms),
+            drops: Mutex::new(0),
+        }
+    }
+
+    /// Something has changed that the log does not tell: the user has forgotten a room.
+    pub(crate) fn drop_of(&self, user: &UserId) {
+        *self.drops() += 1;
+        self.cache.remove(user);
+    }
+
+    /// A room has been deleted.
+    pub(crate) fn drop_with(&self, room: RoomRow) {
+        *self.drops() += 1;
+        self.cache
+            .retain(|_, listing| !listing.rooms.contains_key(&room));
+    }
+
+    fn drops(&self) -> MutexGuard<'_, u64> {
+        self.drops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The rooms of the user at a glance. No query if nothing but messages came since the last time.
     pub(super) async fn of(&self, build: &Build<'_>, glance: &Glance) -> Result<Listing> {
         let user = &build.by.user_id;
-        let current = match self.0.get(user) {
+        let before = *self.drops();
+        let current = match self.cache.get(user) {
             Some(known) if known.at >= glance.position => known,
             Some(known) => match known.brought_forward(build, glance).await? {
                 Some(current) => current,
@@ -95,8 +127,42 @@ impl Listings {
             },
             None => Listing::read(build, glance.position).await?,
         };
-        self.0.insert(user.clone(), current.clone());
+        let drops = self.drops();
+        if *drops == before {
+            self.cache.insert(user.clone(), current.clone());
+        }
         Ok(current)
+    }
+}
+
+impl Slide<'_> {
+    /// The listing with those rooms that the user has forgotten before the client heard that they have gone. What is
+    /// hidden or deleted otherwise counts as never sent. No query unless there are such rooms.
+    pub(super) async fn with_lost(&self, listing: Listing, sent: &mut Sent) -> Result<Listing> {
+        let is_lost = |(row, sent): &(&RoomRow, &SentRoom)| {
+            sent.shown != Shown::Left && !listing.rooms.contains_key(*row)
+        };
+        let lost: Vec<RoomRow> = sent.iter().filter(is_lost).map(|(row, _)| *row).collect();
+        if lost.is_empty() {
+            return Ok(listing);
+        }
+        let (rooms, user) = (self.build.rooms, &self.build.by.user_id);
+        let owns = members::of_user_among(rooms.context.store.reader(), user, &lost).await?;
+        let is_gone = |own: &members::Member| {
+            own.forgotten && matches!(own.membership, Membership::Leave | Membership::Ban)
+        };
+        let owns: Vec<_> = owns.into_iter().filter(is_gone).collect();
+        let rows: Vec<RoomRow> = owns.iter().map(|own| own.room).collect();
+        let mut listing = listing;
+        let owns = owns.into_iter().map(OwnMembership::from).collect();
+        listing.take_in(rooms, &self.build, owns).await?;
+        for row in lost {
+            match listing.rooms.get_mut(&row).filter(|_| rows.contains(&row)) {
+                Some(listed) => (listed.forgotten, listed.shown) = (true, Shown::Left),
+                None => drop(sent.remove(&row)),
+            }
+        }
+        Ok(listing)
     }
 }
 
@@ -146,36 +212,38 @@ impl Listing {
         let mut owns: HashMap<RoomRow, OwnMembership> = HashMap::new();
         let mut stale = BTreeSet::new();
         for (position, logged) in &recent {
-            match logged.as_ref() {
-                Logged::Event(new) => {
-                    let of_user = new.memberships().filter(|(_, member)| own(member));
-                    if let Some((event, member)) = of_user.last() {
-                        let own = OwnMembership {
-                            room: new.room,
-                            membership: member.membership,
-                            event,
-                            position: *position,
-                            sender: member.sender.to_string(),
-                        };
-                        owns.insert(new.room, own);
-                    } else if let Some(listed) = listing.rooms.get_mut(&new.room)
-                        && listed.shown == Shown::Joined
-                    {
-                        listed.last = *position;
-                        let describes = new.state_key.is_some() && new.membership.is_none();
-                        if describes || new.resettled.is_some() {
-                            stale.insert(new.room);
-                        }
-                    }
+            let Logged::Event(new) = logged.as_ref() else {
+                continue;
+            };
+            let of_user = new.memberships().filter(|(_, member)| own(member));
+            if let Some((event, member)) = of_user.last() {
+                let own = OwnMembership {
+                    room: new.room,
+                    membership: member.membership,
+                    event,
+                    position: *position,
+                    sender: member.sender.to_string(),
+                };
+                owns.insert(new.room, own);
+            } else if let Some(listed) = listing.rooms.get_mut(&new.room)
+                && listed.shown == Shown::Joined
+            {
+                listed.last = *position;
+                let describes = new.state_key.is_some() && new.membership.is_none();
+                if describes || new.resettled.is_some() {
+                    stale.insert(new.room);
                 }
-                Logged::AccountData(new) => {
-                    listing.take_data(new.room, &new.event_type, &new.content);
-                }
-                _ => {}
             }
         }
         let owns = owns.into_values().collect();
         listing.take_in(build.rooms, build, owns).await?;
+        // The tags of a room may come before it, so they are looked at when it is there.
+        listing.recall_tags(build, self).await?;
+        for (_, logged) in &recent {
+            if let Logged::AccountData(new) = logged.as_ref() {
+                listing.take_data(new.room, &new.event_type, &new.content);
+            }
+        }
         let stale: Vec<RoomRow> = stale.into_iter().collect();
         let db = build.rooms.context.store.reader();
         for summary in summaries::by_rows(db, &stale).await? {
@@ -207,6 +275,7 @@ impl Listing {
             .collect();
         let metas = rooms.context.metas.by_rows(&rows).await?;
         let were_in = were_in(rooms, &owns).await?;
+        let mut previews = previews(rooms, &owns).await?;
         let user = build.by.user_id.as_str();
         for (own, meta) in owns.into_iter().zip(metas) {
             let row = own.room;
@@ -245,16 +314,30 @@ impl Listing {
                 id: meta.id.clone(),
                 own,
                 shown,
+                forgotten: false,
                 last,
                 is_encrypted: false,
                 room_type: None,
                 name: String::new(),
                 tags,
             };
-            if let Some(summary) = summaries.remove(&row) {
+            if let Some(preview) = previews.remove(&listed.own.event) {
+                preview.describe(&mut listed);
+            } else if let Some(summary) = summaries.remove(&row) {
                 listed.describe(summary);
             }
             self.rooms.insert(row, listed);
+        }
+        Ok(())
+    }
+
+    /// Reads the tags of the rooms that were not in `before`. One query for 256 of them.
+    async fn recall_tags(&mut self, build: &Build<'_>, before: &Self) -> Result<()> {
+        let new = self.rooms.keys().copied();
+        let new: Vec<RoomRow> = new.filter(|row| !before.rooms.contains_key(row)).collect();
+        let db = build.rooms.context.store.reader();
+        for data in account_data::of_rooms(db, &build.by.user_id, &new, TAG).await? {
+            self.take_data(data.room(), &data.event_type, &data.content);
         }
         Ok(())
     }
@@ -314,6 +397,58 @@ impl Listed {
         self.room_type = summary.room_type;
         self.name = summary.name.unwrap_or_default().to_lowercase();
     }
+}
+
+/// What another server has said of a room along with an invite or a knock.
+#[derive(Default)]
+struct Preview {
+    is_encrypted: bool,
+    room_type: Option<String>,
+    name: String,
+}
+
+impl Preview {
+    /// `None` for an invite of this server.
+    fn of(own: &Event) -> Option<Self> {
+        let mut preview = Self::default();
+        for event in received_state(own)? {
+            let text = |key: &str| event.get(key)?.as_str();
+            let content = |key: &str| event.get("content")?.get(key)?.as_str();
+            if text("state_key") != Some("") {
+                continue;
+            }
+            let said = |key: &str| content(key).map(str::to_owned);
+            match text("type") {
+                Some("m.room.create") => preview.room_type = said("type"),
+                Some("m.room.encryption") => preview.is_encrypted = true,
+                Some("m.room.name") => {
+                    preview.name = said("name").unwrap_or_default().to_lowercase();
+                }
+                _ => {}
+            }
+        }
+        Some(preview)
+    }
+
+    fn describe(self, listed: &mut Listed) {
+        listed.is_encrypted = self.is_encrypted;
+        listed.room_type = self.room_type;
+        listed.name = self.name;
+    }
+}
+
+/// What other servers have said along with the invites and knocks among these, by event. One query for 256 of them.
+async fn previews(rooms: &Rooms, owns: &[OwnMembership]) -> Result<HashMap<EventRow, Preview>> {
+    let asks = owns
+        .iter()
+        .filter(|own| matches!(own.membership, Membership::Invite | Membership::Knock));
+    let asks: Vec<EventRow> = asks.map(|own| own.event).collect();
+    let context = &rooms.context;
+    let asks = context.events.get_many(&context.metas, &asks).await?;
+    let previews = asks
+        .iter()
+        .filter_map(|known| Some((known.row, Preview::of(&known.event)?)));
+    Ok(previews.collect())
 }
 
 /// Of the member events by which the user is no longer in rooms, those before which they were. Two queries for 256 rooms.

@@ -17,10 +17,11 @@ use super::{
     ask::RoomConfig,
     connection::{SentRoom, Shown},
     listing::Listed,
+    past::Facts,
     windows::Wanted,
 };
 use crate::{
-    Result,
+    Error, Result,
     read::{
         access::Access,
         view::{Seen, render_for},
@@ -28,7 +29,7 @@ use crate::{
     render::{self, Shape},
     rooms::RoomHandle,
     states::StateMap,
-    sync::{Build, SyncAsk, changes::RoomChange, joined::Window},
+    sync::{Build, SyncAsk, changes::RoomChange, joined::Window, left::departure_alone},
 };
 
 /// What counts as somebody doing something in a room.
@@ -85,7 +86,7 @@ impl Slide<'_> {
             members: known.map(|known| known.members.clone()).unwrap_or_default(),
         };
         let mut told = match (listed.shown, known) {
-            (Shown::Joined, None) => self.whole(room, sent).await?,
+            (Shown::Joined, None) => self.whole(room, sent, listed).await?,
             (Shown::Joined, Some(known)) => self.changed(room, known, sent, listed, change).await?,
             (Shown::Left, _) => self.left(room, known, sent, listed).await?,
             (Shown::Outside, _) => self.outside(room, known, sent, listed).await?,
@@ -122,7 +123,7 @@ impl Slide<'_> {
     }
 
     /// A room that the client knows nothing of.
-    async fn whole(&self, room: &RoomHandle, mut sent: SentRoom) -> Result<Told> {
+    async fn whole(&self, room: &RoomHandle, mut sent: SentRoom, listed: &Listed) -> Result<Told> {
         let ask = with_limit(&sent.config);
         let build = self.with(&ask);
         let to = build.to.position;
@@ -142,7 +143,9 @@ impl Slide<'_> {
             ..RoomAnswer::default()
         };
         sent.start = start_of(&window);
-        answer.bump_stamp = self.last_bump(room, &window.seen).await?;
+        let bump = self.last_bump(room, &window.seen).await?;
+        // Where nobody has done anything since this server came in, it is that.
+        answer.bump_stamp = bump.or(Some(listed.own.position.get()));
         self.tell(room, &build, &mut answer, &mut sent, window, &state, news)
             .await?;
         Ok(Told {
@@ -250,9 +253,10 @@ impl Slide<'_> {
         if known.is_some() && since.is_some_and(|since| listed.own.position <= since) {
             return Ok(Told { answer: None, sent });
         }
-        let access = room.access(self.build.by).await?;
-        let Access::Departed { position, .. } = access else {
-            return Ok(Told { answer: None, sent });
+        let access = match room.access(self.build.by).await {
+            Ok(access @ Access::Departed { .. }) => access,
+            Ok(_) | Err(Error::Forbidden(_)) => return self.gone(room, sent, listed).await,
+            Err(error) => return Err(error),
         };
         // Of a room that the client saw while the user was in it, only what came since.
         let since = since.filter(|_| was.is_some_and(|was| was.shown == Shown::Joined));
@@ -260,7 +264,7 @@ impl Slide<'_> {
         let build = self.with(&ask);
         let from = since.unwrap_or(Position::MIN);
         let window = build
-            .until_departure(room, access, &listed.own, position, from)
+            .until_departure(room, access, &listed.own, access.horizon(), from)
             .await?;
         let state = room.visible_state(access).await?;
         let news = match since {
@@ -271,6 +275,9 @@ impl Slide<'_> {
             }
             None => StateNews {
                 rows: self.taken(room, &sent.config, None, &state).await?,
+                name: true,
+                avatar: true,
+                members: true,
                 ..StateNews::default()
             },
         };
@@ -279,15 +286,25 @@ impl Slide<'_> {
             bump_stamp: Some(listed.own.position.get()),
             ..RoomAnswer::default()
         };
-        // What the room is called now is nobody's business who is no longer in it.
-        let news = StateNews {
-            name: false,
-            avatar: false,
-            members: false,
-            ..news
-        };
         self.tell(room, &build, &mut answer, &mut sent, window, &state, news)
             .await?;
+        Ok(Told {
+            answer: Some(answer),
+            sent,
+        })
+    }
+
+    /// A room of which the user may see no more than that they have gone.
+    async fn gone(&self, room: &RoomHandle, sent: SentRoom, listed: &Listed) -> Result<Told> {
+        let window = departure_alone(room, &listed.own).await?;
+        let ask = with_limit(&sent.config);
+        let timeline = self.with(&ask).timeline(room, window).await?;
+        let answer = RoomAnswer {
+            bump_stamp: Some(listed.own.position.get()),
+            num_live: Some(timeline.events.len()),
+            timeline: timeline.events,
+            ..RoomAnswer::default()
+        };
         Ok(Told {
             answer: Some(answer),
             sent,
@@ -355,8 +372,16 @@ impl Slide<'_> {
             answer.required_state.push(event);
         }
         answer.removed_state = news.removed;
-        self.describe(room, answer, news.name, news.avatar, news.members)
-            .await?;
+        let facts = Facts {
+            name: news.name,
+            avatar: news.avatar,
+            members: news.members,
+        };
+        match window.access {
+            // What the room is called now is nobody's business who is no longer in it.
+            Access::Departed { .. } => self.describe_past(room, answer, state, facts).await?,
+            Access::Joined | Access::Peeking => self.describe(room, answer, facts).await?,
+        }
         if answer.initial || !window.seen.is_empty() || window.limited {
             let live_from = self.build.from.map(|from| from.position);
             let is_live =
@@ -375,10 +400,13 @@ impl Slide<'_> {
         &self,
         room: &RoomHandle,
         answer: &mut RoomAnswer,
-        name: bool,
-        avatar: bool,
-        members: bool,
+        facts: Facts,
     ) -> Result<()> {
+        let Facts {
+            name,
+            avatar,
+            members,
+        } = facts;
         if !(name || avatar || members) {
             return Ok(());
         }
@@ -525,6 +553,7 @@ impl Slide<'_> {
             from: self.build.from,
             to: self.build.to,
             own_presence: None,
+            timeline_max: self.build.timeline_max,
         }
     }
 }

@@ -10,6 +10,7 @@ use storage::{RoomRow, members::Membership};
 
 use super::{
     Slide,
+    answer::ListAnswer,
     ask::{ListFilters, RoomConfig},
     connection::Shown,
     listing::{Listed, Listing},
@@ -29,8 +30,7 @@ pub(super) struct Wanted {
 #[derive(Default)]
 pub(super) struct Windows {
     pub(super) rooms: BTreeMap<RoomRow, Wanted>,
-    /// How many rooms each list has.
-    pub(super) counts: BTreeMap<String, usize>,
+    pub(super) lists: BTreeMap<String, ListAnswer>,
 }
 
 impl Slide<'_> {
@@ -45,7 +45,7 @@ impl Slide<'_> {
             .collect();
         order.sort_by_key(|(row, listed)| std::cmp::Reverse((listed.last, *row)));
         let mut rules: BTreeMap<RoomRow, (Vec<&str>, bool)> = BTreeMap::new();
-        let mut counts = BTreeMap::new();
+        let mut answers = BTreeMap::new();
         for (name, list) in &self.ask.lists {
             let children = self.children(&list.filters, listing).await?;
             let passing: Vec<RoomRow> = order
@@ -53,7 +53,19 @@ impl Slide<'_> {
                 .filter(|(_, listed)| listing.passes(listed, &list.filters, &children))
                 .map(|(row, _)| *row)
                 .collect();
-            counts.insert(name.clone(), passing.len());
+            let ranges = list.ranges.iter().flatten().filter(|_| self.ask.places);
+            let at = |(first, last): &(u64, u64)| {
+                let first = usize::try_from(*first).unwrap_or(usize::MAX);
+                let last = usize::try_from(*last).unwrap_or(usize::MAX);
+                let rows = passing.iter().skip(first);
+                let rows = rows.take(last.saturating_sub(first).saturating_add(1));
+                rows.map(|row| listing.rooms[row].id.clone()).collect()
+            };
+            let answer = ListAnswer {
+                count: passing.len(),
+                ranges: ranges.map(|range| (*range, at(range))).collect(),
+            };
+            answers.insert(name.clone(), answer);
             for (place, row) in passing.into_iter().enumerate() {
                 let place = place as u64;
                 let inside = |ranges: &Vec<(u64, u64)>| {
@@ -112,7 +124,10 @@ impl Slide<'_> {
                 },
             );
         }
-        Ok(Windows { rooms, counts })
+        Ok(Windows {
+            rooms,
+            lists: answers,
+        })
     }
 
     /// The children of those spaces of the filter that the user is in.

@@ -36,6 +36,9 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_index(index("receipts", "receipts_position", &["position"]))
         .await?;
     manager
+        .create_index(index("receipts", "receipts_event", &["event_id"]))
+        .await?;
+    manager
         .create_table(
             clustered(manager, "account_data", &["user_id", "room", "type"])
                 .col(text("user_id"))
