@@ -18,9 +18,11 @@ pub struct Requester {
 }
 
 impl Requester {
+    /// Refuses all but administrators.
+    ///
     /// # Errors
     /// [`Error::Forbidden`]: the account does not administer this server.
-    pub(crate) fn require_admin(&self) -> Result<()> {
+    pub fn require_admin(&self) -> Result<()> {
         if self.admin {
             return Ok(());
         }

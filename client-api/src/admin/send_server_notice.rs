@@ -50,6 +50,7 @@ async fn send(
     ask: &Untyped,
     txn_id: Option<String>,
 ) -> Result<Json<Value>, ApiError> {
+    requester.require_admin()?;
     let body: Body = ask.json()?;
     let content = parse_object(body.content.get().as_bytes(), Strictness::Strict)
         .map_err(|error| ApiError::bad_json(format!("The content does not fit: {error}")))?;

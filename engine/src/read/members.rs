@@ -101,9 +101,17 @@ impl RoomHandle {
             let known = self.context.events.get(&self.context.metas, last.id);
             return self.state_after(&*known.await?).await;
         }
-        let first = timeline::forward(db, self.meta.row, spot, Spot::MAX, one).await?;
+        let two = Limit::new(2);
+        let first = timeline::forward(db, self.meta.row, spot, Spot::MAX, two).await?;
         let before = first.first().and_then(|first| first.snapshot);
-        self.context.states.get(before).await
+        match (before, first.get(1)) {
+            // Nobody was there before the room was: who made it is what one wants to know.
+            (None, Some(join)) => {
+                let known = self.context.events.get(&self.context.metas, join.id);
+                self.state_after(&*known.await?).await
+            }
+            _ => self.context.states.get(before).await,
+        }
     }
 
     /// The state at a position of the log. Before the first event that this server has of the room, the state that it

@@ -35,6 +35,7 @@ pub(super) fn accounts(config: &Config) -> engine::account::Settings {
 pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
     let mut settings = engine::Settings::new(config.server.name.clone());
     settings.former_keys = keys.former();
+    settings.default_room_version = config.server.default_room_version.0.clone();
     settings.accounts = accounts(config);
     settings.identity_servers = globs(&config.identity.servers);
     settings.presence = engine::PresenceSettings {

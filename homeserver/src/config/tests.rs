@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use ruma::RoomVersionId;
+
 use super::source::{Origin, variable};
 use super::*;
 
@@ -49,6 +51,19 @@ fn every_line_of_the_example_file_can_be_used() {
     assert_eq!(config.metrics, defaults.metrics);
     assert_eq!(config.client.addresses, defaults.client.addresses);
     assert!(config.registration.shared_secret.is_some());
+}
+
+#[test]
+fn a_room_version_is_one_that_can_be_created() {
+    for written in ["11", r#""11""#] {
+        let file = format!("server.default_room_version = {written}");
+        let config = load(&file, &[], named()).unwrap();
+        assert_eq!(config.server.default_room_version.0, RoomVersionId::V11);
+    }
+    for unknown in ["13", r#""next""#, "true"] {
+        let file = format!("server.default_room_version = {unknown}");
+        load(&file, &[], named()).unwrap_err();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use ruma::OwnedServerName;
+use ruma::{OwnedServerName, RoomVersionId};
 
 use super::raw::Raw;
 use super::section::Setting;
@@ -54,6 +54,27 @@ impl Setting for Positive {
         Count::read(raw)
             .filter(|count| count.0 > 0)
             .map(|count| Self(count.0))
+    }
+}
+
+/// A version of the specification of rooms that this server can create.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RoomVersion(pub(crate) RoomVersionId);
+
+impl Setting for RoomVersion {
+    const EXPECTED: &'static str = r#"a room version from "1" to "12""#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        let number;
+        let id = match raw {
+            Raw::Integer(version) => {
+                number = version.to_string();
+                &number
+            }
+            _ => raw.text()?,
+        };
+        spec::room_version::RoomVersion::get(id)?;
+        RoomVersionId::try_from(id).ok().map(Self)
     }
 }
 

@@ -273,20 +273,25 @@ async fn members_at_an_earlier_time() {
     let server = TestServer::start().await;
     let [alice, bob] = server.users(["alice", "bob"]).await;
     let room = alice.creates_room().public().await;
-    let before = alice.syncs().await.next_batch();
+    let before = alice.syncs().await;
+    // At the end of that sync, and at its beginning, which is that of the room.
+    let timeline = &before.0["rooms"]["join"][&room.id]["timeline"];
+    let beginning = timeline["prev_batch"].as_str().expect("a token").to_owned();
     bob.joins(&room).await.ok();
-    let members = alice
-        .get(v3(&["rooms", &room.id, "members"]))
-        .query("at", before)
-        .await
-        .ok();
-    let ids: Vec<_> = members["chunk"]
-        .as_array()
-        .expect("members")
-        .iter()
-        .map(|m| m["state_key"].clone())
-        .collect();
-    assert_eq!(ids, [json!(alice.id)]);
+    for at in [before.next_batch(), beginning] {
+        let members = alice
+            .get(v3(&["rooms", &room.id, "members"]))
+            .query("at", at)
+            .await
+            .ok();
+        let ids: Vec<_> = members["chunk"]
+            .as_array()
+            .expect("members")
+            .iter()
+            .map(|m| m["state_key"].clone())
+            .collect();
+        assert_eq!(ids, [json!(alice.id)]);
+    }
 }
 
 #[tokio::test]
