@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use ruma::UserId;
+use spec::name::may_be_surfaced;
 use storage::{
     Limit,
     directory_users::{self, Found, Wanted, words},
@@ -74,6 +76,8 @@ impl Engine {
         let mut found = directory_users::sharing_with(db, &by.user_id, own, wanted, limit).await?;
         found.sort_by(|a, b| a.user_id.cmp(&b.user_id));
         found.extend(directory_users::in_public(db, wanted, limit).await?);
+        found
+            .retain(|found| UserId::parse(&found.user_id).is_ok_and(|user| may_be_surfaced(&user)));
         Ok(found)
     }
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use ruma::{EventId, RoomId, ServerName, UserId};
-use spec::json::{Object, Value};
+use spec::{
+    json::{Object, Value},
+    name::may_be_surfaced,
+};
 use storage::write::NewReceipt;
 
 use super::Inbound;
@@ -48,7 +51,7 @@ impl Inbound {
         ) else {
             return Ok(());
         };
-        if user.server_name() != origin {
+        if user.server_name() != origin || !may_be_surfaced(&user) {
             return Ok(());
         }
         let room = self.shared_room(origin, &room).await?;
@@ -89,7 +92,7 @@ impl Inbound {
 fn receipt(origin: &ServerName, room: &RoomHandle, user: &str, read: &Value) -> Option<NewReceipt> {
     let user_id = UserId::parse(user)
         .ok()
-        .filter(|user| user.server_name() == origin)?;
+        .filter(|user| user.server_name() == origin && may_be_surfaced(user))?;
     let event_id = EventId::parse(read.get("event_ids")?.as_array()?.first()?.as_str()?).ok()?;
     let data = read.get("data").and_then(Value::as_object);
     let thread_id = data

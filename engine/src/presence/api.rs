@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use ruma::{OwnedUserId, ServerName, UserId};
 use spec::{
     json::{Object, Value},
+    name::may_be_surfaced,
     object,
 };
 use storage::{RoomRow, members};
@@ -221,7 +222,7 @@ impl Presence {
 fn word(origin: &ServerName, update: &Value, now_ms: i64) -> Option<(OwnedUserId, Word)> {
     let text = |key: &str| update.get(key).and_then(Value::as_str);
     let user = UserId::parse(text("user_id")?).ok()?;
-    if user.server_name() != origin {
+    if user.server_name() != origin || !may_be_surfaced(&user) {
         return None;
     }
     let ago_ms = update.get("last_active_ago").and_then(Value::as_i64);

@@ -1,7 +1,7 @@
 //! Ephemeral news of people and rooms that are none of the sender's business. TYPE-03, RCPT-07.
 
 use serde_json::{Value, json};
-use tests::{Room, peer::now_ms};
+use tests::{Room, path::v3, peer::now_ms};
 
 use super::Scene;
 
@@ -29,16 +29,19 @@ async fn a_server_speaks_for_its_own_users_in_its_own_rooms() {
     } = &scene;
     let bob = server.user("bob").await;
     bob.joins(room).await.ok();
+    // Who has a name that none should have is a member, and named nowhere else.
+    let odd = peer.user("cärol");
+    peer.joins(server, room, &odd).await;
     let private = alice.creates_room().await;
     let secret = alice.says(&private, "secret").await;
     let said = alice.says(room, "hello").await;
     let start = alice.syncs().await.next_batch();
     let lies = json!([
-        typing(room, &bob.id), typing(room, "@eve:elsewhere.example"), typing(room, &peer.user("nobody")),
+        typing(room, &bob.id), typing(room, "@eve:elsewhere.example"), typing(room, &peer.user("nobody")), typing(room, &odd),
         typing(&private, carol), typing(room, "text"),
         typing(&Room { id: "!none:elsewhere.example".to_owned() }, carol), typing(&Room { id: "text".to_owned() }, carol),
         receipt(room, &bob.id, &said), receipt(room, "@eve:elsewhere.example", &said), receipt(&private, carol, &secret),
-        receipt(room, carol, "text"), receipt(room, "text", &said),
+        receipt(room, &odd, &said), receipt(room, carol, "text"), receipt(room, "text", &said),
         {"edu_type": "m.receipt", "content": {&room.id: {"m.read": {carol: {"event_ids": [], "data": 1}}}}},
         {"edu_type": "m.receipt", "content": {&room.id: {"m.read.private": {carol: {"event_ids": [said], "data": {}}}}}},
         {"edu_type": "m.receipt", "content": {&room.id: []}},
@@ -81,6 +84,12 @@ async fn a_server_speaks_for_its_own_users_in_its_own_rooms() {
                 "{event}"
             );
         }
+    }
+    for (term, found) in [(carol, 1), (&odd, 0)] {
+        let search = v3(&["user_directory", "search"]);
+        let answer = alice.post(search, &json!({"search_term": term})).await.ok();
+        let results = answer["results"].as_array().map(Vec::len);
+        assert_eq!(results, Some(found), "{answer}");
     }
     scene.goes_on().await;
 }
