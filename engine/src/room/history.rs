@@ -222,7 +222,8 @@ impl Room {
             state: self.context.states.get(stored.snapshot).await?,
         };
         match stored.state_key {
-            Some(key) if stored.outcome == Outcome::Accepted => {
+            // As in `Room::state_after`: what was soft-failed takes part in the state of what builds on it.
+            Some(key) if stored.outcome != Outcome::Rejected => {
                 self.line_with(line, key, stored.id)
             }
             _ => Ok(line),
