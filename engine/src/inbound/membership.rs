@@ -191,9 +191,12 @@ impl RoomHandle {
         }
         let mut permitted = state.clone();
         permitted.push(placed.known.event.clone());
+        // What permits the join is part of the chain as well.
         let mut chain = self.auth_chain(&permitted).await?;
-        // What permits the join is part of the chain, unless it is part of the state that is sent.
-        chain.retain(|event| event.id() != placed.known.event.id());
+        if omit_members {
+            let sent: BTreeSet<&EventId> = permitted.iter().map(|event| event.id()).collect();
+            chain.retain(|event| !sent.contains(event.id()));
+        }
         Ok(SentMembership {
             state: objects(state.iter().map(AsRef::as_ref)),
             auth_chain: objects(chain.iter().map(AsRef::as_ref)),
@@ -266,7 +269,7 @@ impl RoomHandle {
         }
     }
 
-    /// The events of a state, and all events that permit them, without those of the state itself.
+    /// The events of a state, and all events that permit them: some are in both.
     pub(crate) async fn state_and_chain(
         &self,
         state: &StateMap,

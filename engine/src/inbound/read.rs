@@ -50,15 +50,7 @@ impl Inbound {
     ) -> Result<Vec<Object>> {
         let room = self.shared_room(origin, room).await?;
         let known = room.known(event_id).await?;
-        let mut chain = room.auth_chain(std::slice::from_ref(&known.event)).await?;
-        if room.meta.version.auth.implied_create {
-            // It permits every event without being named, and Synapse lists it.
-            let create = EventId::parse(room.meta.id.as_str().replacen('!', "$", 1));
-            let create = create.map_err(|_| Error::Internal("the id of a room".to_owned()))?;
-            if create != *event_id {
-                chain.insert(0, room.known(&create).await?.event.clone());
-            }
-        }
+        let chain = room.auth_chain(std::slice::from_ref(&known.event)).await?;
         Ok(objects(chain.iter().map(AsRef::as_ref)))
     }
 

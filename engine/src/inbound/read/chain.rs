@@ -9,11 +9,11 @@ use ruma::{EventId, OwnedEventId};
 use spec::event::Event;
 use storage::events;
 
-use crate::{Result, rooms::RoomHandle};
+use crate::{Error, Result, rooms::RoomHandle};
 
 impl RoomHandle {
-    /// All events that permit `events`, directly or not, without these themselves; oldest first. A query for each
-    /// generation of 256.
+    /// All events that permit `events`, directly or not; of these themselves only those that permit others. Oldest first. A
+    /// query for each generation of 256.
     pub(crate) async fn auth_chain(&self, events: &[Arc<Event>]) -> Result<Vec<Arc<Event>>> {
         let mut chain: HashMap<OwnedEventId, Arc<Event>> = events
             .iter()
@@ -45,11 +45,34 @@ impl RoomHandle {
                 chain.insert(event.id().to_owned(), event.clone());
             }
         }
-        for event in events {
-            chain.remove(event.id());
+        let permitting: BTreeSet<OwnedEventId> = chain
+            .values()
+            .flat_map(|event| event.auth_events().iter().cloned())
+            .collect();
+        let create = self.implied_create().await?;
+        if let Some(create) = &create {
+            chain.remove(create.id());
         }
-        let mut chain: Vec<Arc<Event>> = chain.into_values().collect();
+        let mut chain: Vec<Arc<Event>> = chain
+            .into_values()
+            .filter(|event| permitting.contains(event.id()))
+            .collect();
         chain.sort_by(|a, b| (a.depth(), a.id()).cmp(&(b.depth(), b.id())));
+        if let Some(create) =
+            create.filter(|create| events.iter().any(|event| event.id() != create.id()))
+        {
+            chain.insert(0, create);
+        }
         Ok(chain)
+    }
+
+    /// The event that made the room, where it permits all others without being named.
+    async fn implied_create(&self) -> Result<Option<Arc<Event>>> {
+        if !self.meta.version.auth.implied_create {
+            return Ok(None);
+        }
+        let create = EventId::parse(self.meta.id.as_str().replacen('!', "$", 1));
+        let create = create.map_err(|_| Error::Internal("the id of a room".to_owned()))?;
+        Ok(Some(self.known(&create).await?.event.clone()))
     }
 }
