@@ -1,6 +1,9 @@
 //! Other servers, as the engine sees them. The federation crate fills this in; the engine never speaks HTTP.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use ruma::{
@@ -86,6 +89,9 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, PeerError>>;
 
 /// What the engine asks of other servers: server-server API. Events travel as they came, unchecked.
 pub trait Peers: Send + Sync + 'static {
+    /// Whether a server could not be reached lately: others are asked first.
+    fn is_resting(&self, server: &ServerName) -> bool;
+
     /// A draft of `user`'s join, leave or knock (`membership`): "Joining rooms", "Leaving rooms", "Knocking".
     fn make_membership<'a>(
         &'a self,
@@ -145,12 +151,12 @@ pub trait Peers: Send + Sync + 'static {
     /// Asks a policy server to sign an event: answers with signatures, by server and key.
     fn policy_sign<'a>(&'a self, server: &'a ServerName, event: &'a Object) -> Answer<'a, Object>;
 
-    /// The keys of these names that can be had, from memory, from their servers, or from notaries. `valid_at_ms`: a key
-    /// whose known validity ends before is asked for anew.
+    /// The keys of these names that can be had in a time, from memory, from their servers, or from notaries. Each comes
+    /// with a moment in ms: a key whose known validity ends before is asked for anew.
     fn public_keys<'a>(
         &'a self,
-        names: Vec<KeyName>,
-        valid_at_ms: i64,
+        names: BTreeMap<KeyName, i64>,
+        within: Duration,
     ) -> BoxFuture<'a, HashMap<KeyName, PublishedKey>>;
 
     /// One event.

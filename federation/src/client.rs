@@ -1,6 +1,13 @@
 //! Questions to other servers: found, signed, sent, and their answers read.
 
-use std::{error::Error as _, future::Future, sync::Arc, time::Duration};
+mod rest;
+
+use std::{
+    error::Error as _,
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -13,8 +20,9 @@ use spec::{
     json::{Object, Strictness, Value, encode, parse_object},
     sign::{ServerKey, SignedRequest},
 };
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle, time::Instant};
 
+use self::rest::Rest;
 use crate::{
     Servers,
     discovery::Discovery,
@@ -66,6 +74,9 @@ pub(crate) enum AskError {
         server: OwnedServerName,
         why: String,
     },
+    /// It could not be reached lately, and is not asked again so soon.
+    #[error("{0} could not be reached, and is left alone for a while")]
+    Resting(OwnedServerName),
     /// The operator does not want it.
     #[error("this server does not talk to {0}")]
     Denied(OwnedServerName),
@@ -94,6 +105,17 @@ impl AskError {
     }
 }
 
+/// Why a question is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Somebody waits for it: it is asked whatever happened before.
+    Wish,
+    /// It can wait, or others can be asked: not while the server is left alone.
+    Work,
+    /// It brings a transaction: the queue knows when.
+    Queue,
+}
+
 /// A question.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -103,6 +125,7 @@ pub(crate) struct Ask {
     pub(crate) content: Option<Value>,
     /// Questions about keys are not signed: whoever is asked may not have ours yet.
     pub(crate) signed: bool,
+    pub(crate) occasion: Occasion,
     pub(crate) limits: Limits,
 }
 
@@ -114,6 +137,7 @@ impl Ask {
             uri,
             content: None,
             signed: true,
+            occasion: Occasion::Wish,
             limits: Limits {
                 time: Duration::from_secs(30),
                 body_bytes_max: 32 * 1024 * 1024,
@@ -134,6 +158,13 @@ impl Ask {
     #[must_use]
     pub(crate) fn unsigned(mut self) -> Self {
         self.signed = false;
+        self
+    }
+
+    /// For another reason than that somebody waits for it.
+    #[must_use]
+    pub(crate) fn on(mut self, occasion: Occasion) -> Self {
+        self.occasion = occasion;
         self
     }
 
@@ -161,7 +192,12 @@ struct Inner {
     discovery: Arc<Discovery>,
     key: Arc<ServerKey>,
     servers: Arc<Servers>,
+    rest: Rest,
+    answered: OnceLock<Answered>,
 }
+
+/// Hears which servers answer.
+type Answered = Box<dyn Fn(&ServerName) + Send + Sync>;
 
 impl Client {
     /// A client that signs with `key` and asks only `servers`. Connections live on `runtime`.
@@ -177,8 +213,27 @@ impl Client {
             discovery,
             key,
             servers,
+            rest: Rest::default(),
+            answered: OnceLock::new(),
         });
         Self { inner, runtime }
+    }
+
+    /// From now on `answered` hears of each server that answers, whatever it answers, to anything but a transaction. Only
+    /// the first call counts.
+    pub(crate) fn tell_answers(&self, answered: impl Fn(&ServerName) + Send + Sync + 'static) {
+        // A second one has no use.
+        let _ = self.inner.answered.set(Box::new(answered));
+    }
+
+    /// Whether a server could not be reached lately and is left alone.
+    pub(crate) fn is_resting(&self, server: &ServerName) -> bool {
+        self.inner.rest.is_resting(server, Instant::now())
+    }
+
+    /// A server has spoken to us, and so may be back.
+    pub(crate) fn heard_from(&self, server: &ServerName) {
+        self.inner.rest.heard_from(server);
     }
 
     /// The answer of `server`, a JSON object.
@@ -218,7 +273,27 @@ impl Inner {
         if !self.servers.allow(server) {
             return Err(AskError::Denied(server.to_owned()));
         }
-        let limits = ask.limits;
+        let (asked, occasion) = (Instant::now(), ask.occasion);
+        if occasion == Occasion::Work && self.rest.is_resting(server, asked) {
+            return Err(AskError::Resting(server.to_owned()));
+        }
+        let answer = self.send(server, ask, asked).await;
+        match health(&answer) {
+            Health::Well => {
+                self.rest.answered(server);
+                if let Some(answered) = self.answered.get().filter(|_| occasion != Occasion::Queue)
+                {
+                    answered(server);
+                }
+            }
+            Health::Ill(wait) => self.rest.failed(server, asked, Instant::now(), wait),
+            Health::Unknown => {}
+        }
+        answer
+    }
+
+    async fn send(&self, server: &ServerName, ask: Ask, asked: Instant) -> Result<Bytes, AskError> {
+        let mut limits = ask.limits;
         let found = self.discovery.find(server, drop);
         let timeout = AskError::Transport {
             server: server.to_owned(),
@@ -229,6 +304,7 @@ impl Inner {
         };
         let target = target.ok_or_else(|| AskError::Name(server.to_owned()))?;
         let request = self.request(server, &target.authority, ask)?;
+        limits.time = limits.time.saturating_sub(asked.elapsed());
         let answer = self.transport.send(&target, request, limits).await;
         let answer = answer.map_err(|source| AskError::Transport {
             server: server.to_owned(),
@@ -269,6 +345,38 @@ impl Inner {
         };
         let request = request.body(Full::new(body));
         request.map_err(|_| AskError::Name(server.to_owned()))
+    }
+}
+
+/// What an answer says about its server.
+#[derive(Debug, PartialEq, Eq)]
+enum Health {
+    /// It is there, whatever it answers.
+    Well,
+    /// It is not, or wants to be left alone for as long as it says.
+    Ill(Option<Duration>),
+    /// Nothing.
+    Unknown,
+}
+
+fn health(answer: &Result<Bytes, AskError>) -> Health {
+    match answer {
+        Ok(_) | Err(AskError::Refused { .. } | AskError::Invalid { .. }) => Health::Well,
+        Err(AskError::Transport { source, .. }) => match **source {
+            // There was more of an answer than was wanted.
+            TransportError::TooLarge(_) => Health::Unknown,
+            _ => Health::Ill(None),
+        },
+        Err(AskError::Status {
+            status: 429 | 502..=504,
+            retry_after,
+            ..
+        }) => Health::Ill(*retry_after),
+        // One question may be too much for it.
+        Err(AskError::Status { .. }) => Health::Well,
+        Err(
+            AskError::Name(_) | AskError::Resting(_) | AskError::Denied(_) | AskError::Stopping,
+        ) => Health::Unknown,
     }
 }
 
@@ -344,6 +452,37 @@ mod tests {
             let wait = retry_after(&answer).map(|wait| wait.as_millis());
             assert_eq!(wait, expected, "{header:?} {body}");
         }
+    }
+
+    #[test]
+    fn only_who_cannot_answer_at_all_is_left_alone() {
+        let server: OwnedServerName = "a.example".try_into().unwrap();
+        let status = |status| AskError::Status {
+            server: server.clone(),
+            status,
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        let transport = |source| AskError::Transport {
+            server: server.clone(),
+            source: Box::new(source),
+        };
+        let wait = Some(Duration::from_secs(7));
+        for (error, expected) in [
+            (status(429), Health::Ill(wait)),
+            (status(503), Health::Ill(wait)),
+            (status(500), Health::Well),
+            (AskError::invalid(&server, "why"), Health::Well),
+            (
+                transport(TransportError::Timeout(Duration::ZERO)),
+                Health::Ill(None),
+            ),
+            (transport(TransportError::TooLarge(1)), Health::Unknown),
+            (AskError::Resting(server.clone()), Health::Unknown),
+        ] {
+            let what = error.to_string();
+            assert_eq!(health(&Err(error)), expected, "{what}");
+        }
+        assert_eq!(health(&Ok(Bytes::new())), Health::Well);
     }
 
     #[test]

@@ -81,8 +81,16 @@ impl Room {
         T: Send + 'static,
         F: Future<Output = engine::Result<T>> + Send + 'static,
     {
-        let _turn = self.turns.take(origin).await?;
-        self.ask(ask).await
+        let turn = self.turns.take(origin).await?;
+        // It lasts as long as the work, which goes on when the server hangs up.
+        self.ask(|inbound| {
+            let work = ask(inbound);
+            async move {
+                let _turn = turn;
+                work.await
+            }
+        })
+        .await
     }
 }
 
@@ -158,4 +166,39 @@ fn event_ids(body: &Object, key: &str) -> Result<Vec<OwnedEventId>, ApiError> {
         .map(|id| id.as_str().and_then(|id| EventId::parse(id).ok()))
         .map(|id| id.ok_or_else(wrong))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::FutureExt as _;
+    use ruma::owned_server_name;
+    use tokio::sync::Notify;
+
+    use crate::x_matrix::tests::federation;
+
+    #[tokio::test]
+    async fn a_read_keeps_its_turn_when_its_server_hangs_up() {
+        let federation = federation().await;
+        let room = federation.engine.get_ref().clone();
+        let origin = owned_server_name!("remote.example");
+        let (begun, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        for _ in 0..super::turns::AT_ONCE {
+            let (begins, ends) = (Arc::clone(&begun), Arc::clone(&end));
+            let read = room.read(origin.clone(), |_| async move {
+                let ends = ends.notified();
+                begins.notify_one();
+                ends.await;
+                Ok(())
+            });
+            let mut read = Box::pin(read);
+            assert!((&mut read).now_or_never().is_none());
+            begun.notified().await;
+        }
+        let next = room.turns.take(origin.clone()).now_or_never();
+        assert!(next.is_none(), "they are still worked on");
+        end.notify_waiters();
+        assert!(room.turns.take(origin).await.is_ok());
+    }
 }

@@ -23,6 +23,8 @@ use storage::{Plain, Store, Write, server_keys};
 #[derive(Debug, Clone)]
 pub struct OwnKeys {
     current: Arc<ServerKey>,
+    /// Others without an end, as after a restored backup: what they signed is believed, and they sign nothing.
+    beside: Vec<Arc<ServerKey>>,
     old: Vec<OldKey>,
 }
 
@@ -123,7 +125,7 @@ impl OwnKeys {
         Ok(rotated)
     }
 
-    /// The keys that once signed, by id: what they signed comes back from other servers.
+    /// The keys that once signed, or might have, by id: what they signed comes back from other servers.
     #[must_use]
     pub fn former(&self) -> BTreeMap<String, PublishedKey> {
         let former = self.old.iter().map(|old| {
@@ -134,7 +136,15 @@ impl OwnKeys {
             };
             (old.key_id.clone(), key)
         });
-        former.collect()
+        let beside = self.beside.iter().map(|key| {
+            let published = PublishedKey {
+                key: key.public_key(),
+                valid_until_ts: i64::MAX,
+                expired_ts: None,
+            };
+            (key.key_id().to_owned(), published)
+        });
+        former.chain(beside).collect()
     }
 
     /// The key that signs now.
@@ -143,14 +153,20 @@ impl OwnKeys {
         &self.current
     }
 
+    /// Other keys without an end.
+    pub(crate) fn beside(&self) -> &[Arc<ServerKey>] {
+        &self.beside
+    }
+
     pub(crate) fn old(&self) -> &[OldKey] {
         &self.old
     }
 
     /// The newest key without an end signs; there is one.
     fn from_rows(server: &ServerName, rows: &[server_key::Model]) -> Result<Self, KeysError> {
-        let mut current = None;
+        let mut current: Option<Arc<ServerKey>> = None;
         let mut old = Vec::new();
+        let mut beside = Vec::new();
         for row in rows {
             let key = Arc::new(parse(server, row)?);
             match row.expired_ts {
@@ -159,11 +175,15 @@ impl OwnKeys {
                     key: key.public_key(),
                     expired_ts,
                 }),
-                None => current = Some(key),
+                None => beside.extend(current.replace(key)),
             }
         }
         let current = current.ok_or_else(|| KeysError::Damaged("(none is current)".to_owned()))?;
-        Ok(Self { current, old })
+        Ok(Self {
+            current,
+            beside,
+            old,
+        })
     }
 }
 
@@ -226,6 +246,19 @@ pub(crate) mod tests {
         assert_eq!(keys.old().len(), 1);
         assert_eq!(keys.old()[0].expired_ts, 2_000);
         assert_ne!(keys.old()[0].key_id, keys.current().key_id());
+    }
+
+    #[test]
+    fn of_several_keys_without_an_end_the_newest_signs_and_all_are_known() {
+        let rows = [
+            fresh(&server(), [1; 32], 1_000),
+            fresh(&server(), [2; 32], 2_000),
+        ];
+        let keys = OwnKeys::from_rows(&server(), &rows).unwrap();
+        assert_eq!(keys.current().key_id(), rows[1].key_id);
+        let first = &keys.former()[&rows[0].key_id];
+        assert_eq!(first.expired_ts, None);
+        assert_eq!(keys.beside()[0].public_key(), first.key);
     }
 
     #[tokio::test]

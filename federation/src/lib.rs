@@ -25,6 +25,7 @@ mod uri;
 mod version;
 pub mod x_matrix;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,9 +80,12 @@ pub(crate) struct Shared {
     pub(crate) key_validity_ms: i64,
     pub(crate) clock: Clock,
     pub(crate) outbound: Arc<Outbound>,
+    pub(crate) client: Arc<Client>,
     pub(crate) servers: Arc<Servers>,
     rate_limit: Option<Bucket>,
     asked: Buckets<OwnedServerName>,
+    /// How often addresses ask for the keys of others.
+    pub(crate) asked_for_keys: Buckets<IpAddr>,
 }
 
 impl Shared {
@@ -116,6 +120,8 @@ pub struct Settings {
     pub notaries: Vec<OwnedServerName>,
     /// Whom this server talks to.
     pub servers: Servers,
+    /// How many events that a server has missed are all sent to it; of more only the newest of each room are.
+    pub catch_up_max: u32,
     /// How often one server may ask; `None` for as often as it likes.
     pub rate_limit: Option<Bucket>,
 }
@@ -164,8 +170,16 @@ impl Federation {
             Arc::clone(&client),
             Arc::new(Steady(Arc::clone(&clock))),
             chance,
+            settings.catch_up_max,
         ));
-        engine.connect(Arc::new(Network::new(client, Arc::clone(&keys))));
+        let answered = Arc::downgrade(&outbound);
+        client.tell_answers(move |server| {
+            if let Some(outbound) = answered.upgrade() {
+                outbound.heard_from(server);
+            }
+        });
+        let network = Network::new(Arc::clone(&client), Arc::clone(&keys));
+        engine.connect(Arc::new(network));
         let remote_keys: Arc<dyn RemoteKeys> = keys.clone();
         Ok(Self {
             shared: web::Data::new(Shared {
@@ -173,9 +187,11 @@ impl Federation {
                 key_validity_ms: settings.key_validity_ms,
                 clock,
                 outbound: Arc::clone(&outbound),
+                client,
                 servers,
                 rate_limit: settings.rate_limit,
                 asked: Buckets::default(),
+                asked_for_keys: Buckets::default(),
             }),
             remote_keys: web::Data::new(remote_keys),
             engine: web::Data::new(Room::new(engine.inbound())),

@@ -86,6 +86,8 @@ struct Inner {
     clock: Clock,
     chance: Arc<Chance>,
     own: OwnedServerName,
+    /// How many missed events are all sent; of more only the newest of each room are.
+    catch_up_max: i64,
     runtime: Handle,
     destinations: Mutex<BTreeMap<OwnedServerName, Arc<Destination>>>,
     news: Arc<News>,
@@ -105,6 +107,7 @@ impl Outbound {
         client: Arc<Client>,
         clock: Clock,
         chance: Arc<Chance>,
+        catch_up_max: u32,
     ) -> Self {
         let own = engine.server_name().to_owned();
         let news = Arc::new(News::after(store.position(), own.clone()));
@@ -118,6 +121,7 @@ impl Outbound {
             start_id: chance.lower_case(12),
             chance,
             own,
+            catch_up_max: i64::from(catch_up_max),
             runtime: Handle::current(),
             destinations: Mutex::default(),
             news,

@@ -2,7 +2,11 @@
 
 mod directory;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use engine::{
     Direction, PublicRooms, PublicRoomsAsk,
@@ -22,7 +26,7 @@ use spec::{
 use tracing::debug;
 
 use crate::{
-    client::{Ask, AskError, Client},
+    client::{Ask, AskError, Client, Occasion},
     keys::remote::{Need, RemoteKeyRing},
     uri::Uri,
 };
@@ -68,6 +72,11 @@ impl Network {
     async fn ask(&self, server: &ServerName, ask: Ask) -> Result<Object, PeerError> {
         let answer = self.client.ask(server, ask).await;
         answer.map_err(|error| peer_error(server, error))
+    }
+
+    /// Asks for what others may have too, unless the server could not be reached lately.
+    async fn fetch(&self, server: &ServerName, ask: Ask) -> Result<Object, PeerError> {
+        self.ask(server, ask.on(Occasion::Work)).await
     }
 }
 
@@ -158,6 +167,10 @@ fn server_name(text: &str) -> Option<OwnedServerName> {
 }
 
 impl Peers for Network {
+    fn is_resting(&self, server: &ServerName) -> bool {
+        self.client.is_resting(server)
+    }
+
     fn make_membership<'a>(
         &'a self,
         server: &'a ServerName,
@@ -296,17 +309,16 @@ impl Peers for Network {
 
     fn public_keys<'a>(
         &'a self,
-        names: Vec<KeyName>,
-        valid_at_ms: i64,
+        names: BTreeMap<KeyName, i64>,
+        within: Duration,
     ) -> BoxFuture<'a, HashMap<KeyName, PublishedKey>> {
-        let names = names.into_iter().collect();
-        Box::pin(self.keys.get(names, valid_at_ms, Need::Events))
+        Box::pin(self.keys.get(names, within, Need::Events))
     }
 
     fn event<'a>(&'a self, server: &'a ServerName, event_id: &'a EventId) -> Answer<'a, Object> {
         Box::pin(async move {
             let uri = v1("event").segment(event_id);
-            let mut answer = self.ask(server, Ask::get(uri)).await?;
+            let mut answer = self.fetch(server, Ask::get(uri)).await?;
             let mut events = objects(server, &mut answer, "pdus")?;
             events.pop().ok_or_else(|| invalid(server, "pdus"))
         })
@@ -321,7 +333,7 @@ impl Peers for Network {
         Box::pin(async move {
             let uri = v1("event_auth").segment(room).segment(event_id);
             let ask = Ask::get(uri).within(STATE_TIME, CHAIN_BYTES_MAX);
-            let mut answer = self.ask(server, ask).await?;
+            let mut answer = self.fetch(server, ask).await?;
             objects(server, &mut answer, "auth_chain")
         })
     }
@@ -335,7 +347,7 @@ impl Peers for Network {
         Box::pin(async move {
             let uri = v1("state_ids").segment(room).query("event_id", at);
             let ask = Ask::get(uri).within(STATE_TIME, ROOM_BYTES_MAX);
-            let answer = self.ask(server, ask).await?;
+            let answer = self.fetch(server, ask).await?;
             let state = ids(server, &answer, "pdu_ids", event_id)?;
             Ok((state, ids(server, &answer, "auth_chain_ids", event_id)?))
         })
@@ -350,7 +362,7 @@ impl Peers for Network {
         Box::pin(async move {
             let uri = v1("state").segment(room).query("event_id", event_id);
             let ask = Ask::get(uri).within(STATE_TIME, ROOM_BYTES_MAX);
-            let mut answer = self.ask(server, ask).await?;
+            let mut answer = self.fetch(server, ask).await?;
             let state = objects(server, &mut answer, "pdus")?;
             Ok((state, objects(server, &mut answer, "auth_chain")?))
         })
@@ -415,7 +427,9 @@ impl Peers for Network {
                 "limit" => i64::from(limit),
                 "min_depth" => 0,
             };
-            let mut answer = self.ask(server, Ask::with(Method::POST, uri, body)).await?;
+            let mut answer = self
+                .fetch(server, Ask::with(Method::POST, uri, body))
+                .await?;
             objects(server, &mut answer, "events")
         })
     }
@@ -433,7 +447,7 @@ impl Peers for Network {
 
     fn hierarchy<'a>(&'a self, server: &'a ServerName, room: &'a RoomId) -> Answer<'a, Object> {
         let ask = Ask::get(v1("hierarchy").segment(room));
-        Box::pin(self.ask(server, ask.within(HIERARCHY_TIME, HIERARCHY_BYTES_MAX)))
+        Box::pin(self.fetch(server, ask.within(HIERARCHY_TIME, HIERARCHY_BYTES_MAX)))
     }
 
     fn query_directory<'a>(

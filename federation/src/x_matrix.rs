@@ -1,6 +1,6 @@
 //! Who signed a request: server-server API, "Request Authentication".
 //!
-//! [`claim`] and [`verify`] are pure; between them stands the one thing that needs the network, the
+//! [`claims`] and [`verify`] are pure; between them stands the one thing that needs the network, the
 //! other server's key, which the caller gets from [`RemoteKeys`]. [`Signed`] does all three.
 
 mod extract;
@@ -46,22 +46,31 @@ pub enum Refused {
     Signature(OwnedServerName),
 }
 
-/// What a request says about its signer: the first `Authorization` header that can be read.
+/// How many signatures of one request are looked at: a server that changes its key may send two.
+const CLAIMS_MAX: usize = 3;
+
+/// What a request says about its signer: each `Authorization` header that can be read and names the same signer as the
+/// first, at least one.
 ///
 /// # Errors
-/// [`Refused::Missing`], or [`Refused::Destination`] if it is meant for another server than `ours`.
+/// [`Refused::Missing`], or [`Refused::Destination`] if they are meant for another server than `ours`.
 /// Servers older than v1.3 name no destination; that is allowed.
-pub fn claim<'a>(
+pub fn claims<'a>(
     headers: impl IntoIterator<Item = &'a str>,
     ours: &ServerName,
-) -> Result<XMatrix, Refused> {
-    let claim = headers
+) -> Result<Vec<XMatrix>, Refused> {
+    let mut claims: Vec<XMatrix> = headers
         .into_iter()
-        .find_map(XMatrix::parse)
-        .ok_or(Refused::Missing)?;
-    match &claim.destination {
-        Some(destination) if destination != ours => Err(Refused::Destination(destination.clone())),
-        _ => Ok(claim),
+        .filter_map(XMatrix::parse)
+        .take(CLAIMS_MAX)
+        .collect();
+    let first = claims.first().ok_or(Refused::Missing)?.clone();
+    let is_elsewhere =
+        |claim: &XMatrix| claim.destination.as_ref().filter(|to| *to != ours).cloned();
+    claims.retain(|claim| claim.origin == first.origin && is_elsewhere(claim).is_none());
+    match is_elsewhere(&first) {
+        Some(destination) if claims.is_empty() => Err(Refused::Destination(destination)),
+        _ => Ok(claims),
     }
 }
 
@@ -99,4 +108,4 @@ pub fn verify(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

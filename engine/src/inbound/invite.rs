@@ -19,7 +19,8 @@ use crate::{
 const ROOM_STATE_MAX: usize = 100;
 
 impl Inbound {
-    /// Takes in an invite of a local user, and answers with it signed by this server too.
+    /// Takes in an invite of a local user, and answers with it signed by this server too. `None` for the version: it came in
+    /// the form that names none.
     ///
     /// # Errors
     /// [`Error::UnsupportedRoomVersion`]. [`Error::InvalidParam`], [`Error::BadJson`]: it is no invite of a local user by
@@ -31,13 +32,16 @@ impl Inbound {
         origin: &ServerName,
         room: &RoomId,
         event_id: &EventId,
-        room_version: &str,
+        room_version: Option<&str>,
         invite: Object,
         room_state: Vec<Object>,
     ) -> Result<Object> {
         let context = &self.rooms.context;
-        let version = RoomVersion::get(room_version)
-            .ok_or_else(|| Error::UnsupportedRoomVersion(room_version.to_owned()))?;
+        let version = match room_version {
+            Some(version) => RoomVersion::get(version)
+                .ok_or_else(|| Error::UnsupportedRoomVersion(version.to_owned()))?,
+            None => self.unnamed_version(room).await?,
+        };
         let event = Event::parse(version, invite.clone())
             .map_err(|error| Error::BadJson(format!("This is no event of the room: {error}")))?;
         let user = self.invited(origin, room, event_id, &event)?;
@@ -63,7 +67,10 @@ impl Inbound {
             let _turn = context.handshakes.turn(room).await;
             let handle = self.rooms.in_version(handle, version).await?;
             handle.ok_or_else(|| {
-                Error::InvalidParam(format!("The room has another version than {room_version}"))
+                Error::InvalidParam(format!(
+                    "The room has another version than {}",
+                    version.id()
+                ))
             })?
         };
         if handle.is_resident().await? {
@@ -81,6 +88,18 @@ impl Inbound {
             handle.keep_aside(kept).await?;
         }
         Ok(signed.with_unsigned(None).object().clone())
+    }
+
+    /// The version of a room whose invite comes without one, which is one of those that were there before it was told: that
+    /// of the room, where it is known, or "1".
+    async fn unnamed_version(&self, room: &RoomId) -> Result<&'static RoomVersion> {
+        let first =
+            RoomVersion::get("1").ok_or_else(|| Error::UnsupportedRoomVersion("1".to_owned()))?;
+        match self.rooms.by_id(room).await {
+            Ok(known) if known.meta.version.event_ids == first.event_ids => Ok(known.meta.version),
+            Ok(_) | Err(Error::NotFound(_)) => Ok(first),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whom an event invites, if it is an invite as it should be.

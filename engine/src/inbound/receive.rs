@@ -31,7 +31,10 @@ type Results = BTreeMap<OwnedEventId, std::result::Result<(), String>>;
 impl Inbound {
     /// Takes in events: in order within a room, side by side across rooms. Answers for each whose id can be known why it
     /// was refused, if it was. An event that the rules reject is no error: it is stored as what it is.
-    pub async fn pdus(&self, origin: &ServerName, pdus: Vec<Object>) -> Results {
+    ///
+    /// # Errors
+    /// [`Error::Store`]: some are not on disk. All may be sent again.
+    pub async fn pdus(&self, origin: &ServerName, pdus: Vec<Object>) -> Result<Results> {
         self.pdus_within(ANSWER_WITHIN, origin, pdus).await
     }
 
@@ -41,15 +44,15 @@ impl Inbound {
         answer_within: Duration,
         origin: &ServerName,
         mut pdus: Vec<Object>,
-    ) -> Results {
+    ) -> Result<Results> {
         let started = Instant::now();
         let mut results = Results::new();
         for rescinding in self.rescind(origin, &mut pdus).await {
             results.insert(rescinding, Ok(()));
         }
-        let (rooms, events) = self.sort(origin, pdus, &mut results).await;
+        let (rooms, events) = self.sort(origin, pdus, &mut results).await?;
         let mut runs: BTreeMap<OwnedRoomId, Vec<Event>> = BTreeMap::new();
-        for (id, verified) in verify(&self.rooms.context, events).await {
+        for (id, verified) in verify(&self.rooms.context, events, answer_within).await {
             match verified {
                 Ok(event) => {
                     let run = runs.entry(event.room_id().to_owned()).or_default();
@@ -62,15 +65,16 @@ impl Inbound {
             let room = rooms.get(&room)?.as_ref().ok()?;
             Some(self.take_in(answer_within, origin, room, events))
         });
-        for (id, taken) in join_all(runs).await.into_iter().flatten() {
+        let taken: Result<Vec<_>> = join_all(runs).await.into_iter().collect();
+        metrics::histogram!("rookery_federation_pdus_seconds").record(started.elapsed());
+        for (id, taken) in taken?.into_iter().flatten() {
             let taken = taken.map_err(|error| match error {
                 Error::Internal(_) | Error::Store(_) => "Something went wrong here".to_owned(),
                 error => error.to_string(),
             });
             results.insert(id, taken);
         }
-        metrics::histogram!("rookery_federation_pdus_seconds").record(started.elapsed());
-        results
+        Ok(results)
     }
 
     /// Finds the rooms of events and reads the events by the versions of their rooms. Those of rooms in which `origin`
@@ -80,10 +84,10 @@ impl Inbound {
         origin: &ServerName,
         pdus: Vec<Object>,
         results: &mut Results,
-    ) -> (
+    ) -> Result<(
         BTreeMap<OwnedRoomId, Result<RoomHandle>>,
         Vec<(&'static spec::room_version::RoomVersion, Event)>,
-    ) {
+    )> {
         let mut rooms: BTreeMap<OwnedRoomId, Result<RoomHandle>> = BTreeMap::new();
         let mut events = Vec::with_capacity(pdus.len());
         for pdu in pdus {
@@ -93,7 +97,10 @@ impl Inbound {
                 continue;
             };
             if !rooms.contains_key(&room_id) {
-                let room = self.resident_room(origin, &room_id).await;
+                let room = match self.resident_room(origin, &room_id).await {
+                    Err(error @ Error::Store(_)) => return Err(error),
+                    room => room,
+                };
                 rooms.insert(room_id.clone(), room);
             }
             match &rooms[&room_id] {
@@ -111,7 +118,7 @@ impl Inbound {
                 }
             }
         }
-        (rooms, events)
+        Ok((rooms, events))
     }
 
     /// The id of an event, in a room that this server is not in. Of one that it does not know the version is not known
@@ -130,12 +137,13 @@ impl Inbound {
         origin: &ServerName,
         room: &RoomHandle,
         events: Vec<Event>,
-    ) -> Vec<(OwnedEventId, Result<()>)> {
+    ) -> Result<Vec<(OwnedEventId, Result<()>)>> {
         let mut results = Vec::with_capacity(events.len());
         let mut allowed = Vec::with_capacity(events.len());
         for event in events {
             match room.check_acl(event.sender().server_name()).await {
                 Ok(()) => allowed.push(event),
+                Err(error @ Error::Store(_)) => return Err(error),
                 Err(error) => results.push((event.id().to_owned(), Err(error))),
             }
         }
@@ -162,9 +170,9 @@ impl Inbound {
             }
         }
         if !waiting.is_empty() {
-            results.extend(self.stage(origin, room, waiting).await);
+            results.extend(self.stage(origin, room, waiting).await?);
         }
-        results
+        Ok(results)
     }
 }
 

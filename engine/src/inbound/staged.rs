@@ -8,7 +8,11 @@ use storage::{
     Plain, Write,
     staged::{self, StagedEvent},
 };
-use tokio::{sync::watch, task::JoinSet, time::sleep};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{Inbound, staging::Turn};
 use crate::{
@@ -19,9 +23,15 @@ use crate::{
 };
 
 /// How many rooms are worked on at the same time. They mostly wait for other servers.
-const ROOMS_AT_ONCE: usize = 8;
+const ROOMS_AT_ONCE: usize = 64;
 /// How many events are brought to a room at once, so that others get their turn there.
 const RUN_MAX: usize = 100;
+/// How long one room is worked on before the next event in it waits for another turn: what a server never answers for
+/// does not hold up the rest.
+const TURN_TIME: Duration = Duration::from_secs(60);
+/// How long one event may take with all that it builds on, the state of a large room included. Then it is tried again
+/// after those that were tried less often; what was fetched for it is kept.
+const EVENT_TIME: Duration = Duration::from_secs(180);
 /// How long after it came an event is given up for which nobody can be reached, in ms.
 const GIVE_UP_AFTER_MS: i64 = 60 * 60 * 1000;
 /// The pause before the store is read again after it failed.
@@ -88,12 +98,15 @@ impl Inbound {
 
     /// Puts events on disk that wait for what they build on, and has them worked on. Those for which there is no room
     /// are refused.
+    ///
+    /// # Errors
+    /// [`Error::Store`]: they cannot be put on disk; nothing is staged.
     pub(super) async fn stage(
         &self,
         origin: &ServerName,
         room: &RoomHandle,
         events: Vec<Event>,
-    ) -> Vec<(OwnedEventId, Result<()>)> {
+    ) -> Result<Vec<(OwnedEventId, Result<()>)>> {
         let context = &self.rooms.context;
         let mut results = Vec::with_capacity(events.len());
         let mut models = Vec::with_capacity(events.len());
@@ -115,21 +128,13 @@ impl Inbound {
         }
         let write = Write::plain(vec![Plain::Staged(models)]);
         if let Err(error) = context.store.write(write).await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "cannot stage events"
-            );
-            let failed = || Error::Internal("it cannot be stored".to_owned());
-            context
-                .staging
-                .remove(room.meta.row, results.iter().map(|(id, _)| id));
-            return results
-                .into_iter()
-                .map(|(id, _)| (id, Err(failed())))
-                .collect();
+            let staged = results.iter().filter(|(_, result)| result.is_ok());
+            let staged = staged.map(|(id, _)| id);
+            context.staging.remove(room.meta.row, staged);
+            return Err(error.into());
         }
         context.staging.wake(room.meta.row);
-        results
+        Ok(results)
     }
 
     /// Works on one room. What fails here fails again later, after a pause.
@@ -146,6 +151,7 @@ impl Inbound {
 
     /// `false`: something is to be tried later.
     async fn work_on(&self, turn: &Turn) -> Result<bool> {
+        let started = Instant::now();
         let room = self.rooms.by_row(turn.room).await?;
         let staged = staged::of_room(self.rooms.context.store.reader(), turn.room).await?;
         let mut unusable: Vec<OwnedEventId> = Vec::new();
@@ -172,10 +178,20 @@ impl Inbound {
         for run in events.chunks(RUN_MAX) {
             left.extend(self.take_run(&room, run).await?);
         }
+        let staging = &self.rooms.context.staging;
+        let tries = staging.tries(turn.room);
+        left.sort_by_key(|incoming| tries.get(incoming.event.id()).copied());
         let mut all_done = true;
         for incoming in left {
-            if let Some(arrival) = arrivals.get(incoming.event.id()) {
-                all_done &= self.take_waiting(&room, incoming, arrival).await?;
+            if started.elapsed() > TURN_TIME {
+                return Ok(false);
+            }
+            let id = incoming.event.id().to_owned();
+            if let Some(arrival) = arrivals.get(&id)
+                && !self.take_waiting(&room, incoming, arrival).await?
+            {
+                staging.tried(turn.room, &id);
+                all_done = false;
             }
         }
         Ok(all_done)
@@ -212,7 +228,12 @@ impl Inbound {
         let id = incoming.event.id().to_owned();
         let origin = ServerName::parse(&arrival.origin)
             .map_err(|error| Error::Internal(format!("the stored server name: {error}")))?;
-        let why = match room.take_from(&origin, incoming).await {
+        let late = || {
+            let why = "It takes too long to fetch what it builds on".to_owned();
+            Ok(Err(Lack::Unreachable(why)))
+        };
+        let taken = timeout(EVENT_TIME, room.take_from(&origin, incoming)).await;
+        let why = match taken.unwrap_or_else(|_| late()) {
             Ok(Ok(_)) => None,
             Ok(Err(Lack::Unreachable(why))) => {
                 let age = self.rooms.context.clock.now_ms() - arrival.received_ts;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ruma::{OwnedEventId, OwnedServerName, ServerName};
+use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use storage::RoomRow;
 use tokio::{
     sync::{Notify, watch},
@@ -22,6 +22,9 @@ const ROOM_EVENTS_MAX: usize = 500;
 const ORIGIN_EVENTS_MAX: usize = 2_000;
 /// How many events may wait in all: on disk at most 64 KiB each, as a rule 1 KiB.
 const EVENTS_MAX: usize = 20_000;
+/// In how many rooms at once one server's events are worked on: servers that never answer for what they sent keep only
+/// so many turns from all others.
+const ORIGIN_ROOMS_MAX: usize = 8;
 /// The pause before a room is tried again where nobody could be reached; doubled each time.
 const RETRY_MIN: Duration = Duration::from_secs(10);
 /// The longest such pause.
@@ -39,18 +42,50 @@ pub(crate) struct Staging {
 struct Table {
     rooms: BTreeMap<RoomRow, Queue>,
     origins: HashMap<OwnedServerName, usize>,
+    /// How many rooms are worked on at the expense of each server.
+    turns: HashMap<OwnedServerName, usize>,
     events: usize,
 }
 
 /// What waits in one room.
 #[derive(Default)]
 struct Queue {
-    events: HashMap<OwnedEventId, OwnedServerName>,
+    events: HashMap<OwnedEventId, Waiting>,
     /// From when on it is to be worked on; `None`: nothing is to be done.
     due: Option<Instant>,
     busy: bool,
     /// How often in a row it was left for later.
     delays: u32,
+}
+
+/// An event that waits.
+struct Waiting {
+    /// Who sent it.
+    origin: OwnedServerName,
+    /// How often it was left for later.
+    tries: u32,
+}
+
+impl Table {
+    /// A server that has events in a queue and may have one more room worked on.
+    fn payer<'a>(&self, queue: &'a Queue) -> Option<&'a OwnedServerName> {
+        let mut origins = queue.events.values().map(|waiting| &waiting.origin);
+        origins.find(|origin| {
+            let turns = self.turns.get(*origin).copied().unwrap_or_default();
+            turns < ORIGIN_ROOMS_MAX
+        })
+    }
+
+    /// The rooms that wait for somebody, each with who pays for it, if anybody may.
+    fn open(&self) -> impl Iterator<Item = (RoomRow, Instant, Option<&OwnedServerName>)> {
+        let idle = self.rooms.iter().filter(|(_, queue)| !queue.busy);
+        idle.filter_map(|(room, queue)| {
+            let due = queue.due?;
+            // Nobody pays for looking after a room in which nothing waits any more.
+            let payer = self.payer(queue);
+            (payer.is_some() || queue.events.is_empty()).then_some((*room, due, payer))
+        })
+    }
 }
 
 impl Default for Staging {
@@ -81,7 +116,11 @@ impl Staging {
         if full || queue.events.len() >= ROOM_EVENTS_MAX {
             return false;
         }
-        queue.events.insert(event_id, origin.to_owned());
+        let waiting = Waiting {
+            origin: origin.to_owned(),
+            tries: 0,
+        };
+        queue.events.insert(event_id, waiting);
         *table.origins.entry(origin.to_owned()).or_default() += 1;
         table.events += 1;
         self.count(&table);
@@ -97,40 +136,62 @@ impl Staging {
         let mut table = self.table();
         for id in event_ids {
             let queue = table.rooms.get_mut(&room);
-            let Some(origin) = queue.and_then(|queue| queue.events.remove(id)) else {
+            let Some(waiting) = queue.and_then(|queue| queue.events.remove(id)) else {
                 continue;
             };
-            if let Some(count) = table.origins.get_mut(&origin) {
-                *count -= 1;
-                if *count == 0 {
-                    table.origins.remove(&origin);
-                }
-            }
+            take_one(&mut table.origins, &waiting.origin);
             table.events -= 1;
         }
         self.count(&table);
     }
 
-    /// Has a room worked on.
+    /// Notes that an event was left for later.
+    pub(super) fn tried(&self, room: RoomRow, event_id: &EventId) {
+        let mut table = self.table();
+        let queue = table.rooms.get_mut(&room);
+        if let Some(waiting) = queue.and_then(|queue| queue.events.get_mut(event_id)) {
+            waiting.tries = waiting.tries.saturating_add(1);
+        }
+    }
+
+    /// How often each event of a room was left for later, where that is more than never.
+    pub(super) fn tries(&self, room: RoomRow) -> HashMap<OwnedEventId, u32> {
+        let table = self.table();
+        let queue = table.rooms.get(&room);
+        let events = queue.into_iter().flat_map(|queue| &queue.events);
+        events
+            .filter(|(_, waiting)| waiting.tries > 0)
+            .map(|(id, waiting)| (id.clone(), waiting.tries))
+            .collect()
+    }
+
+    /// Has a room worked on. One that is to be worked on already keeps its place.
     pub(super) fn wake(&self, room: RoomRow) {
         let mut table = self.table();
-        table.rooms.entry(room).or_default().due = Some(Instant::now());
+        let now = Instant::now();
+        let queue = table.rooms.entry(room).or_default();
+        queue.due = Some(queue.due.map_or(now, |earlier| earlier.min(now)));
         drop(table);
         self.changed.notify_one();
     }
 
-    /// A room to be worked on now; nobody else gets it until the turn is dropped.
+    /// The room that has been due for longest; nobody else gets it until the turn is dropped.
     pub(super) fn next(self: &Arc<Self>) -> Option<Turn> {
         let mut table = self.table();
         let now = Instant::now();
-        let mut ready = table.rooms.iter_mut();
-        let (room, queue) =
-            ready.find(|(_, queue)| !queue.busy && queue.due.is_some_and(|due| due <= now))?;
+        let due = table.open().filter(|(_, due, _)| *due <= now);
+        let (room, _, payer) = due.min_by_key(|(_, due, _)| *due)?;
+        let payer = payer.cloned();
+        let queue = table.rooms.get_mut(&room)?;
         queue.busy = true;
         queue.due = None;
+        if let Some(payer) = &payer {
+            *table.turns.entry(payer.clone()).or_default() += 1;
+        }
         Some(Turn {
             staging: Arc::clone(self),
-            room: *room,
+            room,
+            payer,
             later: true,
         })
     }
@@ -138,12 +199,14 @@ impl Staging {
     /// When the next room is to be worked on, if none is now.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let table = self.table();
-        let idle = table.rooms.values().filter(|queue| !queue.busy);
-        idle.filter_map(|queue| queue.due).min()
+        table.open().map(|(_, due, _)| due).min()
     }
 
-    fn end(&self, room: RoomRow, later: bool) {
+    fn end(&self, room: RoomRow, payer: Option<&OwnedServerName>, later: bool) {
         let mut table = self.table();
+        if let Some(payer) = payer {
+            take_one(&mut table.turns, payer);
+        }
         if let Some(queue) = table.rooms.get_mut(&room) {
             queue.busy = false;
             if later {
@@ -173,10 +236,21 @@ impl Staging {
     }
 }
 
+/// Counts one less.
+fn take_one(counts: &mut HashMap<OwnedServerName, usize>, server: &ServerName) {
+    if let Some(count) = counts.get_mut(server) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(server);
+        }
+    }
+}
+
 /// The right to work on a room. When it ends, even by a panic, the room is free again.
 pub(super) struct Turn {
     staging: Arc<Staging>,
     pub(super) room: RoomRow,
+    payer: Option<OwnedServerName>,
     later: bool,
 }
 
@@ -189,7 +263,7 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.staging.end(self.room, self.later);
+        self.staging.end(self.room, self.payer.as_ref(), self.later);
     }
 }
 
@@ -247,5 +321,54 @@ mod tests {
         staging.wake(RoomRow(1));
         staging.next().unwrap().finish();
         assert_eq!(staging.next_due(), None);
+    }
+
+    #[test]
+    fn the_room_that_waits_for_longest_comes_first() {
+        let staging = Arc::new(Staging::default());
+        for room in [3, 1, 2] {
+            staging.add(RoomRow(room), server_name!("there"), id(1));
+            staging.wake(RoomRow(room));
+        }
+        // What comes later changes nothing about its place.
+        staging.wake(RoomRow(3));
+        let turns: Vec<Turn> = std::iter::from_fn(|| staging.next()).collect();
+        let order: Vec<i64> = turns.iter().map(|turn| turn.room.0).collect();
+        assert_eq!(order, [3, 1, 2]);
+    }
+
+    #[test]
+    fn a_server_keeps_only_some_turns_from_others() {
+        let staging = Arc::new(Staging::default());
+        let (mallory, alice) = (server_name!("mallory"), server_name!("alice"));
+        for room in 0..20 {
+            staging.add(RoomRow(room), mallory, id(1));
+            staging.wake(RoomRow(room));
+        }
+        let mut turns: Vec<Turn> = std::iter::from_fn(|| staging.next()).collect();
+        assert_eq!(turns.len(), ORIGIN_ROOMS_MAX);
+        assert_eq!(staging.next_due(), None, "a turn has to end first");
+        for room in [19, 20] {
+            staging.add(RoomRow(room), alice, id(2));
+            staging.wake(RoomRow(room));
+        }
+        let theirs: Vec<Turn> = std::iter::from_fn(|| staging.next()).collect();
+        assert_eq!(theirs.len(), 2, "also where mallory's wait as well");
+        turns.pop();
+        assert!(staging.next().is_some());
+    }
+
+    #[test]
+    fn what_was_left_for_later_is_counted() {
+        let staging = Staging::default();
+        let room = RoomRow(1);
+        for n in [1, 2] {
+            staging.add(room, server_name!("there"), id(n));
+        }
+        staging.tried(room, &id(1));
+        staging.tried(room, &id(1));
+        assert_eq!(staging.tries(room), HashMap::from([(id(1), 2)]));
+        staging.remove(room, &[id(1)]);
+        assert_eq!(staging.tries(room), HashMap::new());
     }
 }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use ruma::{OwnedServerName, RoomId, ServerName};
 
-use crate::{Error, Result, Subject};
+use crate::{Error, Result, Subject, peers::Peers};
 
 /// How many servers are asked for one join, knock or leave.
 const SERVERS_MAX: usize = 10;
+
+/// How many of those that are named are looked at.
+const NAMED_MAX: usize = 100;
 
 /// The servers to ask, in order, and why the last ones could not help.
 pub(super) struct Candidates {
@@ -18,15 +21,23 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    /// Those of `via` that are not this server, each once. The server in the room's id may have left long ago, so that it
-    /// is asked only where nobody else is named.
-    pub(super) fn new(own: &ServerName, room: &RoomId, via: Vec<OwnedServerName>) -> Self {
-        let mut servers: VecDeque<OwnedServerName> = VecDeque::new();
-        for server in via {
-            if server != own && !servers.contains(&server) && servers.len() < SERVERS_MAX {
-                servers.push_back(server);
+    /// Those of `via` that are not this server, each once; last those that could not be reached lately. The server in the
+    /// room's id may have left long ago, so that it is asked only where nobody else is named.
+    pub(super) fn new(
+        own: &ServerName,
+        room: &RoomId,
+        via: Vec<OwnedServerName>,
+        peers: &dyn Peers,
+    ) -> Self {
+        let mut named: Vec<OwnedServerName> = Vec::new();
+        for server in via.into_iter().take(NAMED_MAX) {
+            if server != own && !named.contains(&server) {
+                named.push(server);
             }
         }
+        named.sort_by_key(|server| peers.is_resting(server));
+        named.truncate(SERVERS_MAX);
+        let mut servers = VecDeque::from(named);
         let guessed = servers.is_empty();
         if guessed {
             let creator = room.server_name().filter(|server| *server != own);

@@ -1,7 +1,10 @@
 //! The checks on an event that need no room: format, signatures, content hash.
 //! Server-server API, "Checks performed on receipt of a PDU", 1 to 3.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use ruma::{OwnedEventId, ServerName};
 use spec::{
@@ -12,6 +15,9 @@ use spec::{
 };
 
 use crate::{context::Context, peers::KeyName};
+
+/// How long keys may take: those of a large room with many dead servers are asked for by the hundred.
+const KEYS_WITHIN: Duration = Duration::from_secs(120);
 
 /// What is wrong with an event that is dropped, for the log and for its sender.
 pub(crate) type Flaw = String;
@@ -32,7 +38,7 @@ pub(crate) async fn check(
     for parsed in parsed {
         flaws.push(parsed.map(|event| events.push((version, event))));
     }
-    let mut verified = verify(context, events).await.into_iter();
+    let mut verified = verify(context, events, KEYS_WITHIN).await.into_iter();
     let mut next = || match verified.next() {
         Some((_, verified)) => verified,
         None => Err("the event was not checked".to_owned()),
@@ -44,18 +50,18 @@ pub(crate) async fn check(
 }
 
 /// Checks the signatures and hashes of events, which may be of different rooms, all in one batch; the results are in
-/// order, each with the event's id. One whose content is not what was signed comes out redacted.
+/// order, each with the event's id. One whose content is not what was signed comes out redacted. Where a key does not come
+/// in time, the signature counts as wrong.
 pub(crate) async fn verify(
     context: &Context,
     events: Vec<(&'static RoomVersion, Event)>,
+    keys_within: Duration,
 ) -> Vec<(OwnedEventId, Result<Event, Flaw>)> {
     if events.is_empty() {
         return Vec::new();
     }
-    let names = key_names(&events);
-    let valid_at = events.iter().map(|(_, event)| event.origin_server_ts());
-    let valid_at = valid_at.max().unwrap_or(0);
-    let ring = Ring::new(context, names, valid_at.min(context.clock.now_ms())).await;
+    let names = key_names(&events, context.clock.now_ms());
+    let ring = Ring::new(context, names, keys_within).await;
     // Signatures are arithmetic: not on a thread that serves others.
     let verified = tokio::task::spawn_blocking(move || {
         let borrowed = events.iter().map(|(version, event)| (*version, event));
@@ -77,16 +83,20 @@ pub(crate) async fn verify(
     verified.await.unwrap_or_default()
 }
 
-/// The keys that the signatures of these events name, as far as they count.
-fn key_names(events: &[(&'static RoomVersion, Event)]) -> BTreeSet<KeyName> {
-    let mut names = BTreeSet::new();
+/// The keys that the signatures of these events name, as far as they count, each with the time of the newest event that
+/// it signed: a server that is gone is not asked again because others of the batch talk on.
+fn key_names(events: &[(&'static RoomVersion, Event)], now_ms: i64) -> BTreeMap<KeyName, i64> {
+    let mut names = BTreeMap::new();
     for (version, event) in events {
+        let at = event.origin_server_ts().min(now_ms);
         for server in sign::required_signers(version, event) {
             for (key_id, _) in sign::server_signatures(event.object(), &server) {
-                names.insert(KeyName {
+                let name = KeyName {
                     server: server.clone(),
                     key_id: key_id.to_owned(),
-                });
+                };
+                let newest = names.entry(name).or_insert(at);
+                *newest = at.max(*newest);
             }
         }
     }
@@ -97,15 +107,15 @@ fn key_names(events: &[(&'static RoomVersion, Event)]) -> BTreeSet<KeyName> {
 struct Ring(HashMap<KeyName, PublishedKey>);
 
 impl Ring {
-    async fn new(context: &Context, names: BTreeSet<KeyName>, valid_at_ms: i64) -> Self {
-        let (own, foreign): (Vec<_>, Vec<_>) = names
+    async fn new(context: &Context, names: BTreeMap<KeyName, i64>, within: Duration) -> Self {
+        let (own, foreign): (BTreeMap<_, _>, BTreeMap<_, _>) = names
             .into_iter()
-            .partition(|name| name.server == context.server_name);
+            .partition(|(name, _)| name.server == context.server_name);
         let mut keys = match context.peers.get() {
-            Some(peers) if !foreign.is_empty() => peers.public_keys(foreign, valid_at_ms).await,
+            Some(peers) if !foreign.is_empty() => peers.public_keys(foreign, within).await,
             _ => HashMap::new(),
         };
-        let own = own.into_iter();
+        let own = own.into_keys();
         keys.extend(own.filter_map(|name| Some((name.clone(), own_key(context, &name.key_id)?))));
         Self(keys)
     }
@@ -130,5 +140,45 @@ impl KeyRing for Ring {
             key_id: key_id.to_owned(),
         };
         self.0.get(&name).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::{event::Draft, object, sign::ServerKey};
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_needed_for_the_newest_event_that_it_signed() {
+        let version = RoomVersion::get("11").unwrap();
+        let event = |server: &str, ts: i64| {
+            let key = ServerKey::from_seed(server.try_into().unwrap(), "1", &[1; 32]);
+            let draft = Draft {
+                room_id: Some("!room:here".try_into().unwrap()),
+                sender: format!("@user:{server}").try_into().unwrap(),
+                event_type: "m.room.message".to_owned(),
+                state_key: None,
+                content: object! {},
+                redacts: None,
+            };
+            let event = draft.seal(version, &[], &[], ts, &ts.to_string(), &key);
+            (version, event.unwrap())
+        };
+        let events = [
+            event("gone", 10),
+            event("here", 500),
+            event("gone", 20),
+            event("ahead", 2_000),
+        ];
+        let names: Vec<_> = key_names(&events, 1_000)
+            .into_iter()
+            .map(|(name, at)| (name.server.to_string(), at))
+            .collect();
+        let names: Vec<_> = names
+            .iter()
+            .map(|(name, at)| (name.as_str(), *at))
+            .collect();
+        assert_eq!(names, [("ahead", 1_000), ("gone", 20), ("here", 500)]);
     }
 }

@@ -134,16 +134,19 @@ impl RoomHandle {
         })
     }
 
-    /// Whom to ask for what an event needs: who sent it here, its sender's server, others in the room.
+    /// Whom to ask for what an event needs: who sent it here, its sender's server, those with most users in the room; last
+    /// those that could not be reached lately.
     async fn sources(&self, origin: &ServerName, event: &Event) -> Result<Vec<OwnedServerName>> {
         let mut sources = vec![origin.to_owned(), event.sender().server_name().to_owned()];
         sources.dedup();
-        for server in self.servers().await? {
+        for server in self.likely_servers(&[]).await? {
             if !sources.contains(&server) {
                 sources.push(server);
             }
         }
         sources.retain(|server| *server != self.context.server_name);
+        let peers = self.peers()?;
+        sources.sort_by_key(|server| peers.is_resting(server));
         sources.truncate(SERVERS_MAX);
         Ok(sources)
     }

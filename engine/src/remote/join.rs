@@ -173,7 +173,7 @@ impl Rooms {
         content: &Object,
     ) -> Result<()> {
         let peers = self.peers()?;
-        let mut candidates = Candidates::new(&self.context.server_name, &entry.room, via);
+        let mut candidates = Candidates::new(&self.context.server_name, &entry.room, via, peers);
         while let Some(server) = candidates.next() {
             match self.join_at(peers, entry, &server, content).await {
                 Ok(()) => return Ok(()),

@@ -49,7 +49,7 @@ impl Rooms {
             content.insert("reason".to_owned(), reason.into());
         }
         let peers = self.peers()?;
-        let mut candidates = Candidates::new(&self.context.server_name, room, via);
+        let mut candidates = Candidates::new(&self.context.server_name, room, via, peers);
         while let Some(server) = candidates.next() {
             let knocked = self.knock_at(peers, by, room, &server, &content).await;
             match knocked {

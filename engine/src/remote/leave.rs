@@ -39,7 +39,8 @@ impl RoomHandle {
             content.insert("reason".to_owned(), reason.into());
         }
         let via = self.servers_of_offer(member).await?;
-        let mut candidates = Candidates::new(&self.context.server_name, &self.meta.id, via);
+        let mut candidates =
+            Candidates::new(&self.context.server_name, &self.meta.id, via, self.peers()?);
         let mut left = None;
         while left.is_none()
             && let Some(server) = candidates.next()

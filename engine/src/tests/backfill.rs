@@ -133,7 +133,7 @@ async fn what_happened_while_nobody_of_a_server_was_there_comes_in_between() {
         bob.leaves(&room).await.unwrap();
         let left = member(&bob, &room).await.event.object().clone();
         let (inbound, there) = (alice.engine.inbound(), name(&pair.there));
-        let taken = inbound.pdus(&there, vec![left]).await;
+        let taken = inbound.pdus(&there, vec![left]).await.unwrap();
         assert!(taken.values().all(Result::is_ok));
         says_many(&alice, &room, 120).await;
         joins(&bob, &alice, &room).await;
@@ -433,5 +433,36 @@ async fn the_event_of_a_time_is_found_on_either_server() {
         // The islands do not disturb the order.
         let back = scrolled(&bob, &room, Direction::Backward).await;
         assert_eq!(back, scrolled(&alice, &room, Direction::Backward).await);
+    }
+}
+
+/// In a history that is fetched as in what is received: what the current state did not allow, and so was soft-failed, is
+/// part of the state of what its server built on it.
+#[tokio::test]
+async fn history_stands_on_what_was_soft_failed_as_well() {
+    for pair in pairs().await {
+        let (room, alice, bob) = pair.joined_room("11").await;
+        let ask = SetState {
+            event_type: "m.room.join_rules".to_owned(),
+            state_key: String::new(),
+            content: object! { "join_rule" => "invite" },
+        };
+        let handle = alice.room(&room).await;
+        handle.set_state(&alice.requester, ask).await.unwrap();
+        // The other server does not know of it yet.
+        let erin = pair.there.person("erin");
+        let joined = erin.joins(&room).await.unwrap();
+        pair.deliver(&pair.there, &pair.here, std::slice::from_ref(&joined))
+            .await;
+        let store = &pair.here.engine.context.store;
+        let stored = storage::events::by_id(store.reader(), &joined);
+        let outcome = stored.await.unwrap().unwrap().outcome;
+        assert_eq!(outcome, storage::write::Outcome::SoftFailed);
+        let said = erin.says(&room, "allowed there").await.unwrap();
+        let last = says_many(&bob, &room, 270).await.pop().unwrap();
+        pair.deliver(&pair.there, &pair.here, &[last]).await;
+        let seen = scrolled(&alice, &room, Direction::Backward).await;
+        assert!(seen.contains(&said), "{seen:?}");
+        assert!(!seen.contains(&joined));
     }
 }

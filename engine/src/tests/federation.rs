@@ -85,7 +85,7 @@ impl Pair {
         for id in ids {
             pdus.push(from.engine.inbound().event(&name(to), id).await.unwrap());
         }
-        for (id, result) in to.engine.inbound().pdus(&name(from), pdus).await {
+        for (id, result) in to.engine.inbound().pdus(&name(from), pdus).await.unwrap() {
             assert_eq!(result, Ok(()), "{id}");
         }
         settled(to).await;

@@ -289,7 +289,7 @@ async fn a_policy_server_that_is_not_in_the_room_is_none() {
         assert_eq!(pair.script.count("sign"), asked);
         let kick = known(&alice, &room, &left).await;
         let inbound = pair.there.engine.inbound();
-        inbound.pdus(&name(&pair.here), vec![kick]).await;
+        inbound.pdus(&name(&pair.here), vec![kick]).await.unwrap();
         settled(&pair.there).await;
         pair.script.plays_policy(no_spam);
         let via = vec![name(&pair.here)];

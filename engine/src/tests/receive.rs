@@ -123,7 +123,7 @@ impl<'a> Forger<'a> {
         let pdus = events.iter().map(|event| pdu(event)).collect();
         let inbound = self.pair.here.engine.inbound();
         let origin = name(&self.pair.there);
-        let results = inbound.pdus(&origin, pdus).await;
+        let results = inbound.pdus(&origin, pdus).await.unwrap();
         settled(&self.pair.here).await;
         let result = |event: &&Event| results[event.id()].clone();
         events.iter().map(result).collect()
@@ -213,7 +213,10 @@ async fn what_waits_is_taken_in_after_a_restart() {
         let gone = chain(&forger, &forger.last().await, 2);
         pair.script.play(|_| Some(Lie::Silence));
         let inbound = pair.here.engine.inbound();
-        let answer = inbound.pdus(&name(&pair.there), vec![pdu(&gone[1])]).await;
+        let answer = inbound
+            .pdus(&name(&pair.there), vec![pdu(&gone[1])])
+            .await
+            .unwrap();
         assert_eq!(answer[gone[1].id()], Ok(()), "it is acknowledged");
         assert_eq!(*inbound.waiting().borrow(), 1);
         assert_eq!(outcome(&pair.here, &gone[1]).await, None);
@@ -499,7 +502,7 @@ async fn every_event_with_an_id_is_answered() {
             Object::new(),
         ];
         let inbound = pair.here.engine.inbound();
-        let results = inbound.pdus(&name(&pair.there), pdus).await;
+        let results = inbound.pdus(&name(&pair.there), pdus).await.unwrap();
         let old: OwnedEventId = "$old:there".try_into().unwrap();
         for refused in [&unsigned_id, &crowded_id, &elsewhere_id, &old] {
             assert!(results[refused].is_err(), "{refused}");
@@ -523,7 +526,10 @@ async fn every_event_with_an_id_is_answered() {
         };
         handle.set_state(&alice.requester, acl).await.unwrap();
         let denied = forger.message("denied", &[&good]);
-        let results = inbound.pdus(&name(&pair.there), vec![pdu(&denied)]).await;
+        let results = inbound
+            .pdus(&name(&pair.there), vec![pdu(&denied)])
+            .await
+            .unwrap();
         assert!(results[denied.id()].is_err());
         assert_eq!(outcome(&pair.here, &denied).await, None);
     }
@@ -547,7 +553,7 @@ async fn other_servers_in_the_room_are_asked_too() {
         let there = name(&pair.there);
         let inbound = third.engine.inbound();
         let results = inbound.pdus(&there, events.iter().map(pdu).collect());
-        assert!(results.await.values().all(Result::is_ok));
+        assert!(results.await.unwrap().values().all(Result::is_ok));
         pair.script
             .play(|call| (call.to == "there").then_some(Lie::Silence));
         forger.send(&[&events[2]]).await;
@@ -567,6 +573,7 @@ async fn an_event_that_comes_by_several_routes_is_processed_once() {
         let there = name(&pair.there);
         let asks = (0..8).map(|_| inbound.pdus(&there, pdus.clone()));
         for results in futures_util::future::join_all(asks).await {
+            let results = results.unwrap();
             assert!(results.values().all(Result::is_ok), "{results:?}");
         }
         settled(&pair.here).await;
@@ -597,7 +604,10 @@ async fn a_room_that_is_slow_does_not_hold_up_the_answer() {
         let inbound = pair.here.engine.inbound();
         let there = name(&pair.there);
         let soon = Duration::from_millis(1);
-        let results = inbound.pdus_within(soon, &there, vec![pdu(&message)]).await;
+        let results = inbound
+            .pdus_within(soon, &there, vec![pdu(&message)])
+            .await
+            .unwrap();
         assert_eq!(results[message.id()], Ok(()));
         assert_eq!(
             outcome(&pair.here, &message).await,
@@ -608,5 +618,45 @@ async fn a_room_that_is_slow_does_not_hold_up_the_answer() {
         blocked.await.unwrap().unwrap();
         settled(&pair.here).await;
         assert_eq!(outcome(&pair.here, &message).await, Some(Outcome::Accepted));
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_does_not_come_holds_up_only_what_it_signed() {
+    for pair in pairs().await {
+        let (forger, _) = Forger::new(&pair, "11").await;
+        let last = forger.last().await;
+        let message = forger.message("in time", &[&last]);
+        let content = object! { "body" => "from afar", "msgtype" => "m.text" };
+        let mut draft = forger.draft("m.room.message", None, content);
+        draft.sender = "@carol:afar".try_into().unwrap();
+        let parents = [Parent::of(forger.version, &last)];
+        let key = key_of(owned_server_name!("afar"));
+        let afar = draft.seal(forger.version, &parents, &forger.auth, 1, "afar", &key);
+        let afar = afar.unwrap();
+        let keyless = &pair.script.keyless;
+        keyless.lock().unwrap().insert(owned_server_name!("afar"));
+        let inbound = pair.here.engine.inbound();
+        let there = name(&pair.there);
+        let pdus = vec![pdu(&afar), pdu(&message)];
+        let soon = Duration::from_millis(20);
+        let results = inbound.pdus_within(soon, &there, pdus).await.unwrap();
+        assert!(results[afar.id()].is_err());
+        assert_eq!(results[message.id()], Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_not_acknowledged() {
+    for pair in pairs().await {
+        let (forger, _) = Forger::new(&pair, "11").await;
+        let events = chain(&forger, &forger.last().await, 2);
+        let inbound = pair.here.engine.inbound();
+        pair.here.engine.context.store.close().await;
+        for event in &events {
+            let taken = inbound.pdus(&name(&pair.there), vec![pdu(event)]).await;
+            assert!(matches!(taken, Err(crate::Error::Store(_))), "{taken:?}");
+        }
+        assert_eq!(*inbound.waiting().borrow(), 0);
     }
 }

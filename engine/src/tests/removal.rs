@@ -91,7 +91,8 @@ async fn an_invite_is_not_withdrawn_by_others() {
                 .engine
                 .inbound()
                 .pdus(&name(&pair.here), pdus)
-                .await,
+                .await
+                .unwrap(),
         );
         assert!(eve.syncs(None).await.rooms.invite.contains_key(&room));
     }

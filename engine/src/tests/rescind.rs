@@ -38,19 +38,22 @@ async fn an_invite_is_taken_back_by_whoever_sent_it() {
             .engine
             .inbound()
             .pdus(&name(&pair.here), vec![first])
-            .await;
+            .await
+            .unwrap();
         assert!(invited().await, "an old kick ended a new invite");
         pair.there
             .engine
             .inbound()
             .pdus(&name(&pair.there), vec![second.clone()])
-            .await;
+            .await
+            .unwrap();
         assert!(invited().await, "another server ended it");
         pair.there
             .engine
             .inbound()
             .pdus(&name(&pair.here), vec![second])
-            .await;
+            .await
+            .unwrap();
         assert!(!invited().await);
         let left = bob.syncs(Some(&since)).await;
         assert!(left.rooms.leave.contains_key(&room), "{left:?}");
@@ -82,7 +85,8 @@ async fn an_invite_is_taken_back_by_whoever_sent_it() {
             .engine
             .inbound()
             .pdus(&name(&pair.here), vec![by_carol])
-            .await;
+            .await
+            .unwrap();
         assert!(invited().await, "whoever did not invite ended it");
     }
 }

@@ -1,8 +1,9 @@
 //! Servers that reach each other without a network: what one asks is put to the other's [`Inbound`](crate::inbound).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
@@ -35,6 +36,10 @@ pub(super) struct Script {
     pub(super) calls: Mutex<Vec<Call>>,
     lie: Mutex<Option<Liar>>,
     policy: Mutex<Option<Policy>>,
+    /// Who could not be reached lately.
+    pub(super) resting: Mutex<BTreeSet<OwnedServerName>>,
+    /// Who does not tell their keys, nor that they will not.
+    pub(super) keyless: Mutex<BTreeSet<OwnedServerName>>,
 }
 
 /// How the policy server answers that was asked; `None`: not at all.
@@ -186,6 +191,10 @@ fn refusal(server: &ServerName, error: &Error) -> PeerError {
 }
 
 impl Peers for Wire {
+    fn is_resting(&self, server: &ServerName) -> bool {
+        self.script.resting.lock().unwrap().contains(server)
+    }
+
     fn make_membership<'a>(
         &'a self,
         server: &'a ServerName,
@@ -194,6 +203,11 @@ impl Peers for Wire {
         user: &'a UserId,
     ) -> Answer<'a, Template> {
         Box::pin(async move {
+            self.script.calls.lock().unwrap().push(Call {
+                to: server.to_owned(),
+                operation: "make_membership",
+                event: None,
+            });
             let inbound = self.to(server)?.inbound();
             let made = inbound
                 .make_membership(&self.own, membership, room, user, None)
@@ -263,7 +277,7 @@ impl Peers for Wire {
                     &self.own,
                     room,
                     event_id,
-                    room_version,
+                    Some(room_version),
                     invite.clone(),
                     room_state,
                 )
@@ -309,10 +323,16 @@ impl Peers for Wire {
 
     fn public_keys<'a>(
         &'a self,
-        names: Vec<KeyName>,
-        _: i64,
+        mut names: BTreeMap<KeyName, i64>,
+        within: Duration,
     ) -> BoxFuture<'a, HashMap<KeyName, PublishedKey>> {
         Box::pin(async move {
+            let keyless = self.script.keyless.lock().unwrap().clone();
+            let asked = names.len();
+            names.retain(|name, _| !keyless.contains(&name.server));
+            if names.len() < asked {
+                tokio::time::sleep(within).await;
+            }
             let published = |name: KeyName| {
                 let key = key_of(name.server.clone()).public_key();
                 (
@@ -324,7 +344,7 @@ impl Peers for Wire {
                     },
                 )
             };
-            names.into_iter().map(published).collect()
+            names.into_keys().map(published).collect()
         })
     }
 

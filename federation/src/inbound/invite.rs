@@ -28,7 +28,7 @@ pub(crate) async fn v2(
         None => return Err(ApiError::missing_param("event is missing")),
     };
     let room_state = objects(&mut body, "invite_room_state")?;
-    let invite = take(&engine, &path, signed, version, event, room_state).await?;
+    let invite = take(&engine, &path, signed, Some(version), event, room_state).await?;
     Ok(answer(&object! { "event" => invite }))
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn v1(
     let unsigned = event.get("unsigned").and_then(Value::as_object);
     let mut unsigned = unsigned.cloned().unwrap_or_default();
     let room_state = objects(&mut unsigned, "invite_room_state")?;
-    let invite = take(&engine, &path, signed, "1".to_owned(), event, room_state).await?;
+    let invite = take(&engine, &path, signed, None, event, room_state).await?;
     let body = object! { "event" => invite };
     Ok(answer_value(&Value::Array(vec![200.into(), body.into()])))
 }
@@ -51,7 +51,7 @@ async fn take(
     engine: &Room,
     path: &(String, String),
     Signed { origin, .. }: Signed,
-    version: String,
+    version: Option<String>,
     event: Object,
     room_state: Vec<Object>,
 ) -> Result<Object, ApiError> {
@@ -59,7 +59,7 @@ async fn take(
     engine
         .ask(|inbound| async move {
             inbound
-                .invite(&origin, &room, &id, &version, event, room_state)
+                .invite(&origin, &room, &id, version.as_deref(), event, room_state)
                 .await
         })
         .await

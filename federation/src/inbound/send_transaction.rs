@@ -59,7 +59,7 @@ pub(crate) async fn handle(
         .ask(|inbound| async move {
             let key = (origin.clone(), txn_id.into_inner());
             let take = async {
-                let taken = inbound.pdus(&origin, pdus).await;
+                let taken = inbound.pdus(&origin, pdus).await?;
                 inbound.edus(&origin, edus).await;
                 let results = taken.into_iter().map(|(id, outcome)| {
                     let result = match outcome {

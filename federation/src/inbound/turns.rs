@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::ApiError;
 
 /// How many reads of one server are worked on at once, as in Synapse.
-const AT_ONCE: usize = 3;
+pub(super) const AT_ONCE: usize = 3;
 
 /// How many more may wait; a server that sends more than that does not wait for answers.
 const WAITING_MAX: usize = 50;

@@ -6,7 +6,7 @@ use spec::json::{Object, Value, encode_object};
 use super::OwnKeys;
 use crate::Shared;
 
-/// Our keys, signed by the current one, valid from now on for as long as the settings say.
+/// Our keys, signed by all that have no end, valid from now on for as long as the settings say.
 pub(crate) async fn handle(shared: web::Data<Shared>) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
@@ -23,10 +23,13 @@ pub(super) fn own_document(shared: &Shared) -> Object {
 /// The signed document. `valid_until_ts` is in milliseconds since the epoch.
 fn document(keys: &OwnKeys, valid_until_ts: i64) -> Object {
     let current = keys.current();
-    let verify = [(
-        current.key_id().to_owned(),
-        key(current.public_key().to_base64(), None),
-    )];
+    let signing = || keys.beside().iter().chain([current]);
+    let verify = signing().map(|signing| {
+        (
+            signing.key_id().to_owned(),
+            key(signing.public_key().to_base64(), None),
+        )
+    });
     let old = keys.old().iter().map(|old| {
         (
             old.key_id.clone(),
@@ -36,10 +39,12 @@ fn document(keys: &OwnKeys, valid_until_ts: i64) -> Object {
     let mut document = Object::from([
         ("server_name".to_owned(), current.server().as_str().into()),
         ("valid_until_ts".to_owned(), Value::Integer(valid_until_ts)),
-        ("verify_keys".to_owned(), Value::Object(verify.into())),
+        ("verify_keys".to_owned(), Value::Object(verify.collect())),
         ("old_verify_keys".to_owned(), Value::Object(old.collect())),
     ]);
-    current.sign_object(&mut document);
+    for signing in signing() {
+        signing.sign_object(&mut document);
+    }
     document
 }
 

@@ -17,7 +17,10 @@ use spec::{
 };
 
 use super::published::Published;
-use crate::{client::Ask, uri::Uri};
+use crate::{
+    client::{Ask, Occasion},
+    uri::Uri,
+};
 
 /// How many keys one question asks for.
 pub(super) const BATCH: usize = 100;
@@ -28,11 +31,11 @@ const ANSWER_TIME: Duration = Duration::from_secs(60);
 /// The largest answer, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The question for these keys, valid at this time at least.
-pub(super) fn ask(names: &[KeyName], valid_at_ms: i64) -> Ask {
+/// The question for these keys, each valid at a time at least, in milliseconds since the epoch.
+pub(super) fn ask(names: &[(&KeyName, i64)]) -> Ask {
     let mut servers: BTreeMap<String, Value> = BTreeMap::new();
-    for name in names {
-        let criteria = object! { "minimum_valid_until_ts" => valid_at_ms };
+    for (name, valid_at_ms) in names {
+        let criteria = object! { "minimum_valid_until_ts" => *valid_at_ms };
         let keys = servers
             .entry(name.server.to_string())
             .or_insert_with(|| Object::new().into());
@@ -43,6 +46,7 @@ pub(super) fn ask(names: &[KeyName], valid_at_ms: i64) -> Ask {
     let uri = Uri::new("/_matrix/key/v2/query");
     Ask::with(Method::POST, uri, object! { "server_keys" => servers })
         .unsigned()
+        .on(Occasion::Work)
         .within(ANSWER_TIME, ANSWER_BYTES_MAX)
 }
 

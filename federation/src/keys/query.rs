@@ -2,12 +2,18 @@
 //!
 //! Source: server-server API, "Querying Keys Through Another Server".
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
+use engine::buckets::Bucket;
 use futures_util::{StreamExt as _, stream};
 use ruma::{OwnedServerName, ServerName};
 use spec::json::{Object, Strictness, Value, encode_object, parse_object};
+use tokio::time::Instant;
 
 use super::{document::own_document, known::Known};
 use crate::{ApiError, Shared, body::Unsigned, params::Params};
@@ -15,8 +21,21 @@ use crate::{ApiError, Shared, body::Unsigned, params::Params};
 /// How many servers one request may ask about.
 const SERVERS_MAX: usize = 500;
 
+/// Of how many of them, the first, the keys are asked for where they are not known.
+const ASKED_MAX: usize = 50;
+
 /// How many servers are asked at the same time for one request.
 const ASKED_AT_ONCE: usize = 10;
+
+/// After what time a request is answered with what is known.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often one address may ask. Nobody signs these requests, and each may make this server ask others; a server that joins
+/// a large room has some ten at once.
+const RATE: Bucket = Bucket {
+    per_second: 1.0,
+    burst: 50,
+};
 
 /// Which keys of a server are wanted: the IDs, and until when each should be valid. None means all.
 type Wanted = BTreeMap<String, i64>;
@@ -24,31 +43,50 @@ type Wanted = BTreeMap<String, i64>;
 /// The keys of one server.
 pub(crate) async fn get(
     shared: web::Data<Shared>,
+    request: HttpRequest,
     server: web::Path<String>,
     params: Params,
 ) -> Result<HttpResponse, ApiError> {
+    count(&shared, &request)?;
     let server = server_name(&server)?;
     let minimum_ms = params.integer("minimum_valid_until_ts")?;
     let minimum_ms = minimum_ms.unwrap_or_else(|| shared.clock.now_ms());
-    Ok(answer(
-        documents(&shared, &server, &Wanted::new(), minimum_ms).await,
-    ))
+    let until = Instant::now() + ANSWER_WITHIN;
+    let documents = documents(&shared, &server, &Wanted::new(), minimum_ms, until).await;
+    Ok(answer(documents))
 }
 
 /// The keys of several servers.
 pub(crate) async fn post(
     shared: web::Data<Shared>,
+    request: HttpRequest,
     Unsigned(body): Unsigned,
 ) -> Result<HttpResponse, ApiError> {
+    count(&shared, &request)?;
     let now_ms = shared.clock.now_ms();
     let wanted = wanted(&body, now_ms)?;
     let shared = &shared;
-    let found: Vec<Vec<Object>> = stream::iter(wanted)
-        .map(|(server, keys)| async move { documents(shared, &server, &keys, now_ms).await })
+    let started = Instant::now();
+    let found: Vec<Vec<Object>> = stream::iter(wanted.into_iter().enumerate())
+        .map(|(index, (server, keys))| async move {
+            let until = match index < ASKED_MAX {
+                true => started + ANSWER_WITHIN,
+                false => started,
+            };
+            documents(shared, &server, &keys, now_ms, until).await
+        })
         .buffered(ASKED_AT_ONCE)
         .collect()
         .await;
     Ok(answer(found.into_iter().flatten().collect()))
+}
+
+/// Counts a request of an address.
+fn count(shared: &Shared, request: &HttpRequest) -> Result<(), ApiError> {
+    let address = request.peer_addr().map(|address| address.ip());
+    let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let counted = shared.asked_for_keys.take(RATE, address);
+    counted.map_err(ApiError::too_many)
 }
 
 /// What a body asks for.
@@ -81,12 +119,14 @@ fn server_name(name: &str) -> Result<OwnedServerName, ApiError> {
     parsed.map_err(|_| ApiError::invalid_param("This is not the name of a server"))
 }
 
-/// The documents that have the wanted keys of `server`, signed by us too. None if there is no way to know.
+/// The documents that have the wanted keys of `server`, signed by us too. None if there is no way to know; after `until` the
+/// server is not asked, nor waited for.
 async fn documents(
     shared: &Shared,
     server: &ServerName,
     wanted: &Wanted,
     minimum_ms: i64,
+    until: Instant,
 ) -> Vec<Object> {
     let ring = &shared.keys;
     if server == ring.own().current().server() {
@@ -94,7 +134,9 @@ async fn documents(
     }
     let now_ms = shared.clock.now_ms();
     let known = ring
-        .of_server(server, |known| is_enough(known, wanted, minimum_ms, now_ms))
+        .of_server(server, until, |known| {
+            is_enough(known, wanted, minimum_ms, now_ms)
+        })
         .await;
     let texts: BTreeSet<&str> = known
         .iter()

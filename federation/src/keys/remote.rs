@@ -2,33 +2,44 @@
 //!
 //! A key once seen is never forgotten: what it signed must stay checkable when its server is long gone.
 
+mod lane;
+mod notaries;
+mod turns;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     convert::Infallible,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     time::Duration,
 };
 
 use engine::peers::KeyName;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{
+    StreamExt as _,
+    future::{Either, select},
+    stream,
+};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, ServerName};
 use spec::sign::PublishedKey;
 use storage::{Plain, Store, Write, remote_keys};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout, timeout_at},
+};
 use tracing::{debug, warn};
 
+use self::{lane::Lane, turns::Turns};
 use super::{
     OwnKeys,
     known::{Known, Source},
-    notary,
     published::Published,
 };
 use crate::{
     Clock,
-    client::{Ask, AskError, Client},
+    client::{Ask, AskError, Client, Occasion},
     uri::Uri,
     x_matrix::RemoteKeys,
 };
@@ -39,20 +50,21 @@ const KEYS_MAX: usize = 50_000;
 /// How many servers' attempts are remembered.
 const LANES_MAX: usize = 50_000;
 
-/// How many servers are asked at the same time, by all who need keys.
+/// How many servers are asked at the same time for one who needs keys.
 const ASKED_AT_ONCE: usize = 64;
+
+/// How long servers are waited for before notaries are asked as well. Most answer within a second; in a large room many
+/// are gone.
+const HEAD_START: Duration = Duration::from_secs(3);
+
+/// How long the key of a request may take, whose sender waits.
+const REQUEST_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a server gets to answer for its keys.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// The largest key document, in bytes.
 const DOCUMENT_BYTES_MAX: usize = 128 * 1024;
-
-/// The shortest time between two questions to the same server, in milliseconds.
-const PAUSE_MS: i64 = 5_000;
-
-/// The longest, after failures, when old events need its keys.
-const PAUSE_MAX_MS: i64 = 10 * 60 * 1_000;
 
 /// What keys are needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +73,12 @@ pub(crate) enum Need {
     Request,
     /// Events, which may be old and their servers gone.
     Events,
+    /// Somebody who takes this server for a notary; anybody may.
+    Others,
 }
+
+/// The keys that are wanted, each with the moment until which it should be valid, in milliseconds since the epoch.
+type Wanted = BTreeMap<KeyName, i64>;
 
 /// All keys of other servers, and our own.
 pub(crate) struct RemoteKeyRing {
@@ -73,16 +90,9 @@ pub(crate) struct RemoteKeyRing {
     memory: Cache<KeyName, Arc<Known>>,
     /// Held while a server is asked, so that nobody else asks the same.
     lanes: Cache<OwnedServerName, Arc<Mutex<Lane>>>,
-    at_once: Semaphore,
-}
-
-/// How asking a server went so far.
-#[derive(Debug, Clone, Copy, Default)]
-struct Lane {
-    /// When it was asked last, in milliseconds since the epoch.
-    asked_ms: i64,
-    /// Failures in a row.
-    failures: u32,
+    /// The same for a notary that is asked for the keys of a server.
+    notary_lanes: Cache<(OwnedServerName, OwnedServerName), Arc<Mutex<Lane>>>,
+    turns: Turns,
 }
 
 impl RemoteKeyRing {
@@ -102,46 +112,46 @@ impl RemoteKeyRing {
             notaries,
             memory: Cache::new(KEYS_MAX),
             lanes: Cache::new(LANES_MAX),
-            at_once: Semaphore::new(ASKED_AT_ONCE),
+            notary_lanes: Cache::new(LANES_MAX),
+            turns: Turns::default(),
         }
     }
 
-    /// The keys of these names, as far as they can be had. One whose known validity ends before `valid_at_ms`
-    /// is asked for anew, and given as it is if that brings nothing.
+    /// The keys of these names, as far as they can be had in this time. One whose known validity ends too early is asked
+    /// for anew, and given as it is if that brings nothing.
     pub(crate) async fn get(
         &self,
-        mut names: BTreeSet<KeyName>,
-        valid_at_ms: i64,
+        mut names: Wanted,
+        within: Duration,
         need: Need,
     ) -> HashMap<KeyName, PublishedKey> {
         let mut found = HashMap::new();
-        names.retain(|name| match self.own_key(name) {
+        names.retain(|name, _| match self.own_key(name) {
             Some(own) => found.insert(name.clone(), own).is_some(),
             None => name.server != *self.own.current().server(),
         });
-        self.take(&mut names, &mut found, valid_at_ms).await;
+        self.take(&mut names, &mut found).await;
         if !names.is_empty() {
-            self.ask_servers(&names, need).await;
-            self.take(&mut names, &mut found, valid_at_ms).await;
-        }
-        if !names.is_empty() {
-            self.ask_notaries(&names, valid_at_ms).await;
-            self.take(&mut names, &mut found, valid_at_ms).await;
+            // What has come by then counts.
+            let _ = timeout(within, self.fetch_all(&names, need)).await;
+            self.take(&mut names, &mut found).await;
         }
         found
     }
 
-    /// Every key that is known of `server`, asking the server itself if `is_enough` says no to those that are.
+    /// Every key that is known of `server`, asking the server itself if `is_enough` says no to those that are. After
+    /// `until` nobody is waited for.
     pub(crate) async fn of_server(
         &self,
         server: &ServerName,
+        until: Instant,
         is_enough: impl Fn(&BTreeMap<String, Known>) -> bool,
     ) -> BTreeMap<String, Known> {
         let known = self.stored(server).await;
-        if is_enough(&known) {
+        if is_enough(&known) || Instant::now() >= until {
             return known;
         }
-        self.ask_server(server, Need::Events).await;
+        let _ = timeout_at(until, self.ask_server(server, Need::Others)).await;
         self.stored(server).await
     }
 
@@ -149,27 +159,49 @@ impl RemoteKeyRing {
         &self.own
     }
 
+    /// Asks the servers, and notaries for what these do not tell, or not soon.
+    async fn fetch_all(&self, names: &Wanted, need: Need) {
+        let mut servers = pin!(self.ask_servers(names, need));
+        if timeout(HEAD_START, &mut servers).await.is_ok() {
+            self.ask_notaries(names, need).await;
+            return;
+        }
+        let notaries = pin!(self.ask_notaries(names, need));
+        let is_enough = || self.lacking(names).next().is_none();
+        match select(servers, notaries).await {
+            Either::Left(((), notaries)) if !is_enough() => notaries.await,
+            Either::Right(((), servers)) if !is_enough() => servers.await,
+            _ => {}
+        }
+    }
+
     /// Moves what is known from `names` to `found`; what should be asked for anew stays in `names` too.
-    async fn take(
-        &self,
-        names: &mut BTreeSet<KeyName>,
-        found: &mut HashMap<KeyName, PublishedKey>,
-        valid_at_ms: i64,
-    ) {
+    async fn take(&self, names: &mut Wanted, found: &mut HashMap<KeyName, PublishedKey>) {
         self.load(names).await;
-        names.retain(|name| {
+        names.retain(|name, at| {
             let Some(known) = self.memory.get(name) else {
                 return true;
             };
             found.insert(name.clone(), known.published());
-            !known.suffices_for(valid_at_ms)
+            !known.suffices_for(*at)
         });
     }
 
+    /// Those of `names` that are not known for as long as they should be valid.
+    fn lacking<'a>(&'a self, names: &'a Wanted) -> impl Iterator<Item = (&'a KeyName, i64)> {
+        let names = names.iter().map(|(name, at)| (name, *at));
+        names.filter(|(name, at)| self.lacks(name, *at))
+    }
+
+    fn lacks(&self, name: &KeyName, at_ms: i64) -> bool {
+        let known = self.memory.get(name);
+        !known.is_some_and(|known| known.suffices_for(at_ms))
+    }
+
     /// Brings from the store what is not in memory.
-    async fn load(&self, names: &BTreeSet<KeyName>) {
+    async fn load(&self, names: &Wanted) {
         let absent: BTreeSet<&str> = names
-            .iter()
+            .keys()
             .filter(|name| !self.memory.contains_key(*name))
             .map(|name| name.server.as_str())
             .collect();
@@ -210,8 +242,8 @@ impl RemoteKeyRing {
         }
     }
 
-    async fn ask_servers(&self, names: &BTreeSet<KeyName>, need: Need) {
-        let servers: BTreeSet<&ServerName> = names.iter().map(|name| &*name.server).collect();
+    async fn ask_servers(&self, names: &Wanted, need: Need) {
+        let servers: BTreeSet<&ServerName> = names.keys().map(|name| &*name.server).collect();
         stream::iter(servers)
             .for_each_concurrent(ASKED_AT_ONCE, |server| self.ask_server(server, need))
             .await;
@@ -221,108 +253,37 @@ impl RemoteKeyRing {
     async fn ask_server(&self, server: &ServerName, need: Need) {
         let lane = self.lane(server);
         let mut lane = lane.lock().await;
-        let now_ms = self.clock.now_ms();
-        if now_ms < lane.asked_ms.saturating_add(lane.pause_ms(need)) {
+        let rests = need != Need::Request && self.client.is_resting(server);
+        if rests || !lane.is_free(need, self.clock.now_ms()) {
             return;
         }
         // Never closed.
-        let Ok(_turn) = self.at_once.acquire().await else {
+        let Ok(_turn) = self.turns.at_servers(need).acquire().await else {
             return;
         };
-        let asked = self.fetch(server).await;
-        let now_ms = self.clock.now_ms();
-        lane.asked_ms = now_ms;
-        match asked {
+        lane.begins([], self.clock.now_ms());
+        match self.fetch(server, need).await {
             Ok(published) => {
-                lane.failures = 0;
+                let now_ms = self.clock.now_ms();
+                lane.succeeded(now_ms);
                 self.keep(&[published], Source::Itself, now_ms).await;
             }
-            Err(error) => {
-                lane.failures = lane.failures.saturating_add(1);
-                debug!(%server, error = error.chain(), "a server does not tell its keys");
-            }
+            Err(error) => debug!(%server, error = error.chain(), "a server does not tell its keys"),
         }
     }
 
-    async fn fetch(&self, server: &ServerName) -> Result<Published, AskError> {
+    async fn fetch(&self, server: &ServerName, need: Need) -> Result<Published, AskError> {
+        let occasion = match need {
+            Need::Request => Occasion::Wish,
+            Need::Events | Need::Others => Occasion::Work,
+        };
         let ask = Ask::get(Uri::new("/_matrix/key/v2/server"))
             .unsigned()
+            .on(occasion)
             .within(ANSWER_TIME, DOCUMENT_BYTES_MAX);
         let document = self.client.ask(server, ask).await?;
         Published::read(document, Some(server))
             .map_err(|error| AskError::invalid(server, format!("its keys: {error}")))
-    }
-
-    async fn ask_notaries(&self, names: &BTreeSet<KeyName>, valid_at_ms: i64) {
-        let mut missing = names.clone();
-        for notary in &self.notaries {
-            missing.retain(|name| name.server != *notary);
-            if missing.is_empty() {
-                return;
-            }
-            self.ask_notary(notary, &mut missing, valid_at_ms).await;
-        }
-    }
-
-    /// Asks one notary; what it told is no longer missing.
-    async fn ask_notary(
-        &self,
-        notary: &ServerName,
-        missing: &mut BTreeSet<KeyName>,
-        valid_at_ms: i64,
-    ) {
-        let all: Vec<KeyName> = missing.iter().cloned().collect();
-        for batch in all.chunks(notary::BATCH) {
-            let ask = notary::ask(batch, valid_at_ms);
-            let answer = match self.client.ask(notary, ask).await {
-                Ok(answer) => answer,
-                Err(error) => {
-                    warn!(%notary, error = error.chain(), "a notary does not answer");
-                    return;
-                }
-            };
-            let signers = notary::signers(&answer, notary);
-            let signers = Box::pin(self.get_directly(notary, signers)).await;
-            let servers: BTreeSet<&ServerName> = batch.iter().map(|name| &*name.server).collect();
-            let told = notary::read(answer, notary, &signers);
-            let told: Vec<Published> = told
-                .into_iter()
-                .filter(|published| servers.contains(&*published.server))
-                .collect();
-            for published in &told {
-                let told = |name: &KeyName| {
-                    name.server == published.server
-                        && published.keys.iter().any(|(id, _)| *id == name.key_id)
-                };
-                missing.retain(|name| !told(name));
-            }
-            self.keep(&told, Source::Notary, self.clock.now_ms()).await;
-        }
-    }
-
-    /// These keys of one server, from memory, from the store, or from the server itself.
-    async fn get_directly(
-        &self,
-        server: &ServerName,
-        key_ids: BTreeSet<String>,
-    ) -> HashMap<String, PublishedKey> {
-        let server = server.to_owned();
-        let mut names: BTreeSet<KeyName> = key_ids
-            .into_iter()
-            .map(|key_id| KeyName {
-                server: server.clone(),
-                key_id,
-            })
-            .collect();
-        let mut found = HashMap::new();
-        let now_ms = self.clock.now_ms();
-        self.take(&mut names, &mut found, now_ms).await;
-        if !names.is_empty() {
-            self.ask_server(&server, Need::Events).await;
-            self.take(&mut names, &mut found, now_ms).await;
-        }
-        let by_id = found.into_iter().map(|(name, key)| (name.key_id, key));
-        by_id.collect()
     }
 
     /// Remembers what is news, and returns when it is on disk.
@@ -367,6 +328,18 @@ impl RemoteKeyRing {
                 expired_ts: None,
             });
         }
+        if let Some(beside) = self
+            .own
+            .beside()
+            .iter()
+            .find(|key| key.key_id() == name.key_id)
+        {
+            return Some(PublishedKey {
+                key: beside.public_key(),
+                valid_until_ts: i64::MAX,
+                expired_ts: None,
+            });
+        }
         let old = self.own.old().iter().find(|old| old.key_id == name.key_id);
         old.map(|old| PublishedKey {
             key: old.key,
@@ -383,16 +356,6 @@ impl RemoteKeyRing {
     }
 }
 
-impl Lane {
-    /// How long to leave the server in peace after the last question.
-    fn pause_ms(self, need: Need) -> i64 {
-        match need {
-            Need::Request => PAUSE_MS,
-            Need::Events => (PAUSE_MS << self.failures.min(8)).min(PAUSE_MAX_MS),
-        }
-    }
-}
-
 impl RemoteKeys for RemoteKeyRing {
     fn key<'a>(
         &'a self,
@@ -404,8 +367,8 @@ impl RemoteKeys for RemoteKeyRing {
             key_id: key_id.to_owned(),
         };
         Box::pin(async move {
-            let names = BTreeSet::from([name.clone()]);
-            let mut found = self.get(names, self.clock.now_ms(), Need::Request).await;
+            let names = Wanted::from([(name.clone(), self.clock.now_ms())]);
+            let mut found = self.get(names, REQUEST_WITHIN, Need::Request).await;
             found.remove(&name)
         })
     }

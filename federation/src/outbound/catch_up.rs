@@ -19,9 +19,6 @@ use super::{
     pdu::{Pdu, removed_from, server_of},
 };
 
-/// How many missed events are all sent; of more only the newest of each room are.
-const ALL_MAX: i64 = 5_000;
-
 /// How many outgoing events are looked at in one step.
 const PAGE: u64 = 500;
 
@@ -88,7 +85,7 @@ impl Destination {
         let rooms = self.rooms(inner, after).await?;
         let outgoing = outbox::outgoing_rooms(inner.store.reader(), after, to).await?;
         let theirs = outgoing.iter().filter(|of| rooms.contains(&of.room));
-        Ok(theirs.map(|of| of.count).sum::<i64>() > ALL_MAX)
+        Ok(theirs.map(|of| of.count).sum::<i64>() > inner.catch_up_max)
     }
 
     /// The rooms that the server is in, or was until after `after`.

@@ -12,7 +12,7 @@ use tracing::{debug, warn};
 
 use super::{Inner, measure, queue::Queue};
 use crate::{
-    client::{Ask, AskError},
+    client::{Ask, AskError, Occasion},
     uri::Uri,
 };
 
@@ -121,7 +121,9 @@ impl Destination {
         };
         let uri = Uri::new("/_matrix/federation/v1/send").segment(&transaction.id);
         let content = transaction.content(inner.own.as_str());
-        let ask = Ask::with(Method::PUT, uri, content).within(TRANSACTION_TIME, ANSWER_BYTES_MAX);
+        let ask = Ask::with(Method::PUT, uri, content)
+            .on(Occasion::Queue)
+            .within(TRANSACTION_TIME, ANSWER_BYTES_MAX);
         let is_known_to_fail = self.with(|queue| queue.failures > 0);
         let _turn = inner.turn(is_known_to_fail).await;
         let since = Instant::now();
@@ -158,7 +160,15 @@ impl Destination {
             Err(error) => {
                 measure::failed();
                 debug!(server = %self.server, error = error.chain(), "another server cannot be reached");
-                self.with(|queue| queue.failed(inner.clock.now_ms(), inner.chance()));
+                let wait = match error {
+                    AskError::Status { retry_after, .. } => retry_after,
+                    _ => None,
+                };
+                let now_ms = inner.clock.now_ms();
+                self.with(|queue| {
+                    queue.failed(now_ms, inner.chance());
+                    queue.waits_for(now_ms, wait.unwrap_or_default());
+                });
                 Step::Rest
             }
         }

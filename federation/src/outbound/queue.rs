@@ -1,6 +1,6 @@
 //! What one server still has to get, and the transaction that is on its way. Pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use spec::{
     json::{Object, Value},
@@ -31,6 +31,9 @@ const FAILURES_IN_MEMORY: u32 = 3;
 /// After so many failures in a row, some hours, that transaction is given up too: what is in it goes into another.
 const FAILURES_OF_TRANSACTION: u32 = 12;
 
+/// The longest pause that a server may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(60 * 60);
+
 /// What one server still has to get.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -52,6 +55,8 @@ pub(super) struct Queue {
     pub(super) failures: u32,
     /// When to try again, in milliseconds since the epoch.
     pub(super) retry_ms: i64,
+    /// Before this the server does not want to be asked, whatever it tells us meanwhile.
+    not_before_ms: i64,
     /// When it was tried last.
     tried_ms: i64,
     on_its_way: Option<Transaction>,
@@ -101,6 +106,7 @@ impl Queue {
             alone: None,
             failures: 0,
             retry_ms: 0,
+            not_before_ms: 0,
             tried_ms: 0,
             on_its_way: None,
         }
@@ -337,6 +343,13 @@ impl Queue {
         }
     }
 
+    /// The server says after what time it wants to be asked again. Not before then, if that is not too long.
+    pub(super) fn waits_for(&mut self, now_ms: i64, wait: Duration) {
+        let wait = i64::try_from(wait.min(WAIT_MAX).as_millis()).unwrap_or(0);
+        self.not_before_ms = now_ms.saturating_add(wait);
+        self.retry_ms = self.retry_ms.max(self.not_before_ms);
+    }
+
     /// Makes the transaction one that was never sent: its events are still here, its receipts in the store.
     fn give_up(&mut self) -> Option<Transaction> {
         let transaction = self.on_its_way.take();
@@ -377,7 +390,7 @@ impl Queue {
         }
         let soon = self.tried_ms.saturating_add(super::backoff::HEARD_MS);
         self.failures = 1;
-        self.retry_ms = self.retry_ms.min(soon);
+        self.retry_ms = self.retry_ms.min(soon.max(self.not_before_ms));
         !self.is_done()
     }
 }
@@ -409,6 +422,22 @@ mod tests {
     fn positions(transaction: &Transaction) -> Vec<i64> {
         let events = transaction.events.iter();
         events.map(|(position, _)| position.get()).collect()
+    }
+
+    #[test]
+    fn a_server_with_too_much_to_do_is_waited_for_even_if_it_speaks_to_us() {
+        let mut queue = filled(1..=1);
+        next(&mut queue, "a").unwrap();
+        queue.failed(1_000, 0);
+        queue.waits_for(1_000, Duration::from_secs(60));
+        assert_eq!(queue.retry_ms, 61_000);
+        assert!(queue.heard_from());
+        assert_eq!(queue.retry_ms, 61_000);
+        queue.failed(61_000, 0);
+        queue.waits_for(61_000, Duration::ZERO);
+        assert_eq!(queue.retry_ms, 65_000, "and then as others");
+        queue.waits_for(61_000, WAIT_MAX * 9);
+        assert_eq!(queue.retry_ms, 61_000 + 3_600_000);
     }
 
     #[test]

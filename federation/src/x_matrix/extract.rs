@@ -9,8 +9,9 @@ use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use ruma::OwnedServerName;
 use spec::json::{Strictness, Value, parse};
+use spec::sign::XMatrix;
 
-use super::{Refused, RemoteKeys, claim, verify};
+use super::{Refused, RemoteKeys, claims, verify};
 use crate::body::read;
 use crate::{ApiError, Shared};
 
@@ -35,47 +36,65 @@ impl FromRequest for Signed {
         let request = request.clone();
         let payload = payload.take();
         Box::pin(async move {
+            let (shared, remote) = shared(&request)?;
+            // Before the body is read: whoever is no server, or one that this one does not talk to, sends it in vain.
+            let claims = claims_of(&request, shared)?;
             let body = read(payload, BODY_BYTES_MAX).await?;
-            check(&request, &body).await
+            check(&request, shared, remote, claims, &body).await
         })
     }
 }
 
-async fn check(request: &HttpRequest, body: &Bytes) -> Result<Signed, ApiError> {
-    // Both are registered by `Federation`; without them nobody can be believed.
-    let (Some(shared), Some(remote)) = (
-        request.app_data::<web::Data<Shared>>(),
-        request.app_data::<web::Data<Arc<dyn RemoteKeys>>>(),
-    ) else {
-        return Err(Refused::Missing.into());
-    };
+type Registered<'a> = (&'a web::Data<Shared>, &'a web::Data<Arc<dyn RemoteKeys>>);
+
+/// Both are registered by `Federation`; without them nobody can be believed.
+fn shared(request: &HttpRequest) -> Result<Registered<'_>, Refused> {
+    let shared = request.app_data().zip(request.app_data());
+    shared.ok_or(Refused::Missing)
+}
+
+fn claims_of(request: &HttpRequest, shared: &Shared) -> Result<Vec<XMatrix>, ApiError> {
     let headers = request
         .headers()
         .get_all(AUTHORIZATION)
         .filter_map(|value| value.to_str().ok());
-    let claim = claim(headers, shared.keys.own().current().server())?;
-    if !shared.servers.allow(&claim.origin) {
+    let claims = claims(headers, shared.keys.own().current().server())?;
+    if claims
+        .iter()
+        .any(|claim| !shared.servers.allow(&claim.origin))
+    {
         return Err(ApiError::forbidden("This server does not talk to yours"));
     }
+    Ok(claims)
+}
+
+async fn check(
+    request: &HttpRequest,
+    shared: &Shared,
+    remote: &Arc<dyn RemoteKeys>,
+    claims: Vec<XMatrix>,
+    body: &Bytes,
+) -> Result<Signed, ApiError> {
     let content = match body.is_empty() {
         true => None,
         false => Some(parse(body, Strictness::Lenient)?),
     };
-    let key = remote.key(&claim.origin, &claim.key).await;
-    let uri = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |uri| uri.as_str());
-    let now_ms = shared.clock.now_ms();
-    let origin = verify(
-        &claim,
-        request.method().as_str(),
-        uri,
-        content.as_ref(),
-        key,
-        now_ms,
-    )?;
-    shared.outbound.heard_from(&origin);
-    shared.take_turn(&origin).map_err(ApiError::too_many)?;
-    Ok(Signed { origin, content })
+    let uri = request.uri().path_and_query();
+    let uri = uri.map_or("/", |uri| uri.as_str());
+    let mut refused = Refused::Missing;
+    for claim in claims {
+        let key = remote.key(&claim.origin, &claim.key).await;
+        let now_ms = shared.clock.now_ms();
+        let method = request.method().as_str();
+        match verify(&claim, method, uri, content.as_ref(), key, now_ms) {
+            Ok(origin) => {
+                shared.outbound.heard_from(&origin);
+                shared.client.heard_from(&origin);
+                shared.take_turn(&origin).map_err(ApiError::too_many)?;
+                return Ok(Signed { origin, content });
+            }
+            Err(why) => refused = why,
+        }
+    }
+    Err(refused.into())
 }

@@ -52,13 +52,13 @@ fn a_claim_is_for_us_or_refused() {
     ] {
         let header = signed(destination.as_deref(), None).to_header();
         assert_eq!(
-            claim([header.as_str()], &server()).err(),
+            claims([header.as_str()], &server()).err(),
             outcome,
             "for {destination:?}"
         );
     }
-    assert_eq!(claim(["Bearer x"], &server()), Err(Refused::Missing));
-    assert_eq!(claim([], &server()), Err(Refused::Missing));
+    assert_eq!(claims(["Bearer x"], &server()), Err(Refused::Missing));
+    assert_eq!(claims([], &server()), Err(Refused::Missing));
 }
 
 #[test]
@@ -137,7 +137,7 @@ impl engine::Clock for Still {
 }
 
 /// The API of `example.org`, on a store in memory.
-async fn federation() -> Federation {
+pub(crate) async fn federation() -> Federation {
     federation_with(Servers::default(), None).await
 }
 
@@ -150,6 +150,7 @@ async fn federation_with(servers: Servers, rate_limit: Option<Bucket>) -> Federa
         trusted_authorities: Vec::new(),
         notaries: Vec::new(),
         servers,
+        catch_up_max: 5_000,
         rate_limit,
     };
     let store = storage::Store::in_memory().await.unwrap();
@@ -182,6 +183,9 @@ async fn a_handler_hears_only_from_servers_that_signed() {
     .await;
     let content = Value::Object([("a".to_owned(), Value::Integer(1))].into());
     let good = signed(Some(&server()), Some(&content)).to_header();
+    let unknown = good.replace("ed25519:a", "ed25519:b");
+    let both = format!("{unknown}\n{good}");
+    let others = format!("{}\n{good}", unknown.replace("remote.", "other."));
     for (header, body, status) in [
         (Some(good.as_str()), r#"{ "a": 1 }"#, StatusCode::OK),
         (Some(good.as_str()), r#"{"a":2}"#, StatusCode::UNAUTHORIZED),
@@ -192,12 +196,20 @@ async fn a_handler_hears_only_from_servers_that_signed() {
             StatusCode::UNAUTHORIZED,
         ),
         (None, r#"{"a":1}"#, StatusCode::UNAUTHORIZED),
+        // More than one: one that fits is enough.
+        (Some(both.as_str()), r#"{"a":1}"#, StatusCode::OK),
+        (Some(both.as_str()), r#"{"a":2}"#, StatusCode::UNAUTHORIZED),
+        (
+            Some(others.as_str()),
+            r#"{"a":1}"#,
+            StatusCode::UNAUTHORIZED,
+        ),
     ] {
         let mut request = http::TestRequest::with_uri(URI)
             .method(Method::PUT)
             .set_payload(body);
-        if let Some(header) = header {
-            request = request.insert_header(("Authorization", header));
+        for header in header.iter().flat_map(|headers| headers.lines()) {
+            request = request.append_header(("Authorization", header));
         }
         let answer = http::call_service(&app, request.to_request()).await;
         assert_eq!(answer.status(), status, "{header:?} {body}");
@@ -261,4 +273,20 @@ async fn known_paths_and_unknown_ones_are_told_apart() {
         let answer = http::call_service(&app, request).await;
         assert_eq!(answer.status().as_u16(), status, "{method} {path}");
     }
+}
+
+#[actix_web::test]
+async fn an_address_asks_for_the_keys_of_others_only_so_often() {
+    let federation = federation().await;
+    let app = http::init_service(App::new().configure(|c| federation.configure(c))).await;
+    let mut statuses = Vec::new();
+    for n in 0..60 {
+        let request = http::TestRequest::with_uri("/_matrix/key/v2/query/example.org");
+        let address = format!("192.0.2.{}:1", n / 59 + 1).parse().unwrap();
+        let request = request.peer_addr(address).to_request();
+        statuses.push(http::call_service(&app, request).await.status().as_u16());
+    }
+    assert_eq!(statuses[0], 200);
+    assert_eq!(statuses[58], 429);
+    assert_eq!(statuses[59], 200, "another address");
 }

@@ -118,6 +118,7 @@ pub(crate) fn federation(config: &Config) -> Result<federation::Settings, tls::E
             &globs(&section.allow_servers),
             &globs(&section.deny_servers),
         ),
+        catch_up_max: section.catch_up_max.0,
         rate_limit: config
             .limits
             .rate_limits

@@ -11,7 +11,7 @@ use ruma::OwnedServerName;
 use super::database::without_password;
 use super::raw::Raw;
 use super::section::{Setting, section};
-use super::value::ServerGlob;
+use super::value::{Count, ServerGlob};
 
 section! {
     /// How this server meets other servers.
@@ -42,6 +42,10 @@ section! {
         /// Servers that are asked for the signing keys of those that do not answer themselves, as
         /// in old rooms. What they say is checked, but they could vouch for a server that is gone.
         key_notaries: Vec<OwnedServerName>, default ["matrix.org"];
+
+        /// A server that was away gets all events that it missed, up to this number. Of more it gets the
+        /// newest of each room, and asks for those before as it needs them.
+        catch_up_max: Count, default 5000;
     }
 }
 

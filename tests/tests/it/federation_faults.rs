@@ -1,6 +1,6 @@
 //! The server ends without warning while it talks to another one, and goes on where it was.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::{
     Peer, TestServer,
     eventually::eventually,
@@ -183,4 +183,67 @@ async fn events_that_were_acknowledged_and_wait_survive_a_kill() {
     for pdu in &missed {
         assert!(ids.iter().any(|id| *id == pdu.id), "{ids:?}");
     }
+}
+
+/// A file of settings by which all that a server missed is only a little.
+fn little_is_all(machine: &Neighbourhood) -> String {
+    let file = machine.file("catch-up.toml");
+    std::fs::write(&file, "[federation]\ncatch_up_max = 10\n").expect("a file");
+    file
+}
+
+#[tokio::test]
+async fn a_server_that_missed_very_much_gets_the_newest_of_each_room() {
+    let machine = Neighbourhood::new();
+    let file = little_is_all(&machine);
+    let Some(mut server) = machine.server_with(&["--config", &file]).await else {
+        return;
+    };
+    let peer = machine.peer().await;
+    let carol = peer.user("carol");
+    let alice = server.user("alice").await;
+    let mut rooms = Vec::new();
+    for _ in 0..3 {
+        let room = alice.creates_room().public().version("10").await;
+        peer.joins(&server, &room, &carol).await;
+        rooms.push(room);
+    }
+    // What was before has arrived.
+    for room in &rooms {
+        let said = alice.says(room, "before").await;
+        peer.receives("what was before", |pdu| {
+            (peer.room(room).id_of(pdu) == said).then_some(())
+        })
+        .await;
+    }
+    peer.answers("send", |_| Reply::refused(503, "M_UNKNOWN"));
+    let arrived = peer.asked("send").len();
+    let mut newest = Vec::new();
+    for room in &rooms[..2] {
+        let mut said = String::new();
+        for n in 0..20 {
+            said = alice.says(room, &format!("missed {n}")).await;
+        }
+        newest.push((room, said));
+    }
+    eventually("a failure", async || {
+        (peer.asked("send").len() > arrived).then_some(())
+    })
+    .await;
+    server.stop().await;
+    peer.forgets_scripts();
+    let before = peer.received().len();
+    server.restart().await;
+    // It is left alone for a while, unless it speaks.
+    peer.tells(&server, &json!([])).await.ok();
+    for (room, said) in &newest {
+        eventually("the newest", async || {
+            let sent = peer.received().split_off(before);
+            let is_it = |pdu: &Value| peer.room(room).id_of(pdu) == *said;
+            sent.iter().any(is_it).then_some(())
+        })
+        .await;
+    }
+    let sent = peer.received().split_off(before);
+    assert!(sent.len() <= rooms.len(), "{sent:?}");
 }

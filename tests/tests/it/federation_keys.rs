@@ -3,7 +3,12 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
-use tests::{TestServer, federation::Neighbourhood, server::binary};
+use tests::{
+    TestServer,
+    federation::Neighbourhood,
+    peer::{Reply, now_ms},
+    server::binary,
+};
 
 /// Retires the signing key of a server that is stopped; returns what the command says.
 fn rotate(server: &TestServer, name: &str) -> String {
@@ -71,5 +76,28 @@ async fn what_was_signed_with_a_former_key_stays_believed() {
         alice.joins_via(room, bob.server_name()).await.ok();
         let own = alice.state(room, "m.room.member", &alice.id).await.ok();
         assert_eq!(own["membership"], json!("join"));
+    }
+}
+
+/// FKEY-05.
+#[tokio::test]
+async fn the_keys_of_a_server_that_is_gone_are_told_though_they_are_no_longer_valid() {
+    let machine = Neighbourhood::new();
+    let Some(server) = machine.server().await else {
+        return;
+    };
+    let peer = machine.peer().await;
+    let past = peer.key_document(now_ms() - 1_000);
+    peer.answers("key", move |_| Reply::ok(past.clone()));
+    for is_gone in [false, true] {
+        if is_gone {
+            peer.answers("key", |_| Reply::HangUp);
+        }
+        let path = format!("/_matrix/key/v2/query/{}", peer.name());
+        let told = server.get(path).await.ok();
+        let document = &told["server_keys"][0];
+        assert_eq!(document["server_name"], json!(peer.name()), "{told}");
+        let key = &document["verify_keys"][peer.key().key_id()]["key"];
+        assert_eq!(*key, json!(peer.key().public_key().to_base64()), "{told}");
     }
 }

@@ -7,6 +7,7 @@ mod invites;
 mod joins;
 mod requests;
 mod shut_out;
+mod silence;
 mod transactions;
 
 use serde_json::{Value, json};

@@ -18,6 +18,7 @@ mod federation_keys;
 mod federation_peer;
 mod federation_policy;
 mod federation_proxy;
+mod federation_reading;
 mod federation_rooms;
 mod filters;
 mod fuzz;

@@ -63,8 +63,8 @@ impl Backfills {
 
 impl RoomHandle {
     /// The servers that are likely to have what came before some events, the likeliest first: who answered last, who
-    /// sent the events, who has most users in the room.
-    pub(super) async fn likely_servers(
+    /// sent the events, who has most users in the room; last those that could not be reached lately.
+    pub(in crate::remote) async fn likely_servers(
         &self,
         children: &[Arc<KnownEvent>],
     ) -> Result<Vec<OwnedServerName>> {
@@ -92,6 +92,9 @@ impl RoomHandle {
             if server != self.context.server_name && !servers.contains(&server) {
                 servers.push(server);
             }
+        }
+        if let Ok(peers) = self.peers() {
+            servers.sort_by_key(|server| peers.is_resting(server));
         }
         servers.truncate(SERVERS_MAX);
         Ok(servers)
