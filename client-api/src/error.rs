@@ -344,6 +344,11 @@ impl From<Error> for ApiError {
                 status,
                 errcode,
                 error,
+            }
+            | Error::Elsewhere {
+                status,
+                errcode,
+                error,
             } => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
                 Self::new(status, &errcode, error)

@@ -185,6 +185,16 @@ pub enum Error {
         /// Its sentence for people.
         error: String,
     },
+    /// Another server refuses to let the user in or to take their invite, in its own words.
+    #[error("another server refuses with {status} {errcode}: {error}")]
+    Elsewhere {
+        /// The status of its answer, 400 to 499.
+        status: u16,
+        /// The Matrix error code.
+        errcode: String,
+        /// Its sentence for people.
+        error: String,
+    },
     /// The identity server is none that this server asks.
     #[error("the identity server {0} is not trusted")]
     ServerNotTrusted(String),

@@ -152,7 +152,9 @@ impl From<engine::Error> for ApiError {
             Engine::NotFound(subject) => Self::not_found(subject.sentence()),
             Engine::Forbidden(sentence) => Self::forbidden(sentence),
             Engine::Denied(rule) => Self::forbidden(rule.sentence()),
-            Engine::Policy { error, .. } => Self::forbidden(error),
+            Engine::Policy { error, .. } | Engine::Elsewhere { error, .. } => {
+                Self::forbidden(error)
+            }
             Engine::BadJson(sentence) => Self::bad_json(sentence),
             Engine::InvalidParam(sentence) => Self::invalid_param(sentence),
             Engine::MissingParam(sentence) => Self::missing_param(sentence),

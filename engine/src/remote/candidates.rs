@@ -69,8 +69,8 @@ impl Candidates {
         }
         let cause = &error as &dyn std::error::Error;
         tracing::info!(%room, %server, error = cause, "cannot get into the room there");
-        // That it is unknown there says least.
-        if self.refusal.is_none() || !matches!(error, Error::NotFound(_)) {
+        let weight = self.refusal.as_ref().map(weight);
+        if weight <= Some(self::weight(&error)) {
             self.refusal = Some(error);
         }
         Ok(())
@@ -86,11 +86,21 @@ impl Candidates {
     }
 }
 
+/// How much an answer says: least that the room is unknown there, most a refusal.
+fn weight(error: &Error) -> u8 {
+    match error {
+        Error::NotFound(_) => 0,
+        Error::Unreachable(_) => 1,
+        _ => 2,
+    }
+}
+
 fn another_may_help(error: &Error) -> bool {
     matches!(
         error,
         Error::NotFound(_)
             | Error::Unreachable(_)
+            | Error::Elsewhere { .. }
             | Error::Refused(_)
             | Error::UnableToAuthoriseJoin
             | Error::UnableToGrantJoin

@@ -31,6 +31,28 @@ use crate::{
 /// When somebody may try again to enter a room whose earlier events are still being deleted.
 const GOING_RETRY_AFTER: Duration = Duration::from_secs(10);
 
+/// The longest error code that is passed on, in bytes.
+pub(super) const ERRCODE_BYTES_MAX: usize = 100;
+/// The codes that mean something for the session of a client or for how it asks, which is no business of another server.
+const OF_SESSIONS: [&str; 14] = [
+    "M_CONSENT_NOT_GIVEN",
+    "M_EXPIRED_ACCOUNT",
+    "M_GUEST_ACCESS_FORBIDDEN",
+    "M_LIMIT_EXCEEDED",
+    "M_MISSING_TOKEN",
+    "M_NOT_JSON",
+    "M_RESOURCE_LIMIT_EXCEEDED",
+    "M_UNAUTHORIZED",
+    "M_UNKNOWN_TOKEN",
+    "M_UNRECOGNIZED",
+    "M_USER_DEACTIVATED",
+    "M_USER_LOCKED",
+    "M_USER_SUSPENDED",
+    "ORG_MATRIX_EXPIRED_ACCOUNT",
+];
+/// The statuses that are about the two servers: who signed, by what method and how often was asked.
+const BETWEEN_SERVERS: [u16; 4] = [401, 405, 408, 429];
+
 /// A user on their way into a room.
 struct Entry {
     by: Requester,
@@ -485,7 +507,8 @@ fn references(template: &Object, key: &str, depth: i64) -> Vec<Parent> {
         .collect()
 }
 
-/// What a server's refusal means for the user who asked. What they can do nothing about is no refusal of theirs.
+/// What a server's refusal means for the user who asked: where this server has nothing to add, the same in its own words.
+/// What the user can do nothing about is no refusal of theirs.
 pub(crate) fn refused(error: PeerError) -> Error {
     let PeerError::Refused {
         server,
@@ -499,7 +522,7 @@ pub(crate) fn refused(error: PeerError) -> Error {
     };
     match (status, errcode.as_str()) {
         (403, "M_INVITE_BLOCKED") => Error::InviteBlocked,
-        (403, _) => Error::Forbidden(error),
+        (403, "M_FORBIDDEN") => Error::Forbidden(error),
         (404, _) => Error::NotFound(crate::Subject::Room),
         (_, "M_UNABLE_TO_AUTHORISE_JOIN") => Error::UnableToAuthoriseJoin,
         (_, "M_UNABLE_TO_GRANT_JOIN") => Error::UnableToGrantJoin,
@@ -507,6 +530,25 @@ pub(crate) fn refused(error: PeerError) -> Error {
             let version = body.get("room_version").and_then(Value::as_str);
             Error::IncompatibleRoomVersion(version.unwrap_or_default().to_owned())
         }
+        // The user hears why, but nothing that their client takes for a word about its own session.
+        (403, code) if !passes(code) => Error::Forbidden(error),
+        (400..=499, code) if passes(code) && !BETWEEN_SERVERS.contains(&status) => {
+            Error::Elsewhere {
+                status,
+                errcode,
+                error,
+            }
+        }
         _ => Error::Unreachable(format!("{server} refused with {status} {errcode}: {error}")),
     }
+}
+
+/// Whether an error code of another server says something to a client of this one.
+fn passes(errcode: &str) -> bool {
+    !errcode.is_empty()
+        && errcode.len() <= ERRCODE_BYTES_MAX
+        && !OF_SESSIONS.contains(&errcode)
+        && errcode
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }

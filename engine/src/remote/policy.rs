@@ -10,6 +10,7 @@ use ruma::{OwnedEventId, ServerName};
 use spec::{event::Event, policy::PolicyServer};
 use tokio::time::timeout;
 
+use super::join::ERRCODE_BYTES_MAX;
 use crate::{
     Error, Result,
     peers::PeerError,
@@ -33,8 +34,6 @@ const SILENT_MS: i64 = 30_000;
 const CHANGES_MAX: usize = 3;
 /// How long a policy server may have clients wait that has too much to do.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
-/// The longest error code that is passed on, in bytes.
-const ERRCODE_BYTES_MAX: usize = 100;
 /// The codes that a policy server may refuse with, besides those of its own. Others mean something for the session of the
 /// client, which is none of its business.
 const ERRCODES: [&str; 5] = [

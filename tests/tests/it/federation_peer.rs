@@ -6,7 +6,7 @@ use tests::{
     Peer, TestServer,
     federation::Neighbourhood,
     path::{join, v3},
-    peer::Pdu,
+    peer::{Pdu, Reply},
 };
 
 /// Room versions that differ in the form of events, and in who must be believed.
@@ -283,4 +283,54 @@ async fn transactions_that_come_in_are_measured() {
         let found = measured(name).await;
         assert!((found - expected).abs() < 0.1, "{name}{found}");
     }
+}
+
+#[tokio::test]
+async fn what_another_server_refuses_is_refused_in_its_words() {
+    let Some((_machine, server, peer)) = server_and_peer().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let carol = peer.user("carol");
+    let theirs = peer.creates_room(&carol, "11", "public");
+    let ours = alice.creates_room().await;
+    let invite = json!({"user_id": carol});
+    for (status, errcode, expected) in [
+        (400, "M_TEST_ERROR_CODE", (400, "M_TEST_ERROR_CODE")),
+        (403, "org.example.closed", (403, "org.example.closed")),
+        (403, "M_FORBIDDEN", (403, "M_FORBIDDEN")),
+        // What clients would take for a word about their own session, or no word of a server at all.
+        (403, "M_USER_LOCKED", (403, "M_FORBIDDEN")),
+        (401, "M_UNKNOWN_TOKEN", (502, "M_UNKNOWN")),
+        (400, "M_UNRECOGNIZED", (502, "M_UNKNOWN")),
+        (400, "a code\nof two lines", (502, "M_UNKNOWN")),
+    ] {
+        for operation in ["make_join", "make_knock", "invite"] {
+            peer.answers(operation, move |_| Reply::refused(status, errcode));
+        }
+        for refused in [
+            alice.joins_via(&theirs, peer.name()).await,
+            alice
+                .post(v3(&["knock", &theirs.id]), &json!({}))
+                .query("via", peer.name())
+                .await,
+            alice.in_room(&ours, "invite", &invite).await,
+        ] {
+            let body = refused.refused(expected.0, expected.1);
+            let sentence = body["error"].as_str().expect("a sentence");
+            assert!(sentence.contains("The peer refuses"), "{body}");
+        }
+    }
+    peer.answers("make_join", |_| {
+        Reply::ok(json!({"room_version": "org.example.new", "event": {}}))
+    });
+    let joining = alice.joins_via(&theirs, peer.name()).await;
+    let body = joining.refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
+    assert_eq!(body["room_version"], "org.example.new");
+    peer.answers("publicRooms", |_| Reply::refused(404, "M_NOT_FOUND"));
+    let list = alice.get("/_matrix/client/v3/publicRooms");
+    let list = list.query("server", peer.name()).await;
+    list.refused(404, "M_NOT_FOUND");
+    peer.forgets_scripts();
+    alice.joins_via(&theirs, peer.name()).await.ok();
 }
