@@ -46,8 +46,8 @@ pub(crate) fn all() -> Router {
 
 fn rooms(router: &mut Router) {
     let sends = Some(Class::Sends);
-    router.endpoint(room::create_room::handle);
-    router.endpoint(room::upgrade_room::handle);
+    router.limited(Some(Class::Requests), room::create_room::handle);
+    router.limited(Some(Class::Requests), room::upgrade_room::handle);
     router.limited(sends, room::send_message_event::handle);
     router.limited(sends, room::send_state_event::handle);
     router.limited(sends, room::redact_event::handle);

@@ -173,16 +173,10 @@ impl Rooms {
             alias: alias.to_owned(),
         };
         self.context.store.write(Write::plain(vec![plain])).await?;
-        if may_set_canonical {
-            let (sender, alias) = (by.user_id.clone(), alias.to_owned());
-            let changed = room
-                .run(move |room| {
-                    Box::pin(async move { room.drop_canonical_alias(sender, &alias).await })
-                })
-                .await?;
-            if let Some(changed) = changed {
-                changed.on_disk(&room).await?;
-            }
+        if may_set_canonical && let Err(error) = room.drop_canonical_alias(by, alias).await {
+            // The alias is gone: that the room still names it, for instance because its policy server wants it so, is no
+            // failure of the request.
+            tracing::info!(room = %room.meta.id, %alias, %error, "a removed alias stays the main one");
         }
         Ok(())
     }
@@ -244,17 +238,14 @@ impl RoomHandle {
             None => None,
         };
         let old = match old {
-            Some(row) => named(
-                self.context
-                    .events
-                    .get(&self.context.metas, row)
-                    .await?
-                    .event
-                    .content(),
-            ),
+            Some(row) => {
+                let known = self.context.events.get(&self.context.metas, row).await?;
+                // What was set elsewhere may be of any shape.
+                named(known.event.content()).unwrap_or_default()
+            }
             None => Vec::new(),
         };
-        let new: Vec<String> = named(content)
+        let new: Vec<String> = named(content)?
             .into_iter()
             .filter(|text| !old.contains(text))
             .collect();
@@ -264,29 +255,57 @@ impl RoomHandle {
             )));
         }
         for text in new {
-            let alias = RoomAliasId::parse(&text).map_err(|error| {
-                Error::InvalidParam(format!("{text} is no room alias: {error}"))
-            })?;
+            let alias = parsed(&text)?;
             match self.rooms.find_alias(&alias).await {
                 Ok((room, _)) if room == self.meta.id => {}
-                Ok(_) | Err(Error::NotFound(_)) => {
-                    return Err(Error::BadAlias(format!(
-                        "{alias} does not lead to this room"
-                    )));
-                }
+                Ok(_) | Err(Error::NotFound(_)) => return Err(leads_elsewhere(&alias)),
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
+
+    /// Has the room's canonical alias event name `alias` no more.
+    async fn drop_canonical_alias(&self, by: &Requester, alias: &RoomAliasId) -> Result<()> {
+        let (sender, alias) = (by.user_id.clone(), alias.to_owned());
+        let changed = self
+            .run(move |room| {
+                Box::pin(async move { room.drop_canonical_alias(sender, &alias).await })
+            })
+            .await?;
+        if let Some(changed) = changed {
+            changed.on_disk(self).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The canonical alias event of a new room names at most the alias that is made along with it.
+///
+/// # Errors
+/// [`Error::InvalidParam`]: an alias is malformed. [`Error::BadAlias`]: one does not lead to the room.
+pub(crate) fn check_first_canonical_alias(
+    content: &Object,
+    own: Option<&RoomAliasId>,
+) -> Result<()> {
+    for text in named(content)? {
+        let alias = parsed(&text)?;
+        if own != Some(&alias) {
+            return Err(leads_elsewhere(&alias));
+        }
+    }
+    Ok(())
 }
 
 impl Room {
     async fn may_set_canonical_alias(&self, user: &ruma::UserId) -> Result<bool> {
-        let joined = self.membership(user).await?.as_deref() == Some("join");
+        // A room of which this server knows an invite at most has no levels here either.
+        if self.membership(user).await?.as_deref() != Some("join") {
+            return Ok(false);
+        }
         let levels = self.power_levels()?;
         let needed = Power::Level(levels.for_event("m.room.canonical_alias", true));
-        Ok(joined && levels.user(user.as_str()) >= needed)
+        Ok(levels.user(user.as_str()) >= needed)
     }
 
     /// Rewrites the canonical alias event without `alias`, if it names it.
@@ -320,15 +339,39 @@ impl Room {
     }
 }
 
-/// All aliases that a canonical alias event names.
-fn named(content: &Object) -> Vec<String> {
-    let main = content.get("alias").and_then(Value::as_str);
-    let others = content
-        .get("alt_aliases")
-        .and_then(Value::as_array)
-        .unwrap_or_default();
-    main.into_iter()
-        .chain(others.iter().filter_map(Value::as_str))
-        .map(str::to_owned)
-        .collect()
+/// All aliases that a canonical alias event names. An empty one is none.
+///
+/// # Errors
+/// [`Error::InvalidParam`]: what should be an alias, or a list of them, is something else.
+fn named(content: &Object) -> Result<Vec<String>> {
+    let invalid = |what: &str| Err(Error::InvalidParam(what.to_owned()));
+    let mut named = Vec::new();
+    match content.get("alias") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(alias)) if alias.is_empty() => {}
+        Some(Value::String(alias)) => named.push(alias.clone()),
+        Some(_) => return invalid("\"alias\" is not a room alias"),
+    }
+    match content.get("alt_aliases") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(others)) => {
+            for other in others {
+                match other {
+                    Value::String(other) => named.push(other.clone()),
+                    _ => return invalid("an entry of \"alt_aliases\" is not a room alias"),
+                }
+            }
+        }
+        Some(_) => return invalid("\"alt_aliases\" is not a list of room aliases"),
+    }
+    Ok(named)
+}
+
+fn parsed(text: &str) -> Result<OwnedRoomAliasId> {
+    RoomAliasId::parse(text)
+        .map_err(|error| Error::InvalidParam(format!("{text} is no room alias: {error}")))
+}
+
+fn leads_elsewhere(alias: &RoomAliasId) -> Error {
+    Error::BadAlias(format!("{alias} does not lead to this room"))
 }

@@ -451,7 +451,7 @@ impl Engine {
                     state_key,
                     content,
                 };
-                room.set_state(&by, set).await
+                self.set_state(&by, &room.meta.id, set).await
             }
             None => {
                 let send = Send {

@@ -1,17 +1,17 @@
 //! [`Engine`]: what the APIs may ask.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use ruma::{
-    OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomAliasId, RoomId,
+    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomAliasId, RoomId,
     RoomVersionId, UserId, api::client::sync::sync_events::v3::Response,
 };
 use spec::{
-    json::Object,
+    json::{Object, Value},
     sign::{PublishedKey, ServerKey},
 };
 use storage::{
@@ -45,7 +45,9 @@ use crate::{
     retention::RetentionSettings,
     room::{
         create::{self, CreateRoom},
-        membership::Target,
+        first_invites::FirstInvites,
+        membership::because,
+        send::SetState,
     },
     room_meta::RoomMetas,
     rooms::{RoomHandle, Rooms},
@@ -253,39 +255,47 @@ impl Engine {
         known.ok_or_else(|| crate::Error::Forbidden("You are not in this room".to_owned()))
     }
 
-    /// Creates a room; returns its id when it is on disk.
+    /// Creates a room; returns its id when it is on disk. Those of other servers who are invited may be waited for.
     ///
     /// # Errors
     /// Those of [`create::create`]. Those of [`RoomHandle::invite_third_party`] that hold for any room.
     pub async fn create_room(&self, by: &Requester, mut ask: CreateRoom) -> Result<OwnedRoomId> {
-        let is_direct = ask.is_direct;
+        create::check_size(&ask)?;
         let addresses = std::mem::take(&mut ask.invite_third_party);
         third_party::check_all(&self.context.identity, &addresses)?;
         let own = &self.context.server_name;
-        let others = ask
-            .invite
-            .iter()
-            .filter(|target| target.server_name() != own);
-        let others: BTreeSet<OwnedUserId> = others.cloned().collect();
+        let elsewhere = |target: &&OwnedUserId| target.server_name() != own;
+        let first = FirstInvites {
+            by: by.clone(),
+            users: ask.invite.iter().filter(elsewhere).cloned().collect(),
+            addresses,
+            is_direct: ask.is_direct,
+        };
         let id = create::create(&self.context, by, ask).await?;
-        for user_id in others {
-            let target = Target {
-                user_id: user_id.clone(),
-                reason: None,
-            };
-            let invited = self.room(&id).await?.invite_as(by, target, is_direct).await;
-            if let Err(error) = invited {
-                tracing::info!(target = %user_id, %error, "a new room's invite is left out");
-            }
-        }
-        for whom in addresses {
-            let room = self.room(&id).await?;
-            let invited = room.invite_third_party_as(by, whom, is_direct).await;
-            if let Err(error) = invited {
-                tracing::info!(room = %id, %error, "a new room's invite of an address is left out");
-            }
-        }
+        // A room may be made by hand to replace another.
+        self.follow_upgrade(&by.user_id, &id).await;
+        self.room(&id).await?.send_first(first).await;
         Ok(id)
+    }
+
+    /// Sets a state event; returns when it is on disk.
+    ///
+    /// # Errors
+    /// [`crate::Error::NotFound`]: there is no such room. Those of [`RoomHandle::set_state`].
+    pub async fn set_state(
+        &self,
+        by: &Requester,
+        room: &RoomId,
+        ask: SetState,
+    ) -> Result<OwnedEventId> {
+        let own = ask.event_type == "m.room.member" && ask.state_key == by.user_id.as_str();
+        let membership = ask.content.get("membership").and_then(Value::as_str);
+        let joins = own && membership == Some("join");
+        let event_id = self.room(room).await?.set_state(by, ask).await?;
+        if joins {
+            self.follow_upgrade(&by.user_id, room).await;
+        }
+        Ok(event_id)
     }
 
     /// Joins a room: by itself where this server takes part in it, otherwise through one of the servers `via`, or that
@@ -317,7 +327,7 @@ impl Engine {
         via: Vec<OwnedServerName>,
         reason: Option<String>,
     ) -> Result<()> {
-        self.rooms.knock(by, room, via, reason).await
+        self.rooms.knock(by, room, via, because(reason)).await
     }
 
     /// The rooms that the user is in, by the age of their rows.

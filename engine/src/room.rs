@@ -37,6 +37,7 @@ pub(crate) mod create;
 mod current;
 pub(crate) mod extremities;
 mod fetched;
+pub(crate) mod first_invites;
 pub(crate) mod history;
 pub(crate) mod membership;
 mod permit;
@@ -180,11 +181,12 @@ impl Room {
     }
 
     /// The power levels in force.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: this server knows no state of the room, but an invite or a knock of somebody.
     pub(crate) fn power_levels(&self) -> Result<&PowerLevels> {
-        let head = self.deciding.as_ref();
-        Ok(head
-            .ok_or_else(|| Error::Internal(format!("{} has no create event", self.meta.id)))?
-            .power_levels())
+        let head = self.deciding.as_ref().map(auth::Head::power_levels);
+        head.ok_or_else(|| Error::Forbidden("This server is not in the room".to_owned()))
     }
 
     /// Whether a write has failed on which the head builds.

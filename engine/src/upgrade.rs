@@ -7,9 +7,12 @@ use std::sync::Arc;
 
 use ruma::{OwnedRoomId, RoomId, UserId};
 use spec::json::{Object, Value};
-use storage::{Plain, Write, aliases, members};
+use storage::{Plain, RoomRow, Write, aliases, members, rooms, summaries};
 
-use crate::{Engine, Error, Requester, Result, Upgrade, room_meta::RoomMeta, rooms::RoomHandle};
+use crate::{
+    Engine, Error, Requester, Result, Upgrade, context::Context, room_meta::RoomMeta,
+    rooms::RoomHandle,
+};
 
 impl Engine {
     /// Replaces a room by a new one of another version, with all that belongs to it but its members; returns the id of the
@@ -51,28 +54,30 @@ impl Engine {
         self.accounts()
             .carry_over(user, (from.row, &from.id), (to.row, &to.id))
             .await?;
-        self.move_aliases(&old, &new.meta).await
+        self.succeed(&old, &new.meta).await
     }
 
-    /// Has the aliases of this server follow a room that was replaced by users of another. Its own word is not enough: else
-    /// anybody could have the aliases of any room.
-    async fn move_aliases(&self, old: &RoomHandle, new: &Arc<RoomMeta>) -> Result<()> {
+    /// Has the aliases of this server and its directory follow a room that was replaced by users of another. Its own word
+    /// is not enough: else anybody could have the aliases of any room.
+    async fn succeed(&self, old: &RoomHandle, new: &Arc<RoomMeta>) -> Result<()> {
         let db = self.context.store.reader();
-        if aliases::of_room(db, old.meta.row).await?.is_empty() {
+        let summary = summaries::one(db, old.meta.row).await?;
+        let listed = summary.is_some_and(|summary| summary.listed_before);
+        if !listed && aliases::of_room(db, old.meta.row).await?.is_empty() {
             return Ok(());
         }
-        let tombstone = old.current_content("m.room.tombstone").await?;
-        let replacement = tombstone
-            .as_ref()
-            .and_then(|content| content.get("replacement_room"));
-        if replacement.and_then(Value::as_str) != Some(new.id.as_str()) {
+        let tombstone = current_content(&self.context, old.meta.row, "m.room.tombstone").await?;
+        if tombstone.and_then(|content| replacement(&content)) != Some(new.id.clone()) {
             return Ok(());
         }
-        let moved = Plain::AliasesMoved {
+        let succeeded = Plain::RoomSucceeded {
             from: old.meta.row,
             to: new.row,
         };
-        self.context.store.write(Write::plain(vec![moved])).await?;
+        self.context
+            .store
+            .write(Write::plain(vec![succeeded]))
+            .await?;
         Ok(())
     }
 }
@@ -80,27 +85,70 @@ impl Engine {
 impl RoomHandle {
     /// The room that this one replaces by its own word, if this server knows it.
     async fn predecessor(&self) -> Result<Option<RoomHandle>> {
-        let create = self.current_content("m.room.create").await?;
-        let predecessor = create.as_ref().and_then(|create| create.get("predecessor"));
-        let id = predecessor.and_then(|predecessor| predecessor.as_object()?.get("room_id"));
-        let id = id.and_then(|id| RoomId::parse(id.as_str()?).ok());
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = predecessor(&self.context, self.meta.row).await? else {
+            return Ok(None);
+        };
         match self.rooms.by_id(&id).await {
             Ok(room) => Ok(Some(room)),
             Err(Error::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
+}
 
-    /// The content of a current state event with an empty key.
-    async fn current_content(&self, event_type: &str) -> Result<Option<Object>> {
-        let Some(key) = self.state_key(event_type, "").await? else {
+impl Context {
+    /// The room that takes the place of `old` at once when that gets this tombstone: one that says so itself, and that this
+    /// server is in already.
+    pub(crate) async fn successor(
+        &self,
+        old: &RoomId,
+        tombstone: &Object,
+    ) -> Result<Option<RoomRow>> {
+        let Some(id) = replacement(tombstone) else {
             return Ok(None);
         };
-        let Some(row) = self.current_state().await?.get(&key).copied() else {
-            return Ok(None);
+        let new = match self.metas.by_id(&id).await {
+            Ok(meta) => meta.row,
+            Err(Error::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
         };
-        let known = self.context.events.get(&self.context.metas, row).await?;
-        Ok(Some(known.event.content().clone()))
+        let db = self.store.reader();
+        let is_here = members::is_server_joined(db, new, &self.server_name).await?;
+        let says_so = is_here && predecessor(self, new).await?.as_deref() == Some(old);
+        Ok(says_so.then_some(new))
     }
+}
+
+/// The room by which a tombstone says that its own is replaced.
+fn replacement(tombstone: &Object) -> Option<OwnedRoomId> {
+    let id = tombstone.get("replacement_room").and_then(Value::as_str)?;
+    RoomId::parse(id).ok()
+}
+
+/// The room that another one replaces by its own word.
+async fn predecessor(context: &Context, room: RoomRow) -> Result<Option<OwnedRoomId>> {
+    let create = current_content(context, room, "m.room.create").await?;
+    let predecessor = create.as_ref().and_then(|create| create.get("predecessor"));
+    let id = predecessor.and_then(|predecessor| predecessor.as_object()?.get("room_id"));
+    Ok(id.and_then(|id| RoomId::parse(id.as_str()?).ok()))
+}
+
+/// The content of a current state event with an empty key.
+async fn current_content(
+    context: &Context,
+    room: RoomRow,
+    event_type: &str,
+) -> Result<Option<Object>> {
+    let db = context.store.reader();
+    let keys = context.store.state_keys().find(&[(event_type, "")]).await?;
+    let snapshot = rooms::by_row(db, room)
+        .await?
+        .and_then(|room| room.snapshot);
+    let state = context.states.get(snapshot).await?;
+    let row = keys.into_iter().next().flatten();
+    let Some(row) = row.and_then(|key| state.get(&key).copied()) else {
+        return Ok(None);
+    };
+    let known = context.events.get(&context.metas, row).await?;
+    Ok(Some(known.event.content().clone()))
 }

@@ -20,7 +20,7 @@ pub use self::{
     denied::Denied,
     head::{Head, Members},
     member::{JoinRule, Membership, allowed_rooms},
-    power_levels::{Power, PowerLevels},
+    power_levels::{Power, PowerLevels, check_new_levels},
     third_party::{ThirdPartyKey, third_party_signers},
 };
 use ruma::UserId;

@@ -323,6 +323,11 @@ pub enum Plain {
         /// Listed from now on?
         published: bool,
     },
+    /// The room was replaced, by whichever room: the directory lists it no more.
+    RoomReplaced {
+        /// Which.
+        room: RoomRow,
+    },
     /// A state. From [`snapshots::Lineage`](crate::snapshots::Lineage).
     Snapshot(NewSnapshot),
     /// What a user is in a room by an event that is not in this write, or is an outlier in it.
@@ -351,6 +356,15 @@ pub enum Plain {
         by: EventRow,
         /// What is left of it.
         json: String,
+    },
+    /// Nothing is known any more of what a redacted event called its member.
+    MemberBlanked {
+        /// The room.
+        room: RoomRow,
+        /// Whom the event is about.
+        user_id: OwnedUserId,
+        /// The event that was redacted. Where another has taken its place, that one's word stands.
+        event: EventRow,
     },
     /// A redaction that has emptied nothing, in this write or one before.
     PendingRedaction(pending_redaction::Model),
@@ -406,8 +420,9 @@ pub enum Plain {
         /// The alias.
         alias: OwnedRoomAliasId,
     },
-    /// All aliases of a room lead to another from now on.
-    AliasesMoved {
+    /// Another room takes the place of one: the aliases lead to it from now on, and the directory lists it, if it listed
+    /// the former when that was replaced.
+    RoomSucceeded {
         /// Where they led.
         from: RoomRow,
         /// Where they lead.

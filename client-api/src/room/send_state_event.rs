@@ -42,10 +42,6 @@ pub(crate) async fn handle(
             delay::leave(&engine, requester, &body.room_id, later).await?,
         ));
     }
-    let event_id = engine
-        .room(&body.room_id)
-        .await?
-        .set_state(requester, set)
-        .await?;
+    let event_id = engine.set_state(requester, &body.room_id, set).await?;
     Ok(Either::Left(Reply(Response::new(event_id))))
 }

@@ -53,7 +53,7 @@ pub(super) async fn perform(
                 state_key,
                 content,
             };
-            let event_id = engine.room(&ask.room_id).await?.set_state(by, set).await?;
+            let event_id = engine.set_state(by, &ask.room_id, set).await?;
             return Ok(json!({ "event_id": event_id }));
         }
         Ask::Redact(ask) => {

@@ -12,12 +12,20 @@ impl RoomHandle {
     ///
     /// # Errors
     /// [`Error::Denied`]: the rules refuse it. [`Error::Forbidden`]: the room is not for the other server, or that server
-    /// does not want the invite. [`Error::Unreachable`]: it gives no usable answer.
+    /// does not want the invite. [`Error::Elsewhere`]. [`Error::Unreachable`]: it gives no usable answer.
     pub(crate) async fn invite_through(
         &self,
         target: &UserId,
         draft: Draft,
     ) -> Result<OwnedEventId> {
+        let (room, target) = (self.clone(), target.to_owned());
+        // To its end, whether or not the client waits: the invited user hears of it by their server.
+        let work = self.spawn(async move { room.invite_elsewhere(&target, draft).await });
+        work.await
+            .map_err(|_| Error::Internal("an invite stopped".to_owned()))?
+    }
+
+    async fn invite_elsewhere(&self, target: &UserId, draft: Draft) -> Result<OwnedEventId> {
         let server = target.server_name();
         self.check_acl(server).await?;
         let inviter = draft.sender.clone();

@@ -10,7 +10,7 @@ use crate::{Error, Requester, Result, peers::Peers, room::profile::member_fields
 pub(super) const TAKEN_IN_BY: &str = "taken_in_by";
 
 impl Rooms {
-    /// Knocks at a room, by itself or through one of the servers `via`.
+    /// Knocks at a room, by itself or through one of the servers `via`; `extra` goes into the content of the member event.
     ///
     /// # Errors
     /// [`Error::NotFound`]: nobody knows the room. [`Error::Denied`], [`Error::Forbidden`]: the rules of the room.
@@ -20,18 +20,18 @@ impl Rooms {
         by: &Requester,
         room: &RoomId,
         via: Vec<OwnedServerName>,
-        reason: Option<String>,
+        extra: Object,
     ) -> Result<()> {
         if let Some(known) = self.find(room).await?
             && known.is_resident().await?
         {
-            return known.knock(by, reason).await;
+            return known.knock(by, extra).await;
         }
         let (rooms, by, room) = (self.clone(), by.clone(), room.to_owned());
         // To its end, whether or not the client waits: the other server does not take it back either.
         let work = self.spawn(async move {
             let _turn = rooms.context.handshakes.turn(&room).await;
-            rooms.knock_through(&by, &room, via, reason).await
+            rooms.knock_through(&by, &room, via, extra).await
         });
         work.await
             .map_err(|_| Error::Internal("a knock stopped".to_owned()))?
@@ -42,12 +42,10 @@ impl Rooms {
         by: &Requester,
         room: &RoomId,
         via: Vec<OwnedServerName>,
-        reason: Option<String>,
+        extra: Object,
     ) -> Result<()> {
         let mut content = member_fields(&self.context, &by.user_id).await?;
-        if let Some(reason) = reason {
-            content.insert("reason".to_owned(), reason.into());
-        }
+        content.extend(extra);
         let peers = self.peers()?;
         let mut candidates = Candidates::new(&self.context.server_name, room, via, peers);
         while let Some(server) = candidates.next() {

@@ -8,7 +8,7 @@ use spec::{
 use storage::members::{self, Membership};
 
 use super::{candidates::Candidates, knock::TAKEN_IN_BY};
-use crate::{Result, rooms::RoomHandle};
+use crate::{Error, Result, rooms::RoomHandle};
 
 impl RoomHandle {
     /// Whether this server takes part in the room, so that it decides about it itself.
@@ -28,16 +28,26 @@ impl RoomHandle {
 
     /// Leaves a room that this server is not in: through the server of whoever invited the user, that which took in the
     /// knock, or others that are likely to be there; without them if none can be reached. The user is out in any case.
+    ///
+    /// It goes on to its end, whether or not the client waits: the other server does not take the leave back either.
     pub(crate) async fn leave_through(
         &self,
         user: &UserId,
-        member: &members::Member,
-        reason: Option<String>,
+        member: members::Member,
+        content: Object,
     ) -> Result<()> {
-        let mut content = Object::new();
-        if let Some(reason) = reason {
-            content.insert("reason".to_owned(), reason.into());
-        }
+        let (room, user) = (self.clone(), user.to_owned());
+        let work = self.spawn(async move { room.leave_elsewhere(&user, &member, content).await });
+        work.await
+            .map_err(|_| Error::Internal("a leave stopped".to_owned()))?
+    }
+
+    async fn leave_elsewhere(
+        &self,
+        user: &UserId,
+        member: &members::Member,
+        content: Object,
+    ) -> Result<()> {
         let via = self.servers_of_offer(member).await?;
         let mut candidates =
             Candidates::new(&self.context.server_name, &self.meta.id, via, self.peers()?);

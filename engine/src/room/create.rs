@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
 use spec::{
+    auth,
     event::Draft,
     json::{Object, Value},
     object,
@@ -13,9 +14,10 @@ use spec::{
 };
 use storage::{Plain, aliases, write::NewRoom};
 
-use super::{Room, membership::invite_content, profile::member_fields};
+use super::{Room, membership::invite_content, profile::member_fields, send::check_state};
 use crate::{
-    Error, Requester, Result, context::Context, room_meta::RoomMeta, third_party::ThirdParty,
+    Error, Requester, Result, alias::check_first_canonical_alias, context::Context,
+    room_meta::RoomMeta, third_party::ThirdParty,
 };
 
 /// A room to be created.
@@ -72,6 +74,31 @@ pub enum Preset {
 /// How many rooms somebody may create at the same millisecond. From version 12 on the id is a hash of the create event, and
 /// two that say the same at the same time are one.
 const SAME_TIME_MAX: i64 = 100;
+
+/// The most users whom a new room invites: each may be a question to another server.
+const INVITES_MAX: usize = 100;
+
+/// The most events of the first state that a client writes: each is signed, and all of them are one write.
+const INITIAL_STATE_MAX: usize = 200;
+
+/// Whether a wish is one that can be fulfilled at once.
+///
+/// # Errors
+/// [`Error::InvalidParam`]: it invites too many, or brings too much state.
+pub(crate) fn check_size(ask: &CreateRoom) -> Result<()> {
+    let too_many = |what: &str, max: usize| {
+        Err(Error::InvalidParam(format!(
+            "A new room begins with at most {max} {what}"
+        )))
+    };
+    if ask.invite.len() > INVITES_MAX {
+        return too_many("invites", INVITES_MAX);
+    }
+    if ask.initial_state.len() > INITIAL_STATE_MAX {
+        return too_many("events as `initial_state`", INITIAL_STATE_MAX);
+    }
+    Ok(())
+}
 
 /// Creates a room; returns its id when it is on disk.
 ///
@@ -267,6 +294,7 @@ impl Plan {
             }
         }
         for state in &self.ask.initial_state {
+            self.check_initial(room, state)?;
             let named = (state.event_type == "m.room.name" && self.ask.name.is_some())
                 || (state.event_type == "m.room.topic" && self.ask.topic.is_some());
             if !(named && state.state_key.is_empty()) {
@@ -284,6 +312,16 @@ impl Plan {
             room.append(draft, None).await.map_err(first_state)?;
         }
         Ok(())
+    }
+
+    /// The same checks as for state that is set later.
+    fn check_initial(&self, room: &Room, state: &InitialState) -> Result<()> {
+        let (event_type, state_key) = (&*state.event_type, &*state.state_key);
+        if event_type == "m.room.canonical_alias" {
+            check_first_canonical_alias(&state.content, self.alias.as_deref())?;
+        }
+        let own = &room.context.server_name;
+        check_state(own, self.version, (event_type, state_key), &state.content)
     }
 
     /// Invites the users of this server whom the asker named. One that is refused is left out.
@@ -404,6 +442,7 @@ impl Plan {
             // Otherwise nobody could ever change the room again.
             users.entry(creator.to_owned()).or_insert(Value::from(100));
         }
+        auth::check_new_levels(self.version, &levels)?;
         Ok(levels)
     }
 }

@@ -12,9 +12,13 @@ use storage::{
     purges::Purge,
 };
 
-use super::{Room, profile::member_fields, send::Sent};
+use super::{
+    Room,
+    profile::{member_fields, unless_final},
+    send::Sent,
+};
 use crate::{
-    Error, Requester, Result,
+    Error, Requester, Result, Subject,
     context::Context,
     rooms::{RoomHandle, Rooms},
 };
@@ -34,6 +38,8 @@ enum Verb {
     Kick,
     Ban,
     Unban,
+    /// A leave as somebody has written it themselves: either of these two.
+    Remove,
 }
 
 impl RoomHandle {
@@ -50,7 +56,8 @@ impl RoomHandle {
     ) -> Result<OwnedEventId> {
         let mut content = member_fields(&self.context, &by.user_id).await?;
         content.extend(extra);
-        let draft = self.member_draft(by, &by.user_id, "join", reason, content);
+        content.extend(because(reason));
+        let draft = self.member_draft(by, &by.user_id, "join", content);
         let guest = by.guest;
         self.run(move |room| {
             Box::pin(async move {
@@ -78,13 +85,26 @@ impl RoomHandle {
         target: Target,
         is_direct: bool,
     ) -> Result<OwnedEventId> {
-        self.context
-            .check_invite(&by.user_id, &target.user_id)
-            .await?;
-        let content = invite_content(&self.context, &target.user_id, is_direct).await?;
-        let draft = self.member_draft(by, &target.user_id, "invite", target.reason, content);
-        if target.user_id.server_name() != self.context.server_name {
-            return self.invite_through(&target.user_id, draft).await;
+        let mut content = because(target.reason);
+        if is_direct {
+            content.insert("is_direct".to_owned(), Value::from(true));
+        }
+        self.invite_with(by, &target.user_id, content).await
+    }
+
+    /// The same; `extra` goes into the content of the member event.
+    async fn invite_with(
+        &self,
+        by: &Requester,
+        target: &UserId,
+        extra: Object,
+    ) -> Result<OwnedEventId> {
+        self.context.check_invite(&by.user_id, target).await?;
+        let mut content = invite_content(&self.context, target, false).await?;
+        content.extend(extra);
+        let draft = self.member_draft(by, target, "invite", content);
+        if target.server_name() != self.context.server_name {
+            return self.invite_through(target, draft).await;
         }
         self.run(move |room| Box::pin(async move { room.send(draft, None).await }))
             .await?
@@ -95,20 +115,21 @@ impl RoomHandle {
     /// Invites a user of this server, whatever they want of invites.
     pub(crate) async fn invite_unasked(&self, by: &Requester, target: &UserId) -> Result<()> {
         let content = invite_content(&self.context, target, false).await?;
-        let draft = self.member_draft(by, target, "invite", None, content);
+        let draft = self.member_draft(by, target, "invite", content);
         let sent = self
             .run(move |room| Box::pin(async move { room.send(draft, None).await }))
             .await?;
         sent.on_disk(self).await.map(drop)
     }
 
-    /// Knocks with the user's profile. Knocking again changes the reason.
+    /// Knocks with the user's profile; `extra` goes into the content of the member event. Knocking again changes that.
     ///
     /// # Errors
     /// [`Error::Denied`]: the join rule, a ban, or the user is invited or joined.
-    pub(crate) async fn knock(&self, by: &Requester, reason: Option<String>) -> Result<()> {
-        let content = member_fields(&self.context, &by.user_id).await?;
-        let draft = self.member_draft(by, &by.user_id, "knock", reason, content);
+    pub(crate) async fn knock(&self, by: &Requester, extra: Object) -> Result<()> {
+        let mut content = member_fields(&self.context, &by.user_id).await?;
+        content.extend(extra);
+        let draft = self.member_draft(by, &by.user_id, "knock", content);
         let sent = self
             .run(move |room| Box::pin(async move { room.set_state(draft).await }))
             .await?;
@@ -120,6 +141,11 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Denied`]: the user has no membership to give up. [`Error::CannotLeaveNotices`].
     pub async fn leave(&self, by: &Requester, reason: Option<String>) -> Result<()> {
+        self.leave_with(by, because(reason)).await
+    }
+
+    /// The same; `content` is that of the member event.
+    async fn leave_with(&self, by: &Requester, content: Object) -> Result<()> {
         let db = self.context.store.reader();
         let member = members::one(db, self.meta.row, &by.user_id).await?;
         self.context.notices.check_leave(member.as_ref())?;
@@ -127,9 +153,9 @@ impl RoomHandle {
             && matches!(member.membership, Membership::Invite | Membership::Knock)
             && !self.is_resident().await?
         {
-            return self.leave_through(&by.user_id, &member, reason).await;
+            return self.leave_through(&by.user_id, member, content).await;
         }
-        let draft = self.member_draft(by, &by.user_id, "leave", reason, Object::new());
+        let draft = self.member_draft(by, &by.user_id, "leave", content);
         let sent = self
             .run(move |room| Box::pin(async move { room.set_state(draft).await }))
             .await?;
@@ -141,7 +167,8 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Forbidden`]: they are none of these. [`Error::Denied`]: the power levels.
     pub async fn kick(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
-        self.moderate(by, target, Verb::Kick).await
+        let content = because(target.reason);
+        self.moderate(by, target.user_id, content, Verb::Kick).await
     }
 
     /// Bans a user, whatever they are in the room.
@@ -149,7 +176,8 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Denied`]: the power levels.
     pub async fn ban(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
-        self.moderate(by, target, Verb::Ban).await
+        let content = because(target.reason);
+        self.moderate(by, target.user_id, content, Verb::Ban).await
     }
 
     /// Lifts a ban.
@@ -157,7 +185,9 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::Forbidden`]: the user is not banned. [`Error::Denied`]: the power levels.
     pub async fn unban(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
-        self.moderate(by, target, Verb::Unban).await
+        let content = because(target.reason);
+        self.moderate(by, target.user_id, content, Verb::Unban)
+            .await
     }
 
     /// Wants to see nothing of the room any more, its history included.
@@ -204,35 +234,50 @@ impl RoomHandle {
                 "The state key of a member event is a user id: {error}"
             ))
         })?;
-        let membership = content.get("membership").and_then(Value::as_str);
-        let joins = membership == Some("join") && target == by.user_id;
-        let invites = membership == Some("invite");
-        if membership == Some("leave") && target == by.user_id {
-            let db = self.context.store.reader();
-            let member = members::one(db, self.meta.row, &target).await?;
-            self.context.notices.check_leave(member.as_ref())?;
+        let own = target == by.user_id;
+        match content.get("membership").and_then(Value::as_str) {
+            Some("join") if own => self.set_join(by, content).await,
+            Some("knock") if own => {
+                let (room, via) = (&self.meta.id, Vec::new());
+                self.rooms.knock(by, room, via, content).await?;
+                self.member_event(&target).await
+            }
+            Some("leave") if own => {
+                self.leave_with(by, content).await?;
+                self.member_event(&target).await
+            }
+            Some("invite") => self.invite_with(by, &target, content).await,
+            Some("leave") => self.moderate(by, target, content, Verb::Remove).await,
+            Some("ban") => self.moderate(by, target, content, Verb::Ban).await,
+            // The rules of the room say what is wrong with it.
+            _ => {
+                let kind = "m.room.member".to_owned();
+                let draft = self.draft(by, kind, Some(target.to_string()), content);
+                self.run(move |room| Box::pin(async move { room.set_state(draft).await }))
+                    .await?
+                    .on_disk(self)
+                    .await
+            }
         }
-        if invites {
-            self.context.check_invite(&by.user_id, &target).await?;
+    }
+
+    /// Joins with this content; for somebody who is in the room already it replaces that of their member event.
+    async fn set_join(&self, by: &Requester, content: Object) -> Result<OwnedEventId> {
+        let db = self.context.store.reader();
+        let member = members::one(db, self.meta.row, &by.user_id).await?;
+        if member.is_none_or(|member| member.membership != Membership::Join) {
+            let (room, via) = (&self.meta.id, Vec::new());
+            self.rooms.join(by, room, via, None, content).await?;
+            return self.member_event(&by.user_id).await;
         }
-        let draft = self.draft(
-            by,
-            "m.room.member".to_owned(),
-            Some(target.to_string()),
-            content,
-        );
-        if invites && target.server_name() != self.context.server_name {
-            return self.invite_through(&target, draft).await;
-        }
+        let mut filled = member_fields(&self.context, &by.user_id).await?;
+        filled.extend(content);
+        let draft = self.member_draft(by, &by.user_id, "join", filled);
         let guest = by.guest;
         self.run(move |room| {
             Box::pin(async move {
-                let draft = if joins {
-                    room.check_guest(guest).await?;
-                    room.authorised(draft).await?
-                } else {
-                    draft
-                };
+                room.check_guest(guest).await?;
+                let draft = room.authorised(draft).await?;
                 room.set_state(draft).await
             })
         })
@@ -241,21 +286,28 @@ impl RoomHandle {
         .await
     }
 
-    async fn moderate(&self, by: &Requester, target: Target, verb: Verb) -> Result<OwnedEventId> {
+    /// The event that made of a user what they are in the room.
+    async fn member_event(&self, user: &UserId) -> Result<OwnedEventId> {
+        let context = &self.context;
+        let member = members::one(context.store.reader(), self.meta.row, user).await?;
+        let member = member.ok_or(Error::NotFound(Subject::State))?;
+        let known = context.events.get(&context.metas, member.event).await?;
+        Ok(known.event.id().to_owned())
+    }
+
+    async fn moderate(
+        &self,
+        by: &Requester,
+        target: OwnedUserId,
+        content: Object,
+        verb: Verb,
+    ) -> Result<OwnedEventId> {
         let membership = if verb == Verb::Ban { "ban" } else { "leave" };
-        let draft = self.member_draft(
-            by,
-            &target.user_id,
-            membership,
-            target.reason,
-            Object::new(),
-        );
-        self.run(move |room| {
-            Box::pin(async move { room.moderate(draft, target.user_id, verb).await })
-        })
-        .await?
-        .on_disk(self)
-        .await
+        let draft = self.member_draft(by, &target, membership, content);
+        self.run(move |room| Box::pin(async move { room.moderate(draft, target, verb).await }))
+            .await?
+            .on_disk(self)
+            .await
     }
 
     fn member_draft(
@@ -263,13 +315,9 @@ impl RoomHandle {
         by: &Requester,
         target: &UserId,
         membership: &str,
-        reason: Option<String>,
         mut content: Object,
     ) -> Draft {
         content.insert("membership".to_owned(), Value::from(membership));
-        if let Some(reason) = reason {
-            content.insert("reason".to_owned(), Value::from(reason));
-        }
         self.draft(
             by,
             "m.room.member".to_owned(),
@@ -277,6 +325,12 @@ impl RoomHandle {
             content,
         )
     }
+}
+
+/// What a reason adds to the content of a member event.
+pub(crate) fn because(reason: Option<String>) -> Object {
+    let reason = reason.map(|reason| ("reason".to_owned(), Value::from(reason)));
+    reason.into_iter().collect()
 }
 
 /// The content of an invite of `target`, without membership and reason: their profile, if it is of this server.
@@ -297,34 +351,35 @@ pub(crate) async fn invite_content(
 }
 
 impl Rooms {
-    /// Takes a user out of every room: leaves, rejects invites and takes knocks back.
+    /// Takes a user out of every room: leaves, rejects invites and takes knocks back. A room that fails keeps them in no other.
+    ///
+    /// # Errors
+    /// Why they are still in one of the rooms, where that may be over later.
     pub(crate) async fn leave_all(&self, user: &UserId) -> Result<()> {
         let present = [Membership::Join, Membership::Invite, Membership::Knock];
         let rooms = members::of_user(self.context.store.reader(), user, &present).await?;
+        let mut outcome = Ok(());
         for member in rooms {
-            let room = self.by_row(member.room).await?;
-            if member.membership != Membership::Join && !room.is_resident().await? {
-                room.leave_through(user, &member, None).await?;
-                continue;
-            }
-            let content = object! { "membership" => "leave" };
-            let user = user.to_owned();
-            let sent = room
-                .run(move |room| {
-                    Box::pin(async move {
-                        let draft = room.member_draft(&user, &user, content);
-                        room.set_state(draft).await
-                    })
-                })
-                .await;
-            match sent {
-                Ok(sent) => drop(sent.on_disk(&room).await?),
-                // Somebody else has removed them meanwhile.
-                Err(Error::Denied(_)) => {}
-                Err(error) => return Err(error),
-            }
+            let left = self.take_out(user, member).await;
+            outcome = outcome.and(unless_final(user, left));
         }
-        Ok(())
+        outcome
+    }
+
+    async fn take_out(&self, user: &UserId, member: members::Member) -> Result<()> {
+        let room = self.by_row(member.room).await?;
+        if member.membership != Membership::Join && !room.is_resident().await? {
+            return room.leave_through(user, member, Object::new()).await;
+        }
+        let content = object! { "membership" => "leave" };
+        let user = user.to_owned();
+        let sent = room.run(move |room| {
+            Box::pin(async move {
+                let draft = room.member_draft(&user, &user, content);
+                room.set_state(draft).await
+            })
+        });
+        sent.await?.on_disk(&room).await.map(drop)
     }
 }
 
@@ -384,8 +439,11 @@ impl Room {
             Verb::Unban if membership.as_deref() != Some("ban") => {
                 Err(Error::Forbidden(format!("{target} is not banned")))
             }
+            Verb::Remove if !present && membership.as_deref() != Some("ban") => Err(
+                Error::Forbidden(format!("{target} is neither in the room nor banned")),
+            ),
             Verb::Ban => self.set_state(draft).await,
-            Verb::Kick | Verb::Unban => self.send(draft, None).await,
+            Verb::Kick | Verb::Unban | Verb::Remove => self.send(draft, None).await,
         }
     }
 }

@@ -190,16 +190,24 @@ impl Room {
             self.merges_go_on();
         }
         let id = event.id().to_owned();
+        self.place_proposed(event, txn).await?;
+        Ok(self.sent(&id).await)
+    }
+
+    /// Puts a local event that was proposed a while ago into the room; the caller commits.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the rules refuse it by now. Nothing has changed then.
+    pub(super) async fn place_proposed(&mut self, event: Event, txn: Option<Txn>) -> Result<()> {
         let heads = self
             .extremities
             .iter()
             .map(|extremity| &extremity.parent.id);
         if heads.eq(event.prev_events()) {
-            self.advance(event, txn).await?;
+            self.advance(event, txn).await.map(drop)
         } else {
-            self.place_beside(event, txn).await?;
+            self.place_beside(event, txn).await
         }
-        Ok(self.sent(&id).await)
     }
 
     async fn place_beside(&mut self, event: Event, txn: Option<Txn>) -> Result<()> {

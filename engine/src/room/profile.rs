@@ -3,6 +3,7 @@
 use ruma::UserId;
 use spec::json::{self, Object, Strictness, Value};
 use storage::{
+    RoomRow,
     members::{self, Membership},
     profiles,
 };
@@ -34,22 +35,47 @@ pub(crate) async fn member_fields(context: &Context, user: &UserId) -> Result<Ob
 
 impl Rooms {
     /// Brings a user's name and picture into the member events of all rooms that they are joined to. Rooms that have
-    /// them already are left alone, so that it may run twice.
+    /// them already are left alone, so that it may run twice. A room that does not take them keeps none from another.
+    ///
+    /// # Errors
+    /// Why one of the rooms did not take them that may do so later.
     pub(crate) async fn spread_profile(&self, user: &UserId) -> Result<()> {
         let fields = member_fields(&self.context, user).await?;
         let joined =
             members::of_user(self.context.store.reader(), user, &[Membership::Join]).await?;
+        let mut outcome = Ok(());
         for member in joined {
-            let room = self.by_row(member.room).await?;
-            let (user, fields) = (user.to_owned(), fields.clone());
-            let sent = room
-                .run(move |room| Box::pin(async move { room.update_profile(&user, fields).await }))
-                .await?;
-            if let Some(sent) = sent {
-                sent.on_disk(&room).await?;
-            }
+            let told = self.tell_profile(member.room, user, &fields).await;
+            outcome = outcome.and(unless_final(user, told));
+        }
+        outcome
+    }
+
+    async fn tell_profile(&self, room: RoomRow, user: &UserId, fields: &Object) -> Result<()> {
+        let room = self.by_row(room).await?;
+        let (user, fields) = (user.to_owned(), fields.clone());
+        let sent = room
+            .run(move |room| Box::pin(async move { room.update_profile(&user, fields).await }))
+            .await?;
+        if let Some(sent) = sent {
+            sent.on_disk(&room).await?;
         }
         Ok(())
+    }
+}
+
+/// What was done in one of many rooms, where it is worth trying again; that a room refuses it is noted and no more.
+pub(super) fn unless_final(user: &UserId, done: Result<()>) -> Result<()> {
+    let Err(error) = done else { return Ok(()) };
+    tracing::info!(%user, %error, "one of their rooms does not follow a user");
+    match error {
+        Error::Denied(_)
+        | Error::Forbidden(_)
+        | Error::NotFound(_)
+        | Error::Policy { .. }
+        | Error::BadJson(_)
+        | Error::TooLarge(_) => Ok(()),
+        error => Err(error),
     }
 }
 

@@ -6,10 +6,14 @@ use spec::{
     event::Draft,
     json::{Object, Value},
 };
-use storage::write::Txn;
+use storage::{events, write::Txn};
 
 use super::{Room, send::Sent};
 use crate::{Error, Requester, Result, rooms::RoomHandle};
+
+/// What users of this server do not redact, as in Synapse: emptied, the one would name no room and the other shut out all
+/// servers.
+const KEPT: [&str; 2] = ["m.room.create", "m.room.server_acl"];
 
 /// A redaction to be sent.
 #[derive(Clone, Debug)]
@@ -50,14 +54,26 @@ impl RoomHandle {
     /// An event that this server does not have may be redacted too: the redaction applies when it arrives.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]: the user neither sent the event nor has the redact level.
+    /// [`Error::Forbidden`]: the user neither sent the event nor has the redact level, or the room could not do without what
+    /// it says. [`Error::Refused`]: it is an event of another room.
     pub async fn redact(&self, by: &Requester, ask: Redact) -> Result<OwnedEventId> {
+        let scope = format!("redact/{}", ask.event_id);
+        self.redact_in(by, ask, scope).await
+    }
+
+    /// The same; `scope` is the path of the request, within which the transaction id counts.
+    pub(super) async fn redact_in(
+        &self,
+        by: &Requester,
+        ask: Redact,
+        scope: String,
+    ) -> Result<OwnedEventId> {
         let Redact {
             event_id,
             mut content,
             txn_id,
         } = ask;
-        let txn = self.txn(by, format!("redact/{event_id}"), txn_id);
+        let txn = self.txn(by, scope, txn_id);
         if let Some(earlier) = self.earlier(by, txn.as_ref()).await? {
             return Ok(earlier);
         }
@@ -78,15 +94,41 @@ impl Room {
             Some(event_id) => self.target(event_id).await?,
             None => None,
         };
-        if let Some(target) = &target
-            && target.event.sender() != draft.sender
-            && !self.may_redact_others(&draft.sender)?
-        {
-            return Err(Error::Forbidden(
-                "You may redact your own events only: your power level is below the room's redact level".to_owned(),
-            ));
+        match &target {
+            Some(target) => {
+                if KEPT.contains(&target.event.event_type()) {
+                    return Err(Error::Forbidden(format!(
+                        "{} events are not redacted: the room could not do without what they say",
+                        target.event.event_type()
+                    )));
+                }
+                if target.event.sender() != draft.sender
+                    && !self.may_redact_others(&draft.sender)?
+                {
+                    return Err(Error::Forbidden(
+                        "You may redact your own events only: your power level is below the room's redact level"
+                            .to_owned(),
+                    ));
+                }
+            }
+            None => self.check_not_elsewhere(draft.redacts.as_deref()).await?,
         }
         self.send(draft, txn).await
+    }
+
+    /// # Errors
+    /// [`Error::Refused`]: the event, which is not one of this room, is one of another.
+    async fn check_not_elsewhere(&self, event_id: Option<&EventId>) -> Result<()> {
+        let Some(event_id) = event_id else {
+            return Ok(());
+        };
+        let found = events::by_id(self.context.store.reader(), event_id).await?;
+        if found.is_some_and(|found| found.room != self.meta.row) {
+            return Err(Error::Refused(
+                "The event to be redacted is not one of this room".to_owned(),
+            ));
+        }
+        Ok(())
     }
 
     fn may_redact_others(&self, user: &UserId) -> Result<bool> {

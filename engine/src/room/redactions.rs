@@ -5,12 +5,12 @@
 //! is noted as pending, and clients do not see it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
-use ruma::{EventId, OwnedEventId};
-use spec::{auth::PowerLevels, event::Event, redact};
+use ruma::{EventId, OwnedEventId, OwnedUserId, UserId};
+use spec::{auth::PowerLevels, event::Event, policy::POLICY, redact};
 use storage::{
     EventRow, Limit, Logged, Plain, SnapshotRow, events,
     redactions::{self, PendingRedaction},
@@ -23,6 +23,14 @@ use crate::{Result, events::KnownEvent};
 /// How many redactions a room remembers that wait for their events; some 150 bytes each. With more than that the store
 /// is asked for each event that comes in.
 const WAITING_MAX: usize = 1_000;
+
+/// The state, with empty keys, that a worker keeps parsed.
+const DECIDING: [&str; 4] = [
+    "m.room.create",
+    "m.room.power_levels",
+    "m.room.join_rules",
+    POLICY,
+];
 
 /// The redactions of a room that wait for their events.
 #[derive(Default)]
@@ -76,6 +84,11 @@ impl Room {
     /// Applies the redactions that this batch makes possible. No query for a batch without redactions, as long as none
     /// wait in the room.
     pub(super) async fn settle_redactions(&mut self) -> Result<()> {
+        self.settle_all().await?;
+        self.read_emptied().await
+    }
+
+    async fn settle_all(&mut self) -> Result<()> {
         self.keep_redacted().await?;
         self.settle_waiting().await?;
         let staged: Vec<Redaction> = self
@@ -279,11 +292,46 @@ impl Room {
 
     fn note_emptied(&mut self, row: EventRow, event: &Event, by: EventRow) {
         let json = event.to_json();
+        if let Some(user_id) = member_of(event) {
+            self.also(Plain::MemberBlanked {
+                room: self.meta.row,
+                user_id,
+                event: row,
+            });
+        }
         self.also(Plain::Redacted {
             event: row,
             by,
             json,
         });
+    }
+
+    /// Reads what decides in the room anew, where this batch empties some of it.
+    async fn read_emptied(&mut self) -> Result<()> {
+        let emptied: BTreeSet<EventRow> = self
+            .batch
+            .plain
+            .iter()
+            .filter_map(|plain| match plain {
+                Plain::Redacted { event, .. } => Some(*event),
+                _ => None,
+            })
+            .collect();
+        if emptied.is_empty() {
+            return Ok(());
+        }
+        let pairs = DECIDING.map(|event_type| (event_type, ""));
+        let keys = self.context.store.state_keys().find(&pairs).await?;
+        let mut rows = keys.into_iter().flatten();
+        if rows.any(|key| {
+            self.state
+                .get(&key)
+                .is_some_and(|row| emptied.contains(row))
+        }) {
+            self.deciding = self.read_deciding().await?;
+            self.read_policy().await?;
+        }
+        Ok(())
     }
 
     fn note_applied(&mut self, redaction: &Redaction) {
@@ -338,4 +386,12 @@ impl Room {
             PowerLevels::parse(self.meta.version, &create.event, levels)
         }))
     }
+}
+
+/// Whom a member event is about.
+fn member_of(event: &Event) -> Option<OwnedUserId> {
+    let user = event
+        .state_key()
+        .filter(|_| event.event_type() == "m.room.member");
+    UserId::parse(user?).ok()
 }

@@ -1,7 +1,7 @@
 //! Sending message events and state events: client-server API, "Sending events to a room".
 
-use ruma::{EventId, OwnedEventId};
-use spec::{acl::ServerAcl, event::Draft, json::Object};
+use ruma::{EventId, OwnedEventId, ServerName};
+use spec::{acl::ServerAcl, auth, event::Draft, json::Object, room_version::RoomVersion};
 use storage::{events, write::Txn};
 
 use super::{Pending, Room, policy::Unsigned, redact};
@@ -68,8 +68,9 @@ impl RoomHandle {
     /// server of the room refuses it, or gives no usable answer.
     pub async fn send(&self, by: &Requester, ask: Send) -> Result<OwnedEventId> {
         if ask.event_type == "m.room.redaction" {
+            let scope = format!("send/{}", ask.event_type);
             let ask = redact::Redact::from_content(ask.content, ask.txn_id)?;
-            return self.redact(by, ask).await;
+            return self.redact_in(by, ask, scope).await;
         }
         refuse_create(&ask.event_type)?;
         let scope = format!("send/{}", ask.event_type);
@@ -98,17 +99,13 @@ impl RoomHandle {
         if ask.event_type == "m.room.canonical_alias" {
             self.check_canonical_alias(&ask.content).await?;
         }
-        if ask.event_type == "m.room.server_acl" && ask.state_key.is_empty() {
-            let own = self.context.server_name.as_str();
-            if !ServerAcl::parse(&ask.content).allows(own) {
-                return Err(Error::Refused(
-                    "This list would shut out this server itself".to_owned(),
-                ));
-            }
-        }
-        if ask.event_type == "m.room.retention" {
-            retention::check(&ask.content)?;
-        }
+        let version = self.meta.version;
+        check_state(
+            &self.context.server_name,
+            version,
+            (&ask.event_type, &ask.state_key),
+            &ask.content,
+        )?;
         if ask.event_type == "m.room.tombstone" {
             self.check_tombstone(&ask.content)?;
         }
@@ -207,6 +204,27 @@ impl Room {
             });
         }
         self.send(draft, None).await
+    }
+}
+
+/// What the users of this server may set is stricter than the rules of rooms.
+///
+/// # Errors
+/// [`Error::Refused`]: an access list shuts out this server. [`Error::Denied`]: a power level is no number, which only other
+/// servers may send in the versions that allow it. Those of [`retention::check`].
+pub(super) fn check_state(
+    own: &ServerName,
+    version: &RoomVersion,
+    place: (&str, &str),
+    content: &Object,
+) -> Result<()> {
+    match place {
+        ("m.room.server_acl", "") if !ServerAcl::parse(content).allows(own.as_str()) => Err(
+            Error::Refused("This list would shut out this server itself".to_owned()),
+        ),
+        ("m.room.power_levels", "") => Ok(auth::check_new_levels(version, content)?),
+        ("m.room.retention", _) => retention::check(content),
+        _ => Ok(()),
     }
 }
 

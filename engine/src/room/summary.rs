@@ -89,13 +89,19 @@ impl Room {
             .map(|known| (known.event.event_type(), known.event.content()))
             .collect();
         let summary = summary_of(self.meta.row, self.meta.version, &state);
-        let replaced = state.contains_key(TOMBSTONE) && shown.tombstone() != self.shown.tombstone();
+        let tombstone = state.get(TOMBSTONE).copied();
+        let tombstone = tombstone.filter(|_| shown.tombstone() != self.shown.tombstone());
+        let successor = match tombstone {
+            Some(tombstone) => self.context.successor(&self.meta.id, tombstone).await?,
+            None => None,
+        };
+        let (room, replaced) = (self.meta.row, tombstone.is_some());
         self.also(Plain::Summary(Box::new(summary)));
         if replaced {
-            self.also(Plain::RoomPublished {
-                room: self.meta.row,
-                published: false,
-            });
+            self.also(Plain::RoomReplaced { room });
+        }
+        if let Some(to) = successor {
+            self.also(Plain::RoomSucceeded { from: room, to });
         }
         self.shown = shown;
         Ok(())

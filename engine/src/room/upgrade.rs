@@ -1,14 +1,15 @@
 //! Replacing a room by one of another version: client-server API, "Room Upgrades".
 //!
 //! The worker of the old room builds the new one as well. All that is new in either, with the aliases and the place in the
-//! directory, is one write: there is never a tombstone without the room that it names.
+//! directory, is one write: there is never a tombstone without the room that it names. Where a policy server must sign the
+//! tombstone, that comes first, outside of the worker.
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
+use ruma::{EventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use spec::{
     auth,
-    event::Draft,
+    event::{Draft, Event},
     json::{Object, Value},
     object,
     room_version::{RoomIds, RoomVersion},
@@ -28,6 +29,9 @@ use crate::{Error, Requester, Result, rooms::RoomHandle};
 
 /// How long the same wish of the same user gets the same room, in ms; and nobody else replaces the room. As in Synapse.
 const SAME_WISH_MS: i64 = 5 * 60 * 1000;
+
+/// How often the policy server of a room may change while its tombstone waits for one.
+const POLICIES_MAX: usize = 3;
 
 /// The most bans that go along, a second or two of work in one write. Rooms with more are rare; their oldest ones go.
 const BANS_MAX: usize = 10_000;
@@ -60,16 +64,47 @@ impl RoomHandle {
     /// # Errors
     /// [`Error::UnsupportedRoomVersion`]. [`Error::Denied`]: the user may not send the tombstone.
     /// [`Error::InvalidRoomState`]: what is to be copied cannot be in a room of the new version.
-    /// [`Error::Refused`]: somebody else has just replaced it.
+    /// [`Error::Refused`]: somebody else has just replaced it. [`Error::Policy`], [`Error::Unreachable`]: the policy
+    /// server of the room refuses the tombstone, or gives no usable answer.
     pub(crate) async fn upgrade(&self, by: &Requester, ask: Upgrade) -> Result<OwnedRoomId> {
         let version = RoomVersion::get(&ask.version)
             .ok_or_else(|| Error::UnsupportedRoomVersion(ask.version.clone()))?;
-        let (by, creators) = (by.user_id.clone(), ask.additional_creators);
-        let (room, pending) = self
-            .run(move |room| Box::pin(async move { room.replace(&by, version, creators).await }))
+        let replacing = Replacing::new(by.user_id.clone(), version, &ask.additional_creators);
+        let mut replacement = self
+            .run(move |room| Box::pin(async move { room.replace(replacing).await }))
             .await?;
-        pending.wait().await?;
-        Ok(room)
+        for _ in 0..POLICIES_MAX {
+            let mut unsigned = match replacement {
+                Replacement::Made(made) => return self.follow_up(made).await,
+                Replacement::Unsigned(unsigned) => unsigned,
+            };
+            unsigned.tombstone = self.recommended(unsigned.tombstone).await?;
+            replacement = self
+                .run(move |room| Box::pin(async move { room.replace_by_signed(unsigned).await }))
+                .await?;
+        }
+        match replacement {
+            Replacement::Made(made) => self.follow_up(made).await,
+            Replacement::Unsigned(_) => Err(Error::Unreachable(
+                "The policy server of the room changes all the time".to_owned(),
+            )),
+        }
+    }
+
+    /// Waits until a replacement is on disk, and has the old room say what is left to be said about it.
+    async fn follow_up(&self, made: Made) -> Result<OwnedRoomId> {
+        made.pending.wait().await?;
+        for Following { draft, otherwise } in made.following {
+            let said = async {
+                let sent =
+                    self.run(move |room| Box::pin(async move { room.set_state(draft).await }));
+                sent.await?.on_disk(self).await
+            };
+            if let Err(why) = said.await {
+                tracing::info!(room = %self.meta.id, %why, "{otherwise}");
+            }
+        }
+        Ok(made.room)
     }
 
     /// Clients that follow a tombstone would go round in circles.
@@ -88,40 +123,72 @@ impl RoomHandle {
 }
 
 impl Room {
-    async fn replace(
-        &mut self,
-        by: &UserId,
-        version: &'static RoomVersion,
-        creators: BTreeSet<OwnedUserId>,
-    ) -> Result<(OwnedRoomId, Pending)> {
-        let now = self.context.clock.now_ms();
-        if let Some(replaced) = &self.replaced
-            && now.saturating_sub(replaced.at_ms) < SAME_WISH_MS
-        {
-            if replaced.by != by {
-                return Err(Error::Refused(
-                    "Somebody else has just upgraded this room".to_owned(),
-                ));
-            }
-            if replaced.version == version {
-                return Ok((replaced.room.clone(), self.flushed().await));
-            }
+    async fn replace(&mut self, replacing: Replacing) -> Result<Replacement> {
+        if let Some(made) = self.replaced_lately(&replacing).await? {
+            return Ok(Replacement::Made(made));
         }
-        let mut creators: BTreeSet<String> = creators.iter().map(ToString::to_string).collect();
-        creators.remove(by.as_str());
-        let replacing = Replacing {
-            by: by.to_owned(),
-            version,
-            creators,
+        // What is read from the store below is as new as the head.
+        self.flushed().await.wait().await?;
+        let is_policed = self
+            .policy_for("m.room.tombstone", Some(""))
+            .await?
+            .is_some();
+        if is_policed {
+            let unsigned = replacing.propose(self).await?;
+            return Ok(Replacement::Unsigned(Box::new(unsigned)));
+        }
+        let made = replacing.run(self).await?;
+        self.replaced = Some(replacing.by(&made.room, self.context.clock.now_ms()));
+        Ok(Replacement::Made(made))
+    }
+
+    /// Replaces the room with a tombstone that its policy server has signed since it was proposed.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`]: the rules refuse it by now. Nothing has changed then.
+    async fn replace_by_signed(&mut self, unsigned: Box<UnsignedTombstone>) -> Result<Replacement> {
+        if let Some(made) = self.replaced_lately(&unsigned.replacing).await? {
+            return Ok(Replacement::Made(made));
+        }
+        if self.policy_against(&unsigned.tombstone).await?.is_some() {
+            return Ok(Replacement::Unsigned(unsigned));
+        }
+        self.flushed().await.wait().await?;
+        let UnsignedTombstone {
+            replacing,
+            new,
+            id,
+            tombstone,
+        } = *unsigned;
+        let made = replacing.complete(self, new, id, tombstone).await?;
+        self.replaced = Some(replacing.by(&made.room, self.context.clock.now_ms()));
+        Ok(Replacement::Made(made))
+    }
+
+    /// The room that the same wish has just made.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: somebody else has just replaced the room.
+    async fn replaced_lately(&self, replacing: &Replacing) -> Result<Option<Made>> {
+        let now = self.context.clock.now_ms();
+        let lately = |replaced: &&Replaced| now.saturating_sub(replaced.at_ms) < SAME_WISH_MS;
+        let Some(replaced) = self.replaced.as_ref().filter(lately) else {
+            return Ok(None);
         };
-        let (new, pending) = replacing.run(self).await?;
-        self.replaced = Some(Replaced {
-            by: by.to_owned(),
-            version,
-            room: new.clone(),
-            at_ms: now,
-        });
-        Ok((new, pending))
+        if replaced.by != replacing.by {
+            return Err(Error::Refused(
+                "Somebody else has just upgraded this room".to_owned(),
+            ));
+        }
+        if replaced.version != replacing.version {
+            return Ok(None);
+        }
+        let room = replaced.room.clone();
+        Ok(Some(Made {
+            room,
+            pending: self.flushed().await,
+            following: Vec::new(),
+        }))
     }
 
     /// A draft of state with an empty key.
@@ -148,12 +215,44 @@ impl Room {
             .events
             .get_many(&self.context.metas, rows)
             .await?;
-        let entry = |event: &spec::event::Event| {
+        let entry = |event: &Event| {
             let key = event.state_key().unwrap_or_default().to_owned();
             (key, event.content().clone())
         };
         Ok(known.iter().map(|known| entry(&known.event)).collect())
     }
+}
+
+/// What has become of the wish to replace a room.
+enum Replacement {
+    Made(Made),
+    /// The policy server of the room must sign the tombstone first.
+    Unsigned(Box<UnsignedTombstone>),
+}
+
+/// A replacement whose write is on its way.
+struct Made {
+    room: OwnedRoomId,
+    pending: Pending,
+    /// What the old room is still to be told: where it has a policy server, which signs one after another.
+    following: Vec<Following>,
+}
+
+/// What is desirable for the old room, but not for everybody who may upgrade it.
+struct Following {
+    draft: Draft,
+    /// What is so without it.
+    otherwise: &'static str,
+}
+
+/// A replacement that waits for the policy server of the old room.
+struct UnsignedTombstone {
+    replacing: Replacing,
+    /// The beginning of the new room, where its id follows from it.
+    new: Option<Room>,
+    /// The id of the new room.
+    id: OwnedRoomId,
+    tombstone: Event,
 }
 
 /// The replacement of a room, while it happens.
@@ -165,46 +264,116 @@ struct Replacing {
 }
 
 impl Replacing {
-    async fn run(&self, old: &mut Room) -> Result<(OwnedRoomId, Pending)> {
-        // Tombstone and new room are one write, which cannot wait for the word of another server in between.
-        if old
-            .policy_for("m.room.tombstone", Some(""))
-            .await?
-            .is_some()
-        {
-            return Err(Error::Refused(
-                "A room with a policy server cannot be upgraded here: take \"m.room.policy\" out of it first"
-                    .to_owned(),
-            ));
+    fn new(
+        by: OwnedUserId,
+        version: &'static RoomVersion,
+        creators: &BTreeSet<OwnedUserId>,
+    ) -> Self {
+        let mut creators: BTreeSet<String> = creators.iter().map(ToString::to_string).collect();
+        creators.remove(by.as_str());
+        Self {
+            by,
+            version,
+            creators,
         }
-        // What is read from the store below is as new as the head.
-        old.flushed().await.wait().await?;
+    }
+
+    fn by(&self, room: &RoomId, at_ms: i64) -> Replaced {
+        Replaced {
+            by: self.by.clone(),
+            version: self.version,
+            room: room.to_owned(),
+            at_ms,
+        }
+    }
+
+    /// Whether the new id follows from the create event: that cannot name the tombstone then, which names the id.
+    fn by_hash(&self) -> bool {
+        self.version.room_ids == RoomIds::CreateEvent
+    }
+
+    async fn run(&self, old: &mut Room) -> Result<Made> {
         let chosen = RoomId::new_v1(&old.context.server_name);
-        let mut predecessor = object! { "room_id" => old.meta.id.as_str() };
-        // Where the new id follows from the create event, that cannot name the tombstone, which names the id.
-        let by_hash = self.version.room_ids == RoomIds::CreateEvent;
         let asked = self.tombstone(old, &chosen);
-        if by_hash {
+        let mut new = if self.by_hash() {
             old.propose(asked).await?;
+            self.found(old, chosen, None).await?
         } else {
             let tombstone = old.append(asked, None).await?;
-            let event_id = Value::from(tombstone.event.id().as_str());
-            predecessor.insert("event_id".to_owned(), event_id);
-        }
-        let mut new = self.found(old, chosen, predecessor).await?;
-        if by_hash {
+            self.found(old, chosen, Some(tombstone.event.id())).await?
+        };
+        if self.by_hash() {
             let tombstone = self.tombstone(old, &new.meta.id);
             old.append(tombstone, None).await?;
         }
-        self.furnish(old, &mut new).await?;
-        self.move_aliases(old, &mut new).await?;
-        self.restrict(old).await?;
-        let id = new.meta.id.clone();
+        for Following { draft, otherwise } in self.bring(old, &mut new).await? {
+            allowed(old.append(draft, None).await, otherwise)?;
+        }
+        self.write(old, new, Vec::new()).await
+    }
+
+    /// The tombstone that the policy server of the old room is to sign.
+    async fn propose(self, old: &Room) -> Result<UnsignedTombstone> {
+        let mut id = RoomId::new_v1(&old.context.server_name);
+        let mut tombstone = old.propose(self.tombstone(old, &id)).await?;
+        let mut new = None;
+        if self.by_hash() {
+            let founded = self.found(old, id, None).await?;
+            id = founded.meta.id.clone();
+            tombstone = old.propose(self.tombstone(old, &id)).await?;
+            new = Some(founded);
+        }
+        Ok(UnsignedTombstone {
+            replacing: self,
+            new,
+            id,
+            tombstone,
+        })
+    }
+
+    /// Goes on with a tombstone that is signed.
+    async fn complete(
+        &self,
+        old: &mut Room,
+        new: Option<Room>,
+        id: OwnedRoomId,
+        tombstone: Event,
+    ) -> Result<Made> {
+        let event_id = tombstone.id().to_owned();
+        old.place_proposed(tombstone, None).await?;
+        let mut new = match new {
+            Some(new) => new,
+            None => self.found(old, id, Some(&event_id)).await?,
+        };
+        let following = self.bring(old, &mut new).await?;
+        self.write(old, new, following).await
+    }
+
+    /// Brings all that belongs to the old room into the new one; returns what the old one should say then.
+    async fn bring(&self, old: &Room, new: &mut Room) -> Result<Vec<Following>> {
+        self.furnish(old, new).await?;
+        let stay = self.move_aliases(old, new).await?;
+        let restricted = self.restricted(old).await?;
+        Ok(stay.into_iter().chain(restricted).collect())
+    }
+
+    /// One write for all that is new in either room.
+    async fn write(
+        &self,
+        old: &mut Room,
+        mut new: Room,
+        following: Vec<Following>,
+    ) -> Result<Made> {
+        let room = new.meta.id.clone();
         let made = new.finish().await?;
         let mut write = old.finish().await?;
         write.plain.extend(made.plain);
         write.logged.extend(made.logged);
-        Ok((id, old.pending(write)))
+        Ok(Made {
+            room,
+            pending: old.pending(write),
+            following,
+        })
     }
 
     fn tombstone(&self, old: &Room, new: &RoomId) -> Draft {
@@ -215,7 +384,16 @@ impl Replacing {
         )
     }
 
-    async fn found(&self, old: &Room, id: OwnedRoomId, predecessor: Object) -> Result<Room> {
+    async fn found(
+        &self,
+        old: &Room,
+        id: OwnedRoomId,
+        tombstone: Option<&EventId>,
+    ) -> Result<Room> {
+        let mut predecessor = object! { "room_id" => old.meta.id.as_str() };
+        if let Some(tombstone) = tombstone {
+            predecessor.insert("event_id".to_owned(), Value::from(tombstone.as_str()));
+        }
         let mut content = object! { "predecessor" => predecessor };
         let create = old.content_of("m.room.create").await?.unwrap_or_default();
         for key in KEPT_OF_CREATE {
@@ -338,11 +516,11 @@ impl Replacing {
         old.contents(&rows).await
     }
 
-    /// Has the aliases of this server lead to the new room, and the rooms say so.
-    async fn move_aliases(&self, old: &mut Room, new: &mut Room) -> Result<()> {
+    /// Has the aliases of this server lead to the new room, and that say so; returns what is left for the old one.
+    async fn move_aliases(&self, old: &Room, new: &mut Room) -> Result<Option<Following>> {
         let moved = aliases::of_room(old.context.store.reader(), old.meta.row).await?;
         let moved: BTreeSet<String> = moved.into_iter().map(|alias| alias.alias).collect();
-        new.also(Plain::AliasesMoved {
+        new.also(Plain::RoomSucceeded {
             from: old.meta.row,
             to: new.meta.row,
         });
@@ -350,30 +528,25 @@ impl Replacing {
         let Some((stay, go)) =
             canonical.and_then(|canonical| upgrade::divided_aliases(&canonical, &moved))
         else {
-            return Ok(());
+            return Ok(None);
         };
         let go = new.own_state(&self.by, "m.room.canonical_alias", go);
         allowed(new.append(go, None).await, "the new room names no alias")?;
-        let stay = old.own_state(&self.by, "m.room.canonical_alias", stay);
-        allowed(
-            old.append(stay, None).await,
-            "the old room names a moved alias",
-        )
+        Ok(Some(Following {
+            draft: old.own_state(&self.by, "m.room.canonical_alias", stay),
+            otherwise: "the old room names a moved alias",
+        }))
     }
 
     /// Lets only those with special power write in the old room, or invite to it, where the user may decide that.
-    async fn restrict(&self, old: &mut Room) -> Result<()> {
+    async fn restricted(&self, old: &Room) -> Result<Option<Following>> {
         let levels = old.content_of("m.room.power_levels").await?;
-        let Some(levels) =
-            levels.and_then(|levels| upgrade::restricted_levels(old.meta.version, &levels))
-        else {
-            return Ok(());
-        };
-        let draft = old.own_state(&self.by, "m.room.power_levels", levels);
-        allowed(
-            old.append(draft, None).await,
-            "the old room stays open to writers",
-        )
+        let levels =
+            levels.and_then(|levels| upgrade::restricted_levels(old.meta.version, &levels));
+        Ok(levels.map(|levels| Following {
+            draft: old.own_state(&self.by, "m.room.power_levels", levels),
+            otherwise: "the old room stays open to writers",
+        }))
     }
 }
 

@@ -14,6 +14,9 @@ use crate::{Error, Result, Subject, peers::PeerError, rooms::Rooms};
 
 /// How long an answer is good, in milliseconds.
 const LIFETIME_MS: i64 = 5 * 60_000;
+/// How long an answer is good that keeps rooms from us, in milliseconds: as soon as one of our users is let in somewhere it
+/// may be another.
+const BARRED_LIFETIME_MS: i64 = 10_000;
 /// How long a server that gave none is left alone with that room, in milliseconds.
 const SILENCE_MS: i64 = 60_000;
 /// How many servers are asked for one room.
@@ -153,10 +156,10 @@ impl Rooms {
                 (None, 0)
             }
         };
-        let lifetime_ms = if branch.is_some() {
-            LIFETIME_MS
-        } else {
-            SILENCE_MS
+        let lifetime_ms = match &branch {
+            Some(branch) if branch.inaccessible.is_empty() => LIFETIME_MS,
+            Some(_) => BARRED_LIFETIME_MS,
+            None => SILENCE_MS,
         };
         branches.put(key, branch.clone(), bytes, now_ms + lifetime_ms);
         branch

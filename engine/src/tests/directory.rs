@@ -89,3 +89,48 @@ async fn a_server_is_told_of_rooms_that_its_users_could_join() {
         assert!(seen.is_err(), "eve is not in the club");
     }
 }
+
+/// SPACE-05: a room for members of another appears in the space of its server soon after somebody has joined that.
+#[tokio::test]
+async fn a_room_that_was_barred_appears_when_a_user_could_join_it() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        let bob = pair.there.person("bob");
+        let [space, club, members] = [
+            alice.creates("11", Preset::Public).await,
+            alice.creates("11", Preset::Public).await,
+            alice.creates("11", Preset::Private).await,
+        ];
+        let condition = object! { "type" => "m.room_membership", "room_id" => club.as_str() };
+        let rule = object! {
+            "join_rule" => "restricted",
+            "allow" => Value::Array(vec![Value::Object(condition)]),
+        };
+        let link = object! { "via" => Value::Array(vec!["here".into()]) };
+        for (room, event_type, state_key, content) in [
+            (&members, "m.room.join_rules", "", rule),
+            (&space, "m.space.child", members.as_str(), link),
+        ] {
+            let ask = SetState {
+                event_type: event_type.to_owned(),
+                state_key: state_key.to_owned(),
+                content,
+            };
+            let handle = alice.room(room).await;
+            handle.set_state(&alice.requester, ask).await.unwrap();
+        }
+        let seen = async || {
+            let ask = HierarchyAsk::default();
+            let page = bob.engine.hierarchy(&bob.requester, &space, &ask).await;
+            page.unwrap().rooms.len()
+        };
+        assert_eq!(seen().await, 1, "bob is not in the club");
+        let via = vec![name(&pair.here)];
+        let joined = bob
+            .engine
+            .join(&bob.requester, &club, via, None, Object::new());
+        joined.await.unwrap();
+        pair.there.clock.advance(10_000);
+        assert_eq!(seen().await, 2);
+    }
+}

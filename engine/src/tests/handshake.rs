@@ -726,3 +726,126 @@ async fn an_invite_without_a_version_is_one_of_the_room_as_it_is_known() {
         }
     }
 }
+
+impl Person {
+    /// Sets their own member event.
+    async fn becomes(&self, room: &OwnedRoomId, membership: &str) -> Result<OwnedEventId> {
+        let ask = SetState {
+            event_type: "m.room.member".to_owned(),
+            state_key: self.requester.user_id.to_string(),
+            content: object! { "membership" => membership, "org.example" => "own" },
+        };
+        self.engine.set_state(&self.requester, room, ask).await
+    }
+}
+
+/// SEND-02, MEMB-03: an invite to a room of another server is rejected and accepted by setting state, too.
+#[tokio::test]
+async fn a_membership_set_as_state_reaches_other_servers() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        let bob = with_account(&pair.there, "bob").await;
+        let room = alice.creates("11", Preset::Private).await;
+        alice.invites(&room, &bob).await.unwrap();
+        bob.becomes(&room, "leave").await.unwrap();
+        assert_eq!(membership(&alice, &room, &bob).await, "leave");
+        alice.invites(&room, &bob).await.unwrap();
+        let id = bob.becomes(&room, "join").await.unwrap();
+        let (content, seen) = member(&alice, &room, &bob).await;
+        assert_eq!((&content["membership"], seen), (&"join".into(), id));
+        assert_eq!(content["org.example"], "own");
+        let open = room_with(&alice, RoomVersion::get("11").unwrap(), knock_rule()).await;
+        knocks_via(&bob, &open, &pair.here).await.unwrap();
+        bob.becomes(&open, "leave").await.unwrap();
+        bob.becomes(&open, "knock").await.unwrap();
+        assert_eq!(membership(&alice, &open, &bob).await, "knock");
+    }
+}
+
+/// A room that is known by an invite only has no levels here, so that nobody may do in it what asks for one.
+#[tokio::test]
+async fn nobody_rules_in_a_room_that_is_known_by_an_invite() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        let bob = with_account(&pair.there, "bob").await;
+        let room = alice.creates("11", Preset::Private).await;
+        let invite = alice.invites(&room, &bob).await.unwrap();
+        let handle = bob.room(&room).await;
+        let listed = handle.set_published(&bob.requester, true).await;
+        assert!(matches!(listed, Err(Error::Forbidden(_))), "{listed:?}");
+        let ask = crate::Redact {
+            event_id: invite,
+            content: Object::new(),
+            txn_id: None,
+        };
+        let redacted = handle.redact(&bob.requester, ask).await;
+        assert!(matches!(redacted, Err(Error::Forbidden(_))), "{redacted:?}");
+    }
+}
+
+/// Whoever is invited hears of it by their own server: an invite goes on where the client that asked for it has gone.
+#[tokio::test]
+async fn an_invite_is_made_to_its_end() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        let bob = with_account(&pair.there, "bob").await;
+        let room = alice.creates("11", Preset::Private).await;
+        let asked = std::sync::Arc::new(tokio::sync::Notify::new());
+        let notify = asked.clone();
+        pair.script.play(move |call| {
+            if call.operation == "invite" {
+                notify.notify_one();
+            }
+            None
+        });
+        tokio::select! {
+            biased;
+            () = asked.notified() => {}
+            invited = alice.invites(&room, &bob) => panic!("not asked: {invited:?}"),
+        }
+        let since = alice.syncs(None).await.next_batch;
+        let ask = crate::SyncAsk {
+            since: Some(since),
+            timeout: std::time::Duration::from_secs(30),
+            ..crate::SyncAsk::default()
+        };
+        let handle = alice.room(&room).await;
+        let key = handle
+            .state_key("m.room.member", "@bob:there")
+            .await
+            .unwrap();
+        let state = handle.current_state().await.unwrap();
+        if key.is_none_or(|key| !state.contains_key(&key)) {
+            alice.engine.sync(&alice.requester, &ask).await.unwrap();
+        }
+        assert_eq!(membership(&alice, &room, &bob).await, "invite");
+    }
+}
+
+/// ROOM-07: those of other servers are invited side by side, and one that is not there keeps nobody out.
+#[tokio::test]
+async fn a_new_room_invites_people_of_other_servers() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        let mut invite = vec!["@ghost:nowhere".try_into().unwrap()];
+        let mut people = Vec::new();
+        for localpart in ["bob", "carol", "dave"] {
+            let person = with_account(&pair.there, localpart).await;
+            invite.push(person.requester.user_id.clone());
+            people.push(person);
+        }
+        let ask = CreateRoom {
+            invite,
+            ..CreateRoom::default()
+        };
+        let room = alice
+            .engine
+            .create_room(&alice.requester, ask)
+            .await
+            .unwrap();
+        for person in &people {
+            assert_eq!(membership(&alice, &room, person).await, "invite");
+            assert!(person.syncs(None).await.rooms.invite.contains_key(&room));
+        }
+    }
+}

@@ -14,7 +14,7 @@ use super::{
     federation::{Pair, name, pairs, settled},
     fixture::{House, Person, bodies, target},
 };
-use crate::{Error, Redact, Result, Send, SetState};
+use crate::{Error, Redact, Result, Send, SetState, Upgrade};
 
 const VERSION: &str = "11";
 
@@ -35,10 +35,10 @@ fn signed(key: &ServerKey, event: &Object) -> Object {
     signed["signatures"].as_object().unwrap().clone()
 }
 
-type Answer = Option<std::result::Result<Object, (u16, &'static str)>>;
+pub(super) type Answer = Option<std::result::Result<Object, (u16, &'static str)>>;
 
 /// Signs all but what contains the word.
-fn no_spam(event: &Object) -> Answer {
+pub(super) fn no_spam(event: &Object) -> Answer {
     let spam = spec::json::encode_object(event).contains("spam");
     Some(if spam {
         Err((400, "M_FORBIDDEN"))
@@ -65,7 +65,7 @@ impl Person {
 }
 
 /// A room of two servers, the second of which is its policy server.
-async fn policed(pair: &Pair) -> (OwnedRoomId, Person, Person) {
+pub(super) async fn policed(pair: &Pair) -> (OwnedRoomId, Person, Person) {
     let (room, alice, bob) = pair.joined_room(VERSION).await;
     pair.script.plays_policy(no_spam);
     let chosen = alice.chooses(&room, &key()).await;
@@ -391,6 +391,86 @@ async fn a_join_of_a_third_server_is_signed_or_refused() {
         assert!(is_signed(&event(&pair.here, &id).await));
         let said = carol.says(&room, "hello").await.unwrap();
         assert!(is_signed(&event(&house, &said).await), "it asks by itself");
+    }
+}
+
+/// UPG-01: the tombstone is signed first, and what else the old room says is, too.
+#[tokio::test]
+async fn a_room_with_a_policy_server_is_replaced_once_that_has_signed() {
+    for to in ["11", "12"] {
+        for pair in pairs().await {
+            let (room, alice, _bob) = policed(&pair).await;
+            let handle = alice.room(&room).await;
+            let upgrade = async || {
+                let ask = Upgrade {
+                    version: to.to_owned(),
+                    additional_creators: std::collections::BTreeSet::new(),
+                };
+                let engine = &alice.engine;
+                engine.upgrade_room(&alice.requester, &room, ask).await
+            };
+            pair.script
+                .plays_policy(|_| Some(Err((400, "org.example.stay"))));
+            let refused = upgrade().await;
+            assert!(matches!(refused, Err(Error::Policy { .. })), "{refused:?}");
+            let key = handle.state_key("m.room.tombstone", "").await.unwrap();
+            let state = handle.current_state().await.unwrap();
+            assert!(key.is_none_or(|key| !state.contains_key(&key)), "{to}");
+
+            pair.script.plays_policy(no_spam);
+            let new = upgrade().await.expect("it is signed");
+            let tombstone = handle.state_id("m.room.tombstone", "").await;
+            let levels = handle.state_id("m.room.power_levels", "").await;
+            let tombstone = event(&pair.here, &tombstone).await;
+            let content = tombstone["content"].as_object().unwrap();
+            assert_eq!(content["replacement_room"], Value::from(new.as_str()));
+            assert!(is_signed(&tombstone), "{to}");
+            let levels = event(&pair.here, &levels).await;
+            assert_eq!(
+                levels["content"].as_object().unwrap()["invite"],
+                Value::from(50)
+            );
+            assert!(is_signed(&levels), "{to}");
+            assert_eq!(upgrade().await.unwrap(), new, "the same wish again");
+            alice.says(&new, "here we are").await.unwrap();
+        }
+    }
+}
+
+/// A policy server whose event is redacted is none any more.
+#[tokio::test]
+async fn a_redacted_policy_is_over_at_once() {
+    for pair in pairs().await {
+        let (room, alice, _bob) = policed(&pair).await;
+        let handle = alice.room(&room).await;
+        let redact = Redact {
+            event_id: handle.state_id("m.room.policy", "").await,
+            content: Object::new(),
+            txn_id: None,
+        };
+        handle.redact(&alice.requester, redact).await.unwrap();
+        pair.script.plays_policy(|_| None);
+        alice.says(&room, "free").await.unwrap();
+    }
+}
+
+/// ALIAS-03: an alias is gone even where the policy server wants the room to go on naming it.
+#[tokio::test]
+async fn an_alias_is_deleted_whatever_the_policy_server_says() {
+    for pair in pairs().await {
+        let (room, alice, _bob) = policed(&pair).await;
+        let alias = ruma::RoomAliasId::parse("#lounge:here").unwrap();
+        let (engine, by) = (&alice.engine, &alice.requester);
+        engine.create_alias(by, &alias, &room).await.unwrap();
+        let named = object! { "alias" => alias.as_str() };
+        alice
+            .puts(&room, "m.room.canonical_alias", named)
+            .await
+            .unwrap();
+        pair.script
+            .plays_policy(|_| Some(Err((400, "M_FORBIDDEN"))));
+        engine.delete_alias(by, &alias).await.unwrap();
+        assert!(engine.resolve_alias(&alias).await.is_err());
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     federation::{name, pairs, settled},
     fixture::{House, Person},
 };
-use crate::{Error, Redact, SyncAsk};
+use crate::{Error, Preset, Redact, SetState, SyncAsk};
 
 /// Two versions for each way of handling redactions.
 const VERSIONS: [&str; 4] = ["1", "2", "3", "11"];
@@ -265,13 +265,14 @@ async fn an_event_of_another_room_is_not_redacted() {
         let elsewhere = alice.says(&other, "elsewhere").await.unwrap();
         pair.deliver(&pair.here, &pair.there, std::slice::from_ref(&elsewhere))
             .await;
-        let by = redacts(&alice, &room, &elsewhere).await.unwrap();
-        pair.deliver(&pair.here, &pair.there, std::slice::from_ref(&by))
-            .await;
+        let refused = redacts(&alice, &room, &elsewhere).await;
+        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+        let forged = drafts(&alice, &room, redaction(&alice, &room, &elsewhere)).await;
+        brings(&pair.here, &pair.there, &[&forged]).await;
         for person in [&alice, &bob] {
             let event = seen(person, &other, &elsewhere).await.unwrap();
             assert_eq!(event["content"]["body"], "elsewhere");
-            assert!(seen(person, &room, &by).await.is_none());
+            assert!(seen(person, &room, forged.id()).await.is_none());
         }
     }
 }
@@ -304,8 +305,8 @@ async fn redacting_a_redaction_takes_its_reason_and_gives_nothing_back() {
 async fn an_event_without_a_place_in_the_room_is_redacted_like_any() {
     for pair in pairs().await {
         let (alice, bob) = (pair.here.person("alice"), pair.there.person("bob"));
-        let room = alice.creates("11", crate::Preset::Public).await;
-        let ask = crate::SetState {
+        let room = alice.creates("11", Preset::Public).await;
+        let ask = SetState {
             event_type: "m.room.topic".to_owned(),
             state_key: String::new(),
             content: object! { "topic" => "secret" },
@@ -331,5 +332,101 @@ async fn an_event_without_a_place_in_the_room_is_redacted_like_any() {
             .await;
         let shown: Value = shown.unwrap().deserialize_as_unchecked().unwrap();
         assert_eq!(shown["content"], json!({}));
+    }
+}
+
+/// What a person is called in a room, by the list of its members.
+async fn called(seen_by: &Person, room: &OwnedRoomId, whom: &Person) -> Option<String> {
+    let handle = seen_by.room(room).await;
+    let members = handle.joined_members(&seen_by.requester).await.unwrap();
+    let mut members = members.into_iter();
+    let found = members.find(|member| member.user_id == whom.requester.user_id);
+    found.expect("they are in the room").displayname
+}
+
+/// REDACT-06: a name that was redacted is not in the lists of members either, nor found by those who look for people.
+#[tokio::test]
+async fn a_redacted_name_is_gone_from_all_lists() {
+    for pair in pairs().await {
+        let (room, alice, bob) = pair.joined_room("11").await;
+        let named = SetState {
+            event_type: "m.room.member".to_owned(),
+            state_key: alice.requester.user_id.to_string(),
+            content: object! { "membership" => "join", "displayname" => "Rudeword" },
+        };
+        let handle = alice.room(&room).await;
+        let named = handle.set_state(&alice.requester, named).await.unwrap();
+        pair.deliver(&pair.here, &pair.there, std::slice::from_ref(&named))
+            .await;
+        let found = async || {
+            let people = bob.engine.search_users(&bob.requester, "Rudeword", None);
+            people.await.unwrap().found.len()
+        };
+        for person in [&alice, &bob] {
+            assert_eq!(
+                called(person, &room, &alice).await.as_deref(),
+                Some("Rudeword")
+            );
+        }
+        assert_eq!(found().await, 1);
+        let by = redacts(&alice, &room, &named).await.unwrap();
+        pair.deliver(&pair.here, &pair.there, &[by]).await;
+        for person in [&alice, &bob] {
+            assert_eq!(called(person, &room, &alice).await, None);
+        }
+        assert_eq!(found().await, 0);
+    }
+}
+
+/// Power levels count as they are left as soon as they are redacted, and not only when the room is read again.
+#[tokio::test]
+async fn redacted_power_levels_count_at_once() {
+    for house in super::fixture::houses().await {
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| house.person(name));
+        // In this version nothing is left of the level for invites.
+        let room = alice.creates("10", Preset::Public).await;
+        bob.joins(&room).await.unwrap();
+        let levels = object! {
+            "invite" => 100, "users" => object! { "@alice:here" => 100 },
+        };
+        let set = SetState {
+            event_type: "m.room.power_levels".to_owned(),
+            state_key: String::new(),
+            content: levels,
+        };
+        let handle = alice.room(&room).await;
+        let levels = handle.set_state(&alice.requester, set).await.unwrap();
+        let refused = bob.invites(&room, &carol).await;
+        assert!(matches!(refused, Err(Error::Denied(_))), "{refused:?}");
+        redacts(&alice, &room, &levels).await.unwrap();
+        bob.invites(&room, &carol).await.unwrap();
+    }
+}
+
+/// ACCEPT-03: what a room cannot do without is not redacted by users of this server.
+#[tokio::test]
+async fn create_events_and_access_lists_are_not_redacted() {
+    for house in super::fixture::houses().await {
+        let alice = house.person("alice");
+        for version in ["1", "11"] {
+            let room = alice.creates(version, Preset::Public).await;
+            let handle = alice.room(&room).await;
+            let everybody = spec::json::Value::Array(vec!["*".into()]);
+            let set = SetState {
+                event_type: "m.room.server_acl".to_owned(),
+                state_key: String::new(),
+                content: object! { "allow" => everybody },
+            };
+            let list = handle.set_state(&alice.requester, set).await.unwrap();
+            let create = handle
+                .state_event(&alice.requester, "m.room.create", "")
+                .await;
+            let create: Value = serde_json::from_str(create.unwrap().json().get()).unwrap();
+            let create = EventId::parse(create["event_id"].as_str().unwrap()).unwrap();
+            for id in [&list, &create] {
+                let refused = redacts(&alice, &room, id).await;
+                assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+            }
+        }
     }
 }

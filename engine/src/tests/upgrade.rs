@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedRoomId, RoomAliasId};
+use ruma::{EventId, OwnedRoomId, RoomAliasId, RoomId};
 use serde_json::value::RawValue;
 use spec::{
     json::{Object, Value},
     object,
 };
 
-use super::fixture::{House, Person, houses, target};
+use super::{
+    federation::{name, pairs, state},
+    fixture::{House, Person, houses, target},
+};
 use crate::{
     CreateRoom, Error, InitialState, Preset, PublicRoomsAsk, Result, SetState, Upgrade,
     account_data::Place,
@@ -261,7 +264,7 @@ async fn only_those_who_may_send_the_tombstone_upgrade() {
                 matches!(refused, Err(Error::UnsupportedRoomVersion(_))),
                 "{refused:?}"
             );
-            let nowhere = ruma::RoomId::parse("!nowhere:here").unwrap();
+            let nowhere = RoomId::parse("!nowhere:here").unwrap();
             let refused = alice.upgrades(&nowhere, to).await;
             assert!(matches!(refused, Err(Error::NotFound(_))), "{refused:?}");
             assert_eq!(
@@ -411,5 +414,75 @@ async fn what_users_have_set_follows_them() {
                 serde_json::json!({"@x:there": [room, new], "@y:there": ["!z:there"], "odd": 1});
             assert_eq!(direct, expected);
         }
+    }
+}
+
+/// UPG-02: a room that somebody makes by hand to replace another takes its place as soon as both say so; and their tags come
+/// along when they make it.
+#[tokio::test]
+async fn a_room_made_by_hand_takes_the_place_of_another() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let old = furnished(&alice, "11", "lounge").await;
+        let accounts = house.engine.accounts();
+        let (by, user_id) = (&alice.requester, alice.requester.user_id.clone());
+        let info = serde_json::json!({ "order": 0.5 });
+        let tagged = accounts.set_tag(by, (&user_id, &old), "m.favourite", info);
+        tagged.await.unwrap();
+        let alias = RoomAliasId::parse("#lounge:here").unwrap();
+        let create = async |predecessor: &OwnedRoomId| {
+            let predecessor = object! { "room_id" => predecessor.as_str(), "event_id" => "$x" };
+            let ask = CreateRoom {
+                room_version: Some("12".to_owned()),
+                preset: Some(Preset::Public),
+                creation_content: object! { "predecessor" => predecessor },
+                ..CreateRoom::default()
+            };
+            house.engine.create_room(by, ask).await.unwrap()
+        };
+        let stranger = create(&RoomId::parse("!another:here").unwrap()).await;
+        let new = create(&old).await;
+        let tags = accounts.tags(by, &user_id, &new).await.unwrap();
+        assert_eq!(tags["m.favourite"]["order"], 0.5);
+        for (replacement, leads_to, lists) in [
+            // One that replaces another room by its own word.
+            (&stranger, &old, vec![]),
+            (&new, &new, vec![new.clone()]),
+        ] {
+            let content = object! { "replacement_room" => replacement.as_str() };
+            alice.sets(&old, "m.room.tombstone", "", content).await;
+            let (leads, _) = house.engine.resolve_alias(&alias).await.unwrap();
+            assert_eq!(leads, *leads_to);
+            assert_eq!(listed(&house).await, lists);
+        }
+    }
+}
+
+/// UPG-02: what another server knows and shows of a room follows when one of its users comes to the new one.
+#[tokio::test]
+async fn aliases_and_list_of_another_server_follow() {
+    for pair in pairs().await {
+        let (old, alice, bob) = pair.joined_room("11").await;
+        let mut operator = bob.requester.clone();
+        operator.admin = true;
+        let there = bob.room(&old).await;
+        there.set_published(&operator, true).await.unwrap();
+        let alias = RoomAliasId::parse("#lounge:there").unwrap();
+        let engine = &bob.engine;
+        engine
+            .create_alias(&bob.requester, &alias, &old)
+            .await
+            .unwrap();
+        let new = alice.upgrades(&old, "12").await.unwrap();
+        let place = ("m.room.tombstone".to_owned(), String::new());
+        let tombstone = state(&alice, &old).await[&place].clone();
+        let tombstone = EventId::parse(tombstone).unwrap();
+        pair.deliver(&pair.here, &pair.there, &[tombstone]).await;
+        assert!(listed(&pair.there).await.is_empty());
+        let via = vec![name(&pair.here)];
+        let joined = engine.join(&bob.requester, &new, via, None, Object::new());
+        joined.await.unwrap();
+        assert_eq!(engine.resolve_alias(&alias).await.unwrap().0, new);
+        assert_eq!(listed(&pair.there).await, [new]);
     }
 }

@@ -271,6 +271,9 @@ impl Peers for Wire {
         room_state: Vec<Object>,
     ) -> Answer<'a, Object> {
         Box::pin(async move {
+            if let Some(Err(error)) = self.lie(server, "invite", Some(event_id)) {
+                return Err(error);
+            }
             let inbound = self.to(server)?.inbound();
             let signed = inbound
                 .invite(

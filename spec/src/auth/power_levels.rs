@@ -237,7 +237,20 @@ pub(super) fn check(
 /// Before room version 10 the text asks this of `users` only; but a level that cannot be read cannot be
 /// compared, and Synapse refuses it as well.
 fn check_values(version: &RoomVersion, content: &Object) -> Result<(), Denied> {
-    let is_level = |value: &Value| level(version.auth.levels, value).is_some();
+    check_values_as(version.auth.levels, version, content)
+}
+
+/// Whether all levels of an event that is made now are integers: in versions that read more as a level, nobody is to
+/// send it any more. Room version 1, "events accept values as strings": "new events must not".
+///
+/// # Errors
+/// [`Denied::LevelsMalformed`], [`Denied::LevelsUsersMalformed`].
+pub fn check_new_levels(version: &RoomVersion, content: &Object) -> Result<(), Denied> {
+    check_values_as(Levels::Integers, version, content)
+}
+
+fn check_values_as(levels: Levels, version: &RoomVersion, content: &Object) -> Result<(), Denied> {
+    let is_level = |value: &Value| level(levels, value).is_some();
     if NAMED
         .iter()
         .any(|name| content.get(*name).is_some_and(|value| !is_level(value)))

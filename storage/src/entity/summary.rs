@@ -16,6 +16,8 @@ pub struct Model {
     pub room: RoomRow,
     /// Whether the room directory lists it.
     pub published: bool,
+    /// Whether it did so when the room was replaced by one that is not here yet, which takes its place then.
+    pub listed_before: bool,
     /// How many are joined.
     pub joined: i64,
     /// Its name.

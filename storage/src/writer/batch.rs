@@ -11,7 +11,7 @@ use std::{
 
 use sea_orm::{
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 
@@ -325,6 +325,22 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
             update(db, change).await?;
             delete::<relation::Entity>(db, relation::Column::Child.eq(*event)).await?;
             delete::<searchable::Entity>(db, searchable::Column::Event.eq(*event)).await
+        }
+        Plain::MemberBlanked {
+            room,
+            user_id,
+            event,
+        } => {
+            let nothing = Expr::value(None::<String>);
+            membership::Entity::update_many()
+                .col_expr(membership::Column::Displayname, nothing.clone())
+                .col_expr(membership::Column::AvatarUrl, nothing)
+                .filter(membership::Column::Room.eq(*room))
+                .filter(membership::Column::UserId.eq(user_id.as_str()))
+                .filter(membership::Column::Event.eq(*event))
+                .exec(db)
+                .await?;
+            Ok(())
         }
         Plain::EventsDeleted { room, events } => purge::events(db, *room, events).await,
         Plain::Gap { event, open } => {

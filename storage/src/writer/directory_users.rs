@@ -47,6 +47,11 @@ pub(super) async fn apply(
             _ => drop(users.changed.insert(row.user_id.clone())),
         }
     }
+    for plain in writes.iter().flat_map(|write| &write.afterwards) {
+        if let Plain::MemberBlanked { user_id, .. } = plain {
+            users.renamed.insert(user_id.to_string());
+        }
+    }
     users.refresh(db).await?;
     for room in &before.turned {
         let mut after = String::new();

@@ -23,6 +23,30 @@ use crate::{
     write::Plain,
 };
 
+/// Gives a room the aliases of the one that it replaces, and the place in the directory that this had.
+async fn succeed(db: &impl ConnectionTrait, from: RoomRow, to: RoomRow) -> Result<()> {
+    alias::Entity::update_many()
+        .col_expr(alias::Column::Room, Expr::value(to))
+        .filter(alias::Column::Room.eq(from))
+        .exec(db)
+        .await?;
+    let given_up = summary::Entity::update_many()
+        .col_expr(summary::Column::ListedBefore, Expr::value(false))
+        .filter(summary::Column::Room.eq(from))
+        .filter(summary::Column::ListedBefore.eq(true))
+        .exec(db)
+        .await?;
+    if given_up.rows_affected == 0 {
+        return Ok(());
+    }
+    let listed = summary::ActiveModel {
+        room: Unchanged(to),
+        published: Set(true),
+        ..Default::default()
+    };
+    update(db, listed).await.map(drop)
+}
+
 /// One change, by itself.
 pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
     match plain {
@@ -30,9 +54,20 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             let change = summary::ActiveModel {
                 room: Unchanged(*room),
                 published: Set(*published),
+                listed_before: Set(false),
                 ..Default::default()
             };
             update(db, change).await.map(drop)
+        }
+        Plain::RoomReplaced { room } => {
+            summary::Entity::update_many()
+                .col_expr(summary::Column::ListedBefore, Expr::value(true))
+                .col_expr(summary::Column::Published, Expr::value(false))
+                .filter(summary::Column::Room.eq(*room))
+                .filter(summary::Column::Published.eq(true))
+                .exec(db)
+                .await?;
+            Ok(())
         }
         Plain::RoomVersion { room, version } => {
             let change = room::ActiveModel {
@@ -74,14 +109,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         Plain::AliasDelete { alias } => {
             delete::<alias::Entity>(db, alias::Column::Alias.eq(alias.as_str())).await
         }
-        Plain::AliasesMoved { from, to } => {
-            alias::Entity::update_many()
-                .col_expr(alias::Column::Room, Expr::value(*to))
-                .filter(alias::Column::Room.eq(*from))
-                .exec(db)
-                .await?;
-            Ok(())
-        }
+        Plain::RoomSucceeded { from, to } => succeed(db, *from, *to).await,
         Plain::DelayedEvent(model) => put(db, &**model, &[delayed_event::Column::DelayId]).await,
         Plain::DelayedEventsForgotten { finished_before_ts } => {
             let old = delayed_event::Column::FinishedTs.lt(*finished_before_ts);
@@ -299,6 +327,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         | Plain::Membership { .. }
         | Plain::Forgotten { .. }
         | Plain::Redacted { .. }
+        | Plain::MemberBlanked { .. }
         | Plain::EventsDeleted { .. }
         | Plain::Gap { .. } => Ok(()),
     }

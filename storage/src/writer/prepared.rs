@@ -106,6 +106,7 @@ impl Prepared {
                     .push((at, member(room, event, &membership)));
             }
             Plain::Redacted { .. }
+            | Plain::MemberBlanked { .. }
             | Plain::Forgotten { .. }
             | Plain::Gap { .. }
             | Plain::EventsDeleted { .. } => {

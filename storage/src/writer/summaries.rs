@@ -155,6 +155,7 @@ fn blank(room: RoomRow, shown: Option<&NewSummary>) -> summary::Model {
     summary::Model {
         room,
         published: false,
+        listed_before: false,
         joined: 0,
         name: shown.name,
         topic: shown.topic,

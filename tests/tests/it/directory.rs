@@ -64,8 +64,40 @@ async fn an_alias_must_be_one_of_this_server() {
                 &json!({"room_id": room.id}),
             )
             .await;
-        assert_eq!(answer.status, 400, "{alias}: {}", answer.summary());
+        answer.refused_by_us(400, "M_INVALID_PARAM");
     }
+}
+
+#[tokio::test]
+async fn of_two_who_make_an_alias_at_once_one_does() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let alias = format!("#{}:{}", server.fresh_name("race"), alice.server_name());
+    let body = json!({"room_id": room.id});
+    let makes = |user: &User| user.put(v3(&["directory", "room", &alias]), &body);
+    let made = tokio::join!(makes(&alice).into_future(), makes(&bob).into_future());
+    let mut statuses = [made.0.status, made.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409]);
+}
+
+#[tokio::test]
+async fn an_alias_goes_though_the_room_goes_on_naming_it() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let alias = format!("#{}:{}", server.fresh_name("main"), alice.server_name());
+    let path = v3(&["directory", "room", &alias]);
+    let made = bob.put(path.clone(), &json!({"room_id": room.id}));
+    made.await.ok();
+    let named = json!({"alias": alias});
+    let set = alice.sets_state(&room, "m.room.canonical_alias", "", &named);
+    set.await.ok();
+    bob.delete(path.clone()).await.ok();
+    server.get(path).await.refused(404, "M_NOT_FOUND");
+    let left = alice.state(&room, "m.room.canonical_alias", "").await.ok();
+    assert_eq!(left, named, "bob may not change it");
 }
 
 #[tokio::test]
@@ -88,9 +120,17 @@ async fn a_canonical_alias_must_lead_to_the_room() {
     set(json!({"alias": alias, "alt_aliases": [alias]}))
         .await
         .ok();
-    set(json!({"alias": "nonsense"}))
-        .await
-        .refused(400, "M_INVALID_PARAM");
+    for malformed in [
+        json!({"alias": "nonsense"}),
+        json!({"alias": 5}),
+        json!({"alt_aliases": ["nonsense"]}),
+        json!({"alt_aliases": [1]}),
+        json!({"alt_aliases": alias}),
+    ] {
+        set(malformed).await.refused_by_us(400, "M_INVALID_PARAM");
+    }
+    set(json!({"alias": ""})).await.ok();
+    set(json!({"alias": alias})).await.ok();
     let other = alice.creates_room().await;
     let content = json!({"alias": alias});
     alice
@@ -104,6 +144,9 @@ async fn a_canonical_alias_must_lead_to_the_room() {
         left.get("alias").is_none(),
         "deleted with its alias: {left}"
     );
+    set(json!({"alias": alias}))
+        .await
+        .refused(400, "M_BAD_ALIAS");
 }
 
 #[tokio::test]

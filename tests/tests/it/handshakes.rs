@@ -62,6 +62,10 @@ async fn a_knock_is_seen_answered_and_taken_back() {
     knocks(&bob, &room, "no need")
         .await
         .refused(403, "M_FORBIDDEN");
+    alice.bans(&room, &bob).await.ok();
+    knocks(&bob, &room, "sorry")
+        .await
+        .refused(403, "M_FORBIDDEN");
     let closed = alice.creates_room().await;
     knocks(&bob, &closed, "please")
         .await
@@ -81,6 +85,17 @@ async fn members_of_a_room_join_another_that_lets_them_in() {
     joins(&bob, &room).await.ok();
     let member = alice.state(&room, "m.room.member", &bob.id).await.ok();
     assert_eq!(member["join_authorised_via_users_server"], json!(alice.id));
+    // Conditions that are none let in nobody but those who are invited.
+    for allow in [
+        json!("everybody"),
+        json!([1, "x", {}, {"type": "org.example"}]),
+    ] {
+        let rule = json!({"join_rule": "restricted", "allow": allow});
+        let room = room_with(&alice, "10", rule).await;
+        joins(&bob, &room).await.refused(403, "M_FORBIDDEN");
+        alice.invites(&room, &bob).await.ok();
+        joins(&bob, &room).await.ok();
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Joining, inviting, leaving, kicking, banning, forgetting.
 
 use serde_json::json;
-use tests::{Room, TestServer, path::v3};
+use tests::{Room, TestServer, eventually::eventually, path::v3};
 
 #[tokio::test]
 async fn only_the_invited_enter_a_private_room() {
@@ -211,6 +211,7 @@ async fn a_membership_set_as_state_obeys_the_same_rules() {
     set(&eve, &eve, "join").await.refused(403, "M_FORBIDDEN");
     set(&bob, &alice, "leave").await.refused(403, "M_FORBIDDEN");
     set(&alice, &eve, "join").await.refused(403, "M_FORBIDDEN");
+    set(&alice, &eve, "leave").await.refused(403, "M_FORBIDDEN");
     set(&alice, &eve, "invite").await.ok();
     set(&eve, &eve, "join").await.ok();
     let joined = alice
@@ -218,6 +219,159 @@ async fn a_membership_set_as_state_obeys_the_same_rules() {
         .await
         .ok();
     assert!(joined["joined"].get(&eve.id).is_some());
+    for (membership, seen) in [("leave", "leave"), ("ban", "ban"), ("leave", "leave")] {
+        set(&alice, &eve, membership).await.ok();
+        let member = alice.state(&room, "m.room.member", &eve.id).await.ok();
+        assert_eq!(member["membership"], seen);
+    }
+}
+
+#[tokio::test]
+async fn a_member_event_says_what_its_user_wants_until_they_change_their_name() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let renames = |name: &str| {
+        let path = v3(&["profile", &bob.id, "displayname"]);
+        bob.put(path, &json!({"displayname": name}))
+    };
+    renames("Bob").await.ok();
+    let room = alice.creates_room().public().await;
+    let body = json!({"reason": "curious", "org.example.key": 1, "displayname": "Bobby"});
+    bob.in_room(&room, "join", &body).await.ok();
+    let member = async || alice.state(&room, "m.room.member", &bob.id).await.ok();
+    let joined = member().await;
+    for (key, value) in body.as_object().expect("an object") {
+        assert_eq!(joined[key], *value, "{joined}");
+    }
+    let named = json!({"membership": "join", "displayname": "Rob"});
+    bob.sets_state(&room, "m.room.member", &bob.id, &named)
+        .await
+        .ok();
+    assert_eq!(member().await["displayname"], "Rob");
+    renames("Robert").await.ok();
+    eventually("the new name", async || {
+        (member().await["displayname"] == "Robert").then_some(())
+    })
+    .await;
+    // Who says nothing of their name has that of their profile.
+    let other = alice.creates_room().public().await;
+    let joins = json!({"membership": "join"});
+    bob.sets_state(&other, "m.room.member", &bob.id, &joins)
+        .await
+        .ok();
+    let member = alice.state(&other, "m.room.member", &bob.id).await.ok();
+    assert_eq!(member["displayname"], "Robert");
+}
+
+#[tokio::test]
+async fn who_made_a_room_and_left_can_be_invited_again() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    for version in ["11", "12"] {
+        let room = alice.creates_room().version(version).with([&bob]).await;
+        alice.leaves(&room).await.ok();
+        bob.invites(&room, &alice).await.ok();
+        alice.joins(&room).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn an_invite_has_its_reason_and_a_join_what_it_was() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().await;
+    let since = bob.syncs().await.next_batch();
+    let invite = json!({"user_id": bob.id, "reason": "cake"});
+    alice.in_room(&room, "invite", &invite).await.ok();
+    let (invited, _) = bob
+        .syncs_when(&since, |sync| sync.invited(&room).cloned())
+        .await;
+    let events = invited["invite_state"]["events"].as_array().expect("state");
+    let own = events.iter().find(|event| event["state_key"] == bob.id);
+    assert_eq!(own.expect("the invite")["content"]["reason"], "cake");
+
+    let direct = alice
+        .creates_room()
+        .option("is_direct", json!(true))
+        .with([&bob])
+        .await;
+    let events = bob.all_messages(&direct, "f", 100).await;
+    let join = events
+        .iter()
+        .find(|event| event["state_key"] == bob.id && event["content"]["membership"] == "join");
+    let join = join.expect("the join");
+    let before = &join["unsigned"]["prev_content"];
+    assert_eq!(
+        (&before["membership"], &before["is_direct"]),
+        (&json!("invite"), &json!(true)),
+        "{join}"
+    );
+    assert_eq!(join["unsigned"]["prev_sender"], alice.id, "{join}");
+}
+
+#[tokio::test]
+async fn an_invite_to_a_room_that_everybody_has_left_goes_away() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().option("invite", json!([bob.id])).await;
+    alice.leaves(&room).await.ok();
+    let since = bob.syncs().await.next_batch();
+    bob.leaves(&room).await.ok();
+    let (_, next) = bob
+        .syncs_when(&since, |sync| sync.left(&room).cloned())
+        .await;
+    let after = bob.syncs().since(&next).await;
+    assert!(after.invited(&room).is_none(), "{after:?}");
+    assert!(bob.syncs().await.invited(&room).is_none());
+}
+
+#[tokio::test]
+async fn who_leaves_or_is_put_out_finds_the_reason() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().public().with([&bob]).await;
+    for (by, verb, membership) in [
+        (&bob, "leave", "leave"),
+        (&alice, "ban", "ban"),
+        (&alice, "unban", "leave"),
+    ] {
+        let reason = format!("a reason to {verb}");
+        let mut body = json!({"reason": reason});
+        if by.id == alice.id {
+            body["user_id"] = json!(bob.id);
+        }
+        by.in_room(&room, verb, &body).await.ok();
+        let member = alice.state(&room, "m.room.member", &bob.id).await.ok();
+        assert_eq!(
+            (&member["membership"], &member["reason"]),
+            (&json!(membership), &json!(reason))
+        );
+    }
+}
+
+#[tokio::test]
+async fn rooms_of_others_are_forgotten_like_any() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let everything = json!({"room": {"include_leave": true}});
+    let [kicked, declined, left] = [
+        alice.creates_room().with([&bob]).await,
+        alice.creates_room().option("invite", json!([bob.id])).await,
+        alice.creates_room().with([&bob]).await,
+    ];
+    alice.kicks(&kicked, &bob).await.ok();
+    bob.leaves(&declined).await.ok();
+    for room in [&kicked, &declined] {
+        bob.forgets(room).await.ok();
+        bob.messages(room, "b").await.refused(403, "M_FORBIDDEN");
+        assert!(bob.syncs().filter(&everything).await.left(room).is_none());
+    }
+    // A device that has not heard of it yet still does.
+    let since = bob.syncs().await.next_batch();
+    bob.leaves(&left).await.ok();
+    bob.forgets(&left).await.ok();
+    bob.syncs_when(&since, |sync| sync.left(&left).cloned())
+        .await;
 }
 
 #[tokio::test]

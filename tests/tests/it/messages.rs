@@ -78,6 +78,67 @@ async fn a_transaction_id_makes_one_event_per_device_and_path() {
 }
 
 #[tokio::test]
+async fn a_transaction_id_counts_for_a_device_whatever_its_token() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().await;
+    let content = json!({"msgtype": "m.text", "body": "once"});
+    let logs_in = |extra: Value| {
+        let mut body = json!({
+            "type": "m.login.password", "password": alice.password,
+            "identifier": {"type": "m.id.user", "user": alice.id},
+        });
+        let body_object = body.as_object_mut().expect("an object");
+        body_object.extend(extra.as_object().cloned().unwrap_or_default());
+        alice.post("/_matrix/client/v3/login", &body).anonymous()
+    };
+    let session = logs_in(json!({"refresh_token": true})).await.ok();
+    let token = |session: &Value| {
+        session["access_token"]
+            .as_str()
+            .expect("a token")
+            .to_owned()
+    };
+    let send = async |token: &str| {
+        let sent = alice.sends_as(&room, "m.room.message", "t1", &content);
+        sent.token(token).await.ok().event_id
+    };
+    let first = send(&token(&session)).await;
+    let refresh = json!({"refresh_token": session["refresh_token"]});
+    let refreshed = alice.post("/_matrix/client/v3/refresh", &refresh);
+    let refreshed = refreshed.anonymous().await.ok();
+    assert_eq!(send(&token(&refreshed)).await, first, "with a new token");
+    let again = logs_in(json!({"device_id": session["device_id"]}))
+        .await
+        .ok();
+    assert_eq!(send(&token(&again)).await, first, "logged in again");
+    let other = logs_in(json!({})).await.ok();
+    assert_ne!(send(&token(&other)).await, first, "another device");
+}
+
+#[tokio::test]
+async fn a_transaction_id_of_a_redaction_counts_for_its_path() {
+    // Synapse fails at a redaction that is sent like a message before version 11.
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().await;
+    let [one, two] = [alice.says(&room, "1").await, alice.says(&room, "2").await];
+    let redact = async |target: &str| {
+        let content = json!({"redacts": target});
+        let sent = alice.sends_as(&room, "m.room.redaction", "t1", &content);
+        sent.await.ok().event_id
+    };
+    let first = redact(&one).await;
+    assert_eq!(redact(&two).await, first, "the same path again");
+    let event = alice.event(&room, &two).await.ok();
+    assert_eq!(event["content"]["body"], "2", "it is not redacted");
+    let other = alice.redacts(&room, &one).txn("t1").await.ok().event_id;
+    assert_ne!(other, first, "another path");
+}
+
+#[tokio::test]
 async fn a_retry_while_the_first_is_on_its_way_waits_for_it() {
     let server = TestServer::start().await;
     let alice = server.user("alice").await;
@@ -246,6 +307,10 @@ async fn redaction_is_for_the_sender_and_for_moderators() {
             .await
             .ok()
             .event_id;
+        alice
+            .sends(&room, "m.room.redaction", &json!({"reason": "of what?"}))
+            .await
+            .refused(400, "M_MISSING_PARAM");
         for (message, redaction, reason) in
             [(&one, &by_bob, "a test"), (&two, &by_alice, "off topic")]
         {

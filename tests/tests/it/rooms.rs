@@ -136,6 +136,21 @@ async fn presets_say_who_may_enter_and_read() {
             assert_eq!(create["additional_creators"], json!([bob.id]));
         }
     }
+    // Whom the creator names besides is one of them, and nobody is twice.
+    let named = json!(["@zoe:elsewhere.example", bob.id]);
+    let room = alice
+        .creates_room()
+        .version("12")
+        .option("preset", json!("trusted_private_chat"))
+        .option("creation_content", json!({"additional_creators": named}))
+        .with([&bob])
+        .await;
+    let create = alice.state(&room, "m.room.create", "").await.ok();
+    let creators = create["additional_creators"].as_array().expect("a list");
+    assert_eq!(creators.len(), 2, "{create}");
+    for creator in named.as_array().expect("a list") {
+        assert!(creators.contains(creator), "{create}");
+    }
 }
 
 #[tokio::test]
@@ -179,6 +194,16 @@ async fn power_levels_are_spelt_out_and_can_be_overridden() {
             assert_eq!(levels["users"][&alice.id], 100);
         }
     }
+    // Who lists others and forgets themselves is not locked out.
+    let users = json!({"users": {"@bob:elsewhere.example": 50}});
+    let room = alice
+        .creates_room()
+        .version("11")
+        .option("power_level_content_override", users)
+        .await;
+    let levels = alice.state(&room, "m.room.power_levels", "").await.ok();
+    let expected = json!({"@bob:elsewhere.example": 50, alice.id.clone(): 100});
+    assert_eq!(levels["users"], expected);
 }
 
 #[tokio::test]
@@ -235,6 +260,22 @@ async fn name_and_topic_win_over_initial_state_and_the_preset_loses_to_it() {
 }
 
 #[tokio::test]
+async fn a_topic_is_there_in_both_forms() {
+    let server = TestServer::start().await;
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().option("topic", json!("Talk")).await;
+    let topic = alice.state(&room, "m.room.topic", "").await.ok();
+    assert_eq!(topic["topic"], "Talk");
+    let plain = &topic["m.topic"]["m.text"][0];
+    assert_eq!(plain["body"], "Talk", "{topic}");
+    // What a client writes itself stays as it is.
+    let written = json!([{"type": "m.room.topic", "state_key": "", "content": {"topic": "Talk"}}]);
+    let room = alice.creates_room().option("initial_state", written).await;
+    let topic = alice.state(&room, "m.room.topic", "").await.ok();
+    assert_eq!(topic, json!({"topic": "Talk"}));
+}
+
+#[tokio::test]
 async fn a_room_that_cannot_be_is_refused_and_leaves_nothing() {
     // Synapse takes some of these, and fails at others.
     let Some(server) = TestServer::start_own().await else {
@@ -247,6 +288,8 @@ async fn a_room_that_cannot_be_is_refused_and_leaves_nothing() {
         .option("room_alias_name", json!(alias))
         .await;
     let rooms = alice.get("/_matrix/client/v3/joined_rooms").await.ok();
+    let in_use = format!("#{alias}:{}", alice.server_name());
+    let initially = |event_type: &str, content: Value| json!({"initial_state": [{"type": event_type, "state_key": "", "content": content}]});
     for (options, errcode) in [
         (json!({"room_alias_name": alias}), "M_ROOM_IN_USE"),
         (
@@ -260,12 +303,43 @@ async fn a_room_that_cannot_be_is_refused_and_leaves_nothing() {
         (json!({"room_alias_name": "a:b"}), ""),
         (
             json!({"initial_state": [{"type": "m.room.create", "content": {}}]}),
-            "",
+            "M_INVALID_ROOM_STATE",
         ),
         (json!({"initial_state": {"type": "m.room.name"}}), ""),
         (
             json!({"power_level_content_override": {"users": {alice.id.clone(): 100}}}),
+            "M_INVALID_PARAM",
+        ),
+        (
+            json!({"room_version": "9", "power_level_content_override": {"ban": "50"}}),
+            "M_BAD_JSON",
+        ),
+        (
+            initially("m.room.canonical_alias", json!({"alias": in_use})),
+            "M_BAD_ALIAS",
+        ),
+        (
+            initially(
+                "m.room.canonical_alias",
+                json!({"alt_aliases": ["nonsense"]}),
+            ),
+            "M_INVALID_PARAM",
+        ),
+        (
+            initially("m.room.server_acl", json!({"allow": ["elsewhere.example"]})),
+            "M_UNKNOWN",
+        ),
+        (
+            initially("m.room.retention", json!({"max_lifetime": "long"})),
             "",
+        ),
+        (
+            json!({"invite": vec!["@bob:elsewhere.example"; 101]}),
+            "M_INVALID_PARAM",
+        ),
+        (
+            json!({"initial_state": vec![json!({"type": "a.b", "content": {}}); 201]}),
+            "M_INVALID_PARAM",
         ),
     ] {
         let answer = alice.post(CREATE, &options).await;

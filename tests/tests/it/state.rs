@@ -169,6 +169,23 @@ async fn power_levels_must_make_sense() {
             "nothing has changed"
         );
     }
+    // RV-10: old versions read text as a number, but nobody is to send it any more.
+    for version in ["1", "6", "9"] {
+        let room = alice.creates_room().version(version).await;
+        let levels = alice.state(&room, "m.room.power_levels", "").await.ok();
+        for (key, value) in [
+            ("ban", json!("50")),
+            ("users", json!({alice.id.clone(): "100"})),
+            ("events", json!({"a": " 1"})),
+        ] {
+            let mut wrong = levels.clone();
+            wrong[key] = value;
+            let answer = alice
+                .sets_state(&room, "m.room.power_levels", "", &wrong)
+                .await;
+            answer.refused_by_us(400, "M_BAD_JSON");
+        }
+    }
 }
 
 #[tokio::test]

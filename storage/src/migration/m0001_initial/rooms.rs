@@ -109,6 +109,7 @@ async fn summaries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             table("summaries")
                 .col(big_integer("room").primary_key())
                 .col(boolean("published"))
+                .col(boolean("listed_before"))
                 .col(big_integer("joined"))
                 .col(text_null("name"))
                 .col(text_null("topic"))
