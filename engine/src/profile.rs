@@ -3,7 +3,7 @@
 //! A profile is fields with JSON values. The display name and the avatar also stand in the member events of the user's
 //! rooms; a change is brought there in the background, room by room, after the answer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use ruma::UserId;
 use serde_json::Value;
@@ -29,6 +29,10 @@ const FIELD_BYTES_MAX: usize = 255;
 pub(crate) const PROFILE_BYTES_MAX: usize = 64 * 1024;
 /// The longest display name in characters, so that it cannot flood the rooms of its user.
 const DISPLAYNAME_LENGTH_MAX: usize = 256;
+/// After what time rooms that did not take a changed profile are tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// The same, where they have not taken it again and again.
+const AGAIN_AFTER_MAX: Duration = Duration::from_secs(3_600);
 /// The longest avatar URI in bytes.
 const AVATAR_URL_BYTES_MAX: usize = 1000;
 
@@ -105,8 +109,9 @@ impl Engine {
         tokio::spawn(async move { engine.tell_rooms(&user_id).await });
     }
 
-    /// Has the rooms of a user learn of the newest name and picture. What fails is tried again at the next start.
-    async fn tell_rooms(&self, user_id: &UserId) {
+    /// Has the rooms of a user learn of the newest name and picture, or that the account is closed. What fails is tried
+    /// again by [`Engine::run_unspread`].
+    pub(crate) async fn tell_rooms(&self, user_id: &UserId) {
         let _alone = self.accounts().alone_in_rooms(user_id).await;
         if let Err(error) = self.try_to_tell_rooms(user_id).await {
             tracing::warn!(%user_id, %error, "not all rooms have learnt of a changed profile");
@@ -118,25 +123,44 @@ impl Engine {
         let Some(change) = profiles::unspread_of(store.reader(), user_id).await? else {
             return Ok(());
         };
-        self.spread_profile(user_id).await?;
+        let account = self.accounts().account(user_id).await?;
+        if account.is_some_and(|account| account.deactivated) {
+            self.leave_all(user_id).await?;
+        } else {
+            self.spread_profile(user_id).await?;
+        }
         let user_id = user_id.to_owned();
         let spread = Plain::ProfileSpread { user_id, change };
         store.write(Write::plain(vec![spread])).await?;
         Ok(())
     }
 
-    /// Goes on where an earlier life of the server was stopped: brings changed profiles into the rooms that do not know them
-    /// yet. To be run once, at the start.
+    /// Brings changed profiles into the rooms that do not know them yet, and takes closed accounts out of rooms: where an
+    /// earlier life of the server was stopped at it, and where it has failed. Never returns; to be run in the background.
+    pub async fn run_unspread(&self) {
+        let (mut known, mut wait) = (Vec::new(), AGAIN_AFTER);
+        loop {
+            match self.finish_profiles().await {
+                Ok(left) if left == known => wait = AGAIN_AFTER_MAX.min(wait * 2),
+                Ok(left) => (known, wait) = (left, AGAIN_AFTER),
+                Err(error) => tracing::warn!(%error, "changed profiles wait"),
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Tries once to bring all that is left into the rooms; returns what is still left then.
     ///
     /// # Errors
     /// Only those of the store.
-    pub async fn finish_profiles(&self) -> Result<()> {
-        for unspread in profiles::unspread(self.context.store.reader()).await? {
+    pub(crate) async fn finish_profiles(&self) -> Result<Vec<unspread_profile::Model>> {
+        let db = self.context.store.reader();
+        for unspread in profiles::unspread(db).await? {
             if let Ok(user_id) = UserId::parse(&unspread.user_id) {
                 self.tell_rooms(&user_id).await;
             }
         }
-        Ok(())
+        Ok(profiles::unspread(db).await?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `POST /account/deactivate`: client-server API, "Account deactivation".
 
-use storage::{Plain, accounts, profiles};
+use storage::{Plain, accounts, entity::unspread_profile, profiles};
 
 use super::{Accounts, uia::Attempt};
 use crate::{Engine, Requester, Result};
@@ -30,12 +30,7 @@ impl Engine {
             self.context.erased.add(by.user_id.clone()).await?;
         }
         let (engine, user_id) = (self.clone(), by.user_id.clone());
-        tokio::spawn(async move {
-            let _alone = engine.accounts().alone_in_rooms(&user_id).await;
-            if let Err(error) = engine.leave_all(&user_id).await {
-                tracing::warn!(%user_id, %error, "a deactivated user is left in rooms");
-            }
-        });
+        tokio::spawn(async move { engine.tell_rooms(&user_id).await });
         Ok(())
     }
 }
@@ -43,7 +38,7 @@ impl Engine {
 impl Accounts {
     /// Closes the account of `by` for good: no password, no sessions, no profile; the name stays taken.
     ///
-    /// Its rooms are left by the caller, who knows them.
+    /// Its rooms are left by the caller, who knows them, or later by [`Engine::run_unspread`].
     ///
     /// # Errors
     /// Those of [`confirm`](Self::confirm).
@@ -65,6 +60,10 @@ impl Accounts {
                 user_id: user_id.clone(),
             },
         ];
+        write.push(Plain::UnspreadProfile(unspread_profile::Model {
+            user_id: user_id.to_string(),
+            change: self.new_change(),
+        }));
         if erase == Erase::Content {
             write.push(accounts::erased(user_id));
         }

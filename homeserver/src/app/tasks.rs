@@ -60,14 +60,8 @@ pub(super) fn start(
     supervisor.spawn("profiles", move |mut stop| {
         let engine = for_profiles.clone();
         async move {
-            let finish = async {
-                if let Err(error) = engine.finish_profiles().await {
-                    tracing::warn!(%error, "changed profiles wait for the next start");
-                }
-                std::future::pending::<()>().await;
-            };
             tokio::select! {
-                () = finish => {}
+                () = engine.run_unspread() => {}
                 () = stop.requested() => {}
             }
         }
