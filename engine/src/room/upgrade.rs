@@ -369,9 +369,17 @@ impl Replacing {
         let mut write = old.finish().await?;
         write.plain.extend(made.plain);
         write.logged.extend(made.logged);
+        // The events of the new room stay in memory until they are written, too.
+        let under_way = made.under_way;
+        let written = old.pending(write).0;
+        let pending = Pending(Box::pin(async move {
+            let written = written.await;
+            drop(under_way);
+            written
+        }));
         Ok(Made {
             room,
-            pending: old.pending(write),
+            pending,
             following,
         })
     }

@@ -10,7 +10,7 @@ use super::{
     federation::{Pair, name, pairs},
     fixture::{House, Person},
 };
-use crate::{HierarchyAsk, Preset, PublicRoomsAsk, SetState};
+use crate::{CreateRoom, HierarchyAsk, Preset, PublicRoomsAsk, SetState};
 
 async fn listed(house: &House, room: &OwnedRoomId) -> Option<PublicRoomsChunk> {
     let ask = PublicRoomsAsk::default();
@@ -96,11 +96,16 @@ async fn a_room_that_was_barred_appears_when_a_user_could_join_it() {
     for pair in pairs().await {
         let alice = pair.here.person("alice");
         let bob = pair.there.person("bob");
-        let [space, club, members] = [
-            alice.creates("11", Preset::Public).await,
-            alice.creates("11", Preset::Public).await,
-            alice.creates("11", Preset::Private).await,
-        ];
+        let ask = CreateRoom {
+            room_version: Some("11".to_owned()),
+            preset: Some(Preset::Public),
+            creation_content: object! { "type" => "m.space" },
+            ..CreateRoom::default()
+        };
+        let space = alice.engine.create_room(&alice.requester, ask).await;
+        let space = space.expect("a space");
+        let club = alice.creates("11", Preset::Public).await;
+        let members = alice.creates("11", Preset::Private).await;
         let condition = object! { "type" => "m.room_membership", "room_id" => club.as_str() };
         let rule = object! {
             "join_rule" => "restricted",
