@@ -543,12 +543,15 @@ pub(crate) fn refused(error: PeerError) -> Error {
     }
 }
 
-/// Whether an error code of another server says something to a client of this one.
+/// Whether an error code of another server says something to a client of this one: a code by the grammar, and none of
+/// those above.
 fn passes(errcode: &str) -> bool {
-    !errcode.is_empty()
-        && errcode.len() <= ERRCODE_BYTES_MAX
+    let part = |part: &str| {
+        let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        !part.is_empty() && part.bytes().all(fits)
+    };
+    errcode.len() <= ERRCODE_BYTES_MAX
         && !OF_SESSIONS.contains(&errcode)
-        && errcode
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        && errcode.starts_with(|c: char| c.is_ascii_uppercase())
+        && errcode.split('.').all(part)
 }

@@ -297,7 +297,8 @@ async fn what_another_server_refuses_is_refused_in_its_words() {
     let invite = json!({"user_id": carol});
     for (status, errcode, expected) in [
         (400, "M_TEST_ERROR_CODE", (400, "M_TEST_ERROR_CODE")),
-        (403, "org.example.closed", (403, "org.example.closed")),
+        (403, "ORG.EXAMPLE_CLOSED", (403, "ORG.EXAMPLE_CLOSED")),
+        (403, "no code", (403, "M_FORBIDDEN")),
         (403, "M_FORBIDDEN", (403, "M_FORBIDDEN")),
         // What clients would take for a word about their own session, or no word of a server at all.
         (403, "M_USER_LOCKED", (403, "M_FORBIDDEN")),
