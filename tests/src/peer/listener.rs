@@ -45,6 +45,8 @@ pub struct Ask {
     pub authorization: String,
     /// All headers that are text, by their names in lower case.
     pub headers: BTreeMap<String, String>,
+    /// The name that the connection was opened for (SNI), if it names one.
+    pub sni: Option<String>,
 }
 
 /// An answer.
@@ -118,7 +120,7 @@ impl Ask {
         found.map(|(_, value)| value.as_str())
     }
 
-    async fn read(request: Request<Incoming>) -> Self {
+    async fn read(request: Request<Incoming>, sni: Option<String>) -> Self {
         let (head, body) = request.into_parts();
         let body = body
             .collect()
@@ -131,6 +133,7 @@ impl Ask {
         let pairs = pairs.filter_map(|pair| pair.split_once('='));
         let path = head.uri.path();
         Self {
+            sni,
             method: head.method.to_string(),
             path: path.to_owned(),
             segments: path.split('/').skip(1).map(unescape).collect(),
@@ -180,10 +183,11 @@ async fn connection(peer: Peer, acceptor: TlsAcceptor, tcp: TcpStream) {
     let Ok(tls) = acceptor.accept(tcp).await else {
         return;
     };
+    let sni = tls.get_ref().1.server_name().map(str::to_owned);
     let service = service_fn(move |request| {
-        let peer = peer.clone();
+        let (peer, sni) = (peer.clone(), sni.clone());
         async move {
-            let ask = Ask::read(request).await;
+            let ask = Ask::read(request, sni).await;
             respond(peer.replies(ask)).await
         }
     });

@@ -335,3 +335,19 @@ async fn what_another_server_refuses_is_refused_in_its_words() {
     peer.forgets_scripts();
     alice.joins_via(&theirs, peer.name()).await.ok();
 }
+
+/// FED-01: an address is no name that TLS could be asked for.
+#[tokio::test]
+async fn a_connection_is_opened_for_the_name_of_a_server_if_it_has_one() {
+    let machine = Neighbourhood::new();
+    let Some(server) = machine.server().await else {
+        return;
+    };
+    for (host, sni) in [("127.0.0.1", None), ("localhost", Some("localhost"))] {
+        let peer = machine.peer_at(host).await;
+        let answer = peer.gets(&server, &["event", "$none"], "").await;
+        answer.refused(404, "M_NOT_FOUND");
+        let asked = peer.asked("key");
+        assert_eq!(asked[0].sni.as_deref(), sni, "{host}");
+    }
+}
