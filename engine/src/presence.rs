@@ -1,23 +1,24 @@
-//! Who is there: client-server API, "Presence". In memory only, and cheap.
+//! Who is there: client-server API, "Presence". In memory, and cheap.
 //!
 //! A change takes a number from [`Ephemeral`], and rides on the next sync of all who share a room with the user. Waiting
 //! clients are woken for it at most once a second, only if they look for presence, and only so many at once: who is not
 //! woken learns of it with whatever wakes them next. While nobody is there, nothing runs.
 
 mod api;
+mod keep;
 mod person;
 mod table;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicI64},
     time::Duration,
 };
 
 use ruma::{OwnedServerName, OwnedUserId, UserId};
 use spec::json::Object;
 use storage::{Listener, Logged, Position, RoomRow, Store, members};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 
 pub(crate) use self::person::Shown;
 pub use self::{api::PresenceStatus, person::PresenceState};
@@ -81,6 +82,10 @@ pub(crate) struct Presence {
     ephemeral: Arc<Ephemeral>,
     notifier: Arc<Notifier>,
     table: Mutex<Table>,
+    /// What was stored when the server ran last is taken in once.
+    restored: OnceCell<()>,
+    /// When it was stored last, in milliseconds since the epoch.
+    stored_ms: AtomicI64,
     /// There is something to tell, or to wait for.
     work: Notify,
 }
@@ -121,6 +126,8 @@ impl Presence {
             ephemeral,
             notifier,
             table: Mutex::default(),
+            restored: OnceCell::new(),
+            stored_ms: AtomicI64::new(0),
             work: Notify::new(),
         }
     }
@@ -259,6 +266,7 @@ impl Presence {
 
     /// Wakes those who wait, and notices who is gone. Never returns.
     pub(crate) async fn run(&self) {
+        self.restore().await;
         let mut due_ms: Option<i64> = None;
         loop {
             let wait_ms = due_ms.map(|due| due.saturating_sub(self.clock.now_ms()).max(0));
@@ -282,6 +290,8 @@ impl Presence {
         if lapsed {
             self.ephemeral.changed.notify_one();
         }
+        let store_ms = self.store_in_time(now_ms).await;
+        let due_ms = due_ms.into_iter().chain(store_ms).min();
         let untold = self.table().take_untold(USERS_TOGETHER);
         if untold.is_empty() {
             return due_ms;

@@ -16,6 +16,7 @@ pub mod membership;
 pub mod notification;
 pub mod openid_token;
 pub mod pending_redaction;
+pub mod presence;
 pub mod profile;
 pub mod purge;
 pub mod pusher;

@@ -28,6 +28,7 @@ pub mod outbox;
 mod packed;
 mod padded;
 mod page;
+pub mod presences;
 pub mod profiles;
 pub mod purges;
 pub mod pushers;

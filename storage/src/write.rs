@@ -15,9 +15,9 @@ pub use crate::entity::event::Outcome;
 use crate::{
     entity::{
         access_token, account, delayed_event, destination, device, email_address, filter,
-        membership::Membership, notification, openid_token, pending_redaction, profile, purge,
-        pusher, reading, refresh_token, registration_token, remote_key, report, secret, server_key,
-        sliding_connection, staged_event, unspread_profile,
+        membership::Membership, notification, openid_token, pending_redaction, presence, profile,
+        purge, pusher, reading, refresh_token, registration_token, remote_key, report, secret,
+        server_key, sliding_connection, staged_event, unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
     purges::Lifetime,
@@ -545,6 +545,13 @@ pub enum Plain {
         device_id: String,
         /// Which.
         conn_id: String,
+    },
+    /// Who is there, for the next start; replaces the row of the same user.
+    Presence(presence::Model),
+    /// Somebody is not there any more, and says nothing of it.
+    PresenceDelete {
+        /// Who.
+        user_id: OwnedUserId,
     },
     /// A new registration token.
     RegistrationToken(registration_token::Model),

@@ -113,6 +113,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Stores who is there, for the next start. To be called when nobody is served any more.
+    pub async fn store_presence(&self) {
+        self.context.presence.store_all().await;
+    }
+
     /// Keeps presence up to date. Never returns; to be run in the background. While nobody is there it does nothing.
     pub async fn run_presence(&self) {
         self.context.presence.run().await;

@@ -159,6 +159,26 @@ impl Person {
         });
     }
 
+    /// Takes in what was known when the server ran last, of somebody of this server or `remote`. It holds for as long as if
+    /// they had just gone.
+    pub(super) fn restore(&mut self, was: Shown, remote: bool, now_ms: i64) {
+        self.status_msg = self.status_msg.take().or(was.status_msg);
+        let last_active_ms = was.last_active_ms.map(|at| at.min(now_ms));
+        self.last_active_ms = self.last_active_ms.max(last_active_ms);
+        if was.state == PresenceState::Offline || self.remote.is_some() {
+            return;
+        }
+        if remote {
+            self.remote = Some(Remote {
+                state: was.state,
+                currently_active: false,
+                heard_ms: now_ms,
+            });
+        } else {
+            self.device("", now_ms).state = was.state;
+        }
+    }
+
     /// Forgets devices that are gone.
     pub(super) fn lapse(&mut self, now_ms: i64) {
         self.devices.retain(|device| !device.is_gone(now_ms));

@@ -1,7 +1,7 @@
 //! All users who were there lately, and what changed when. Pure but for the lock around it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -24,6 +24,8 @@ pub(super) struct Table {
     changes: BTreeMap<i64, OwnedUserId>,
     /// For whom clients have to be woken, and whether their own too.
     untold: BTreeMap<OwnedUserId, bool>,
+    /// Whose state has changed since it was stored.
+    unstored: BTreeSet<OwnedUserId>,
 }
 
 #[derive(Default)]
@@ -84,11 +86,41 @@ impl Table {
         self.changes.remove(&entry.changed);
         entry.changed = number;
         self.changes.insert(number, user.to_owned());
+        if is_state {
+            self.unstored.insert(user.to_owned());
+        }
         if is_state && update > Update::Quiet {
             let own_too = self.untold.entry(user.to_owned()).or_default();
             *own_too |= update == Update::OfAll;
         }
         Some(Change { number })
+    }
+
+    /// Notes that somebody is gone of whom clients may think otherwise.
+    pub(super) fn gone(&mut self, user: &UserId, number: i64) {
+        if self.users.contains_key(user) || !self.make_room() {
+            return;
+        }
+        let entry = Entry {
+            changed: number,
+            ..Entry::default()
+        };
+        self.users.insert(user.to_owned(), entry);
+        self.changes.insert(number, user.to_owned());
+    }
+
+    /// Whose state has to be stored. Whoever takes them stores them, or puts them back.
+    pub(super) fn take_unstored(&mut self) -> BTreeSet<OwnedUserId> {
+        std::mem::take(&mut self.unstored)
+    }
+
+    /// These were not stored.
+    pub(super) fn put_back_unstored(&mut self, users: BTreeSet<OwnedUserId>) {
+        self.unstored.extend(users);
+    }
+
+    pub(super) fn has_unstored(&self) -> bool {
+        !self.unstored.is_empty()
     }
 
     /// Whether one more user has a place.
@@ -107,6 +139,7 @@ impl Table {
         self.changes.remove(&number);
         self.untold.remove(&user);
         self.users.remove(&user);
+        self.unstored.insert(user);
         true
     }
 

@@ -17,6 +17,9 @@ use crate::{
     Target, account::NewAccount, chance::Chance,
 };
 
+/// When all begins, in ms since the epoch.
+pub(super) const START_MS: i64 = 1_700_000_000_000;
+
 /// A clock that stands still unless it is turned.
 #[derive(Debug)]
 pub(super) struct HandClock {
@@ -79,9 +82,14 @@ impl House {
     }
 
     fn set_up(store: storage::Store, settings: Settings) -> Self {
+        Self::set_up_at(START_MS, store, settings)
+    }
+
+    /// With the clock at a time.
+    pub(super) fn set_up_at(now_ms: i64, store: storage::Store, settings: Settings) -> Self {
         let name = settings.server_name.clone();
         let clock = Arc::new(HandClock {
-            now_ms: AtomicI64::new(1_700_000_000_000),
+            now_ms: AtomicI64::new(now_ms),
             jumped_ms: AtomicI64::new(0),
         });
         let key = ServerKey::from_seed(name.clone(), "1", &[7; 32]);

@@ -5,9 +5,9 @@ use spec::{json::Value, object};
 
 use super::{
     federation::pairs,
-    fixture::{Person, houses},
+    fixture::{House, Person, START_MS, houses},
 };
-use crate::{PresenceState, Preset, SyncAsk};
+use crate::{PresenceSettings, PresenceState, Preset, SyncAsk};
 
 async fn syncs(person: &Person, since: Option<&str>) -> Response {
     let ask = SyncAsk {
@@ -134,5 +134,94 @@ async fn another_server_speaks_only_for_its_own_users_and_those_who_are_here() {
         assert_eq!(shown, None, "she is in no room here");
         let seen = syncs(&alice, None).await;
         assert_eq!(of(&seen), ["@alice:here", "@bob:there"]);
+    }
+}
+
+/// What a sync says of somebody, if it does.
+fn said(response: &Response, of: &Person) -> Option<serde_json::Value> {
+    let events = response.presence.events.iter();
+    let mut events = events.map(|event| event.deserialize_as_unchecked().unwrap());
+    events.find(|event: &serde_json::Value| event["sender"] == of.requester.user_id.as_str())
+}
+
+/// Behaviours PRES-01 and SYNC-22: over a restart nobody stays there who does not come back, and what one says stays.
+#[tokio::test]
+async fn whoever_was_there_before_a_restart_goes_if_they_do_not_come_back() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let room = alice.creates("12", Preset::Public).await;
+        bob.joins(&room).await.unwrap();
+        let status = Some("in the garden".to_owned());
+        bob.engine
+            .set_presence(&bob.requester, PresenceState::Busy, status)
+            .unwrap();
+        let since = syncs(&alice, None).await.next_batch;
+        house.engine.store_presence().await;
+
+        let store = house.engine.context.store.clone();
+        let mut settings = crate::Settings::new(ruma::owned_server_name!("here"));
+        let again = House::set_up_at(START_MS + 1_000, store.clone(), settings.clone());
+        let presence = &again.engine.context.presence;
+        presence.restore().await;
+        let alice = again.person("alice");
+        let there = syncs(&alice, Some(&since)).await;
+        let content = said(&there, &bob).expect("he is there still");
+        assert_eq!(content["content"]["status_msg"], "in the garden");
+        assert_ne!(content["content"]["presence"], "offline");
+        again.clock.advance(31_000);
+        presence.pass().await;
+        let gone = syncs(&alice, Some(&there.next_batch)).await;
+        let content = said(&gone, &bob).expect("he is told of");
+        assert_eq!(content["content"]["presence"], "offline");
+        assert_eq!(content["content"]["status_msg"], "in the garden");
+
+        // The operator switches it off: whoever seemed to be there is gone, once.
+        again.engine.store_presence().await;
+        settings.presence = PresenceSettings {
+            enabled: false,
+            ..PresenceSettings::default()
+        };
+        for told in [true, false] {
+            let now_ms = START_MS + 60_000;
+            let off = House::set_up_at(now_ms, store.clone(), settings.clone());
+            off.engine.context.presence.restore().await;
+            let by = off.person("bob");
+            let sync = syncs(&by, Some(&since)).await;
+            let of_alice = said(&sync, &alice);
+            assert_eq!(of_alice.is_some(), told, "{sync:?}");
+            if let Some(content) = of_alice {
+                assert_eq!(content["content"]["presence"], "offline");
+            }
+        }
+    }
+}
+
+/// What changes is stored now and then.
+#[tokio::test]
+async fn who_is_there_is_stored_once_a_minute() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let presence = house.engine.context.presence.clone();
+        let store = house.engine.context.store.clone();
+        let stored = async || storage::presences::all(store.reader()).await.unwrap();
+        syncs(&alice, None).await;
+        presence.pass().await;
+        assert_eq!(stored().await.len(), 1);
+        let says = |state| {
+            let said = alice.engine.set_presence(&alice.requester, state, None);
+            said.unwrap();
+        };
+        says(PresenceState::Busy);
+        house.clock.advance(10_000);
+        let due = presence.pass().await;
+        assert!(stored().await[0].state == "online" && due.is_some());
+        house.clock.advance(60_000);
+        says(PresenceState::Unavailable);
+        presence.pass().await;
+        assert_eq!(stored().await[0].state, "unavailable");
+        house.clock.advance(60_000);
+        presence.pass().await;
+        presence.store_all().await;
+        assert!(stored().await.is_empty(), "she is gone");
     }
 }

@@ -84,7 +84,7 @@ pub(super) fn start(
         async move {
             tokio::select! {
                 () = engine.run_presence() => {}
-                () = stop.requested() => {}
+                () = stop.requested() => engine.store_presence().await,
             }
         }
     });

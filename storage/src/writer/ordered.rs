@@ -11,9 +11,9 @@ use super::rows::{Existing, delete, insert, update, values};
 use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, email_address,
-        filter, notification, openid_token, pending_redaction, profile, purge as purge_entity,
-        pusher, reading, refresh_token, registration_token, remote_key, report, room, server_key,
-        sliding_connection, staged_event, summary, unspread_profile,
+        filter, notification, openid_token, pending_redaction, presence, profile,
+        purge as purge_entity, pusher, reading, refresh_token, registration_token, remote_key,
+        report, room, server_key, sliding_connection, staged_event, summary, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -211,6 +211,10 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
                 .and(sliding_connection::Column::ConnId.eq(conn_id));
             delete::<sliding_connection::Entity>(db, it).await
         }
+        Plain::Presence(model) => put(db, model, &[presence::Column::UserId]).await,
+        Plain::PresenceDelete { user_id } => {
+            delete::<presence::Entity>(db, presence::Column::UserId.eq(user_id.as_str())).await
+        }
         Plain::RegistrationToken(model) => add(db, model).await,
         Plain::RegistrationTokenUpdate(change) => update(db, change.clone()).await.map(drop),
         Plain::RegistrationTokenUse { token } => registration_token_use(db, token).await,
@@ -385,6 +389,7 @@ async fn account_delete(db: &impl ConnectionTrait, user_id: &str) -> Result<()> 
     devices_delete(db, user_id, &Which::All).await?;
     delete::<profile::Entity>(db, profile::Column::UserId.eq(user_id)).await?;
     delete::<filter::Entity>(db, filter::Column::UserId.eq(user_id)).await?;
+    delete::<presence::Entity>(db, presence::Column::UserId.eq(user_id)).await?;
     delete::<account::Entity>(db, account::Column::UserId.eq(user_id)).await
 }
 

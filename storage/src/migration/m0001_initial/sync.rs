@@ -2,7 +2,7 @@
 
 use sea_orm_migration::{
     DbErr, SchemaManager,
-    schema::{big_integer, text},
+    schema::{big_integer, big_integer_null, text, text_null},
 };
 
 use super::clustered;
@@ -22,6 +22,16 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             .col(text("state"))
             .col(big_integer("written_ts"))
             .take(),
+        )
+        .await?;
+    manager
+        .create_table(
+            clustered(manager, "presences", &["user_id"])
+                .col(text("user_id"))
+                .col(text("state"))
+                .col(text_null("status_msg"))
+                .col(big_integer_null("last_active_ts"))
+                .take(),
         )
         .await
 }
