@@ -83,6 +83,9 @@ fn damaged(error: serde_json::Error) -> Error {
     Error::Internal(format!("a stored filter is not readable: {error}"))
 }
 
+/// The largest number in JSON: appendices, "Canonical JSON".
+const COUNT_MAX: u64 = spec::json::MAX_INTEGER.unsigned_abs();
+
 /// What a value in a filter has to be.
 #[derive(Clone, Copy)]
 enum Shape {
@@ -148,7 +151,9 @@ fn check(filter: &Value) -> Result<()> {
 fn check_shape(place: &str, value: &Value, shape: Shape) -> Result<()> {
     let fits = match shape {
         Shape::Flag => value.is_boolean(),
-        Shape::Count => value.as_u64().is_some_and(|count| count > 0),
+        Shape::Count => value
+            .as_u64()
+            .is_some_and(|count| count > 0 && count <= COUNT_MAX),
         Shape::Strings => all(value, |_| true),
         Shape::Users => all(value, |id| <&UserId>::try_from(id).is_ok()),
         Shape::Rooms => all(value, |id| <&RoomId>::try_from(id).is_ok()),
@@ -163,7 +168,7 @@ fn check_shape(place: &str, value: &Value, shape: Shape) -> Result<()> {
     }
     let wanted = match shape {
         Shape::Flag => "true or false",
-        Shape::Count => "an integer above 0",
+        Shape::Count => "an integer above 0 and below 2^53",
         Shape::Strings => "a list of strings",
         Shape::Users => "a list of user IDs",
         Shape::Rooms => "a list of room IDs",
@@ -213,6 +218,7 @@ mod tests {
             json!({"room": {"timeline": {"limit": -1}}}),
             json!({"room": {"timeline": {"limit": "10"}}}),
             json!({"room": {"timeline": {"limit": 1.5}}}),
+            json!({"room": {"timeline": {"limit": 9_007_199_254_740_992_u64}}}),
             json!({"room": {"state": {"lazy_load_members": "yes"}}}),
             json!({"event_fields": "type"}),
             json!({"event_format": "xml"}),
@@ -236,7 +242,7 @@ mod tests {
                     "include_leave": true,
                     "rooms": ["!a:b", "!31hneApxJ_1o-63DmFrpeqnkFfWppnzWso1JvH3ogLM"],
                     "state": {"lazy_load_members": true, "include_redundant_members": false},
-                    "timeline": {"limit": 20, "contains_url": true, "related_by_rel_types": ["m.thread"]},
+                    "timeline": {"limit": 9_007_199_254_740_991_u64, "contains_url": true, "related_by_rel_types": ["m.thread"]},
                 },
             }),
         ] {

@@ -1,6 +1,6 @@
 //! How far people have read: client-server API, "Receipts" and "Fully read markers".
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ruma::{EventId, OwnedEventId, UserId};
 use serde_json::{Value, json};
@@ -42,6 +42,17 @@ pub enum Backwards {
     Ignored,
     /// The user has asked for just that.
     Allowed,
+}
+
+impl Backwards {
+    /// Allowed if so.
+    #[must_use]
+    pub const fn allowed(allowed: bool) -> Self {
+        match allowed {
+            true => Self::Allowed,
+            false => Self::Ignored,
+        }
+    }
 }
 
 /// The account data that holds the marker of all that was read.
@@ -114,13 +125,16 @@ impl RoomHandle {
         self.write_logged(logged).await
     }
 
-    /// The marker, unless it is at a later event already and may not go back.
+    /// The marker, unless it is at a later event already and may not go back, or the event is of another room.
     async fn fully_read(
         &self,
         by: &Requester,
         event_id: &EventId,
         backwards: Backwards,
     ) -> Result<Option<Logged>> {
+        if self.is_elsewhere(event_id).await? {
+            return Ok(None);
+        }
         let (db, room) = (self.context.store.reader(), self.meta.row);
         let earlier = account_data::find(db, &by.user_id, Some(room), FULLY_READ).await?;
         let earlier = earlier.and_then(|json| serde_json::from_str::<Value>(&json).ok());
@@ -175,7 +189,7 @@ impl RoomHandle {
         }
     }
 
-    /// The receipt, unless the user has read further already.
+    /// The receipt, unless the user has read further already, or the event is of another room.
     async fn receipt(
         &self,
         by: &Requester,
@@ -183,6 +197,9 @@ impl RoomHandle {
         event_id: &EventId,
         thread: &ReceiptThread,
     ) -> Result<Option<Logged>> {
+        if self.is_elsewhere(event_id).await? {
+            return Ok(None);
+        }
         let db = self.context.store.reader();
         let earlier = receipts::of_user(db, self.meta.row, &by.user_id).await?;
         let same = |earlier: &receipts::StoredReceipt| {
@@ -210,8 +227,8 @@ impl RoomHandle {
         })))
     }
 
-    /// Takes in receipts of other servers' users, but for those that say less than what is known: events that are here are
-    /// compared by their place, others by the time of the receipt.
+    /// Takes in receipts of other servers' users, but for those that say less than what is known, or name an event of
+    /// another room: events that are here are compared by their place, others by the time of the receipt.
     pub(crate) async fn take_receipts(&self, receipts: Vec<NewReceipt>) -> Result<()> {
         let db = self.context.store.reader();
         let users: Vec<&UserId> = receipts.iter().map(|new| &*new.user_id).collect();
@@ -224,13 +241,20 @@ impl RoomHandle {
             .map(|new| &*new.event_id)
             .chain(known)
             .collect();
-        let places: HashMap<String, Position> = events::by_ids(db, &ids)
+        let (here, elsewhere): (Vec<_>, Vec<_>) = events::by_ids(db, &ids)
             .await?
             .into_iter()
-            .filter(|event| event.room == self.meta.row)
+            .partition(|event| event.room == self.meta.row);
+        let elsewhere: HashSet<String> =
+            elsewhere.into_iter().map(|event| event.event_id).collect();
+        let places: HashMap<String, Position> = here
+            .into_iter()
             .filter_map(|event| Some((event.event_id, event.position?)))
             .collect();
         let is_news = |new: &NewReceipt| {
+            if elsewhere.contains(new.event_id.as_str()) {
+                return false;
+            }
             let same = earlier.iter().find(|earlier| {
                 earlier.user_id == new.user_id.as_str()
                     && earlier.kind == new.kind
@@ -248,6 +272,13 @@ impl RoomHandle {
         let logged = receipts.iter().filter(|new| is_news(new)).cloned();
         let logged = logged.map(Logged::Receipt).collect();
         self.write_logged(logged).await
+    }
+
+    /// Whether an event is of another room, so that nobody reads up to it in this one. One that is not here at all may
+    /// come yet.
+    async fn is_elsewhere(&self, event_id: &EventId) -> Result<bool> {
+        let stored = events::by_id(self.context.store.reader(), event_id).await?;
+        Ok(stored.is_some_and(|stored| stored.room != self.meta.row))
     }
 
     /// Where an event of this room stands; `None` for one that the room does not have.

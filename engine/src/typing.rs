@@ -9,7 +9,7 @@ use std::{
 };
 
 use ruma::{OwnedUserId, UserId};
-use storage::RoomRow;
+use storage::{Listener, Logged, Position, RoomRow, members::Membership};
 
 use crate::{Clock, ephemeral::Ephemeral, notifier::Notifier};
 
@@ -167,6 +167,20 @@ impl Typing {
             .unwrap_or_default()
     }
 
+    /// No longer shows those as typing who are not in the room any more.
+    fn gone<'a>(&self, room: RoomRow, users: impl Iterator<Item = &'a UserId>) {
+        let is_quiet = |table: &Table| {
+            let room = table.rooms.get(&room);
+            room.is_none_or(|room| room.until_ms.is_empty())
+        };
+        if is_quiet(&self.table()) {
+            return;
+        }
+        for user in users {
+            self.stop(room, user);
+        }
+    }
+
     /// Wakes those who look at the room, here and elsewhere.
     fn tell(&self, room: RoomRow) {
         self.notifier.wake_room(room);
@@ -175,5 +189,17 @@ impl Typing {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Typing {
+    fn committed(&self, changes: &[(Position, Arc<Logged>)]) {
+        for (_, change) in changes {
+            if let Logged::Event(new) = &**change {
+                let gone = new.memberships().map(|(_, member)| member);
+                let gone = gone.filter(|member| member.membership != Membership::Join);
+                self.gone(new.room, gone.map(|member| &*member.user_id));
+            }
+        }
     }
 }

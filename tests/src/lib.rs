@@ -8,6 +8,7 @@ pub mod api;
 pub mod call;
 pub mod case;
 pub mod database;
+pub mod events;
 pub mod eventually;
 pub mod federation;
 pub mod mail;

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::{
     Call, Room,
+    events::Events,
     eventually::PATIENCE,
     path::v3,
     room::RoomBuilder,
@@ -108,6 +109,11 @@ impl User {
     pub async fn opens_socket(&self, query: &str) -> Socket {
         let opened = Socket::open(&self.connection, &self.token, query).await;
         opened.unwrap_or_else(|(status, body)| panic!("a socket was refused: {status} {body}"))
+    }
+
+    /// Opens a stream of server-sent events; `last`: the ID of the event to go on from.
+    pub async fn opens_events(&self, query: &str, last: Option<&str>) -> Events {
+        Events::open(&self.connection, &self.token, query, last).await
     }
 
     /// The same user on a further device.

@@ -12,7 +12,7 @@ const VERSIONS: [&str; 20] = [
 ];
 
 /// The extensions that clients ask for by name before they use them.
-const FEATURES: [&str; 8] = [
+const FEATURES: [&str; 9] = [
     "org.rookery.webpush",
     "org.rookery.ws",
     // Server-sent events, and sliding sync.
@@ -21,6 +21,8 @@ const FEATURES: [&str; 8] = [
     // Account data that is taken away, and who may invite.
     "org.matrix.msc3391",
     "org.matrix.msc4155",
+    // Who does not want to be disturbed.
+    "org.matrix.msc3026.busy_presence",
     // Events that are sent later.
     "org.matrix.msc4140",
     // Threads that users follow.

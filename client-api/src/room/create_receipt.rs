@@ -1,8 +1,11 @@
 //! `POST /_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}`: client-server API, "Receipts".
 
 use actix_web::web;
-use engine::{Backwards, Engine, ReceiptThread};
-use ruma::api::client::receipt::create_receipt::v3::{Request, Response};
+use engine::{Backwards, Engine, ReceiptThread, Requester, RoomHandle};
+use ruma::{
+    OwnedEventId,
+    api::client::receipt::create_receipt::v3::{Request, Response},
+};
 use serde::Deserialize;
 
 use crate::{error::ApiError, extract::Authed, reply::Reply};
@@ -19,10 +22,26 @@ pub(crate) async fn handle(
 ) -> Result<Reply<Response>, ApiError> {
     let (kind, thread) = (body.receipt_type.as_str(), thread(body.thread)?);
     let room = engine.room(&body.room_id).await?;
-    match (backwards(&raw)?, kind, &thread) {
+    let backwards = backwards(&raw)?;
+    take(&room, &requester, kind, body.event_id, thread, backwards).await?;
+    Ok(Reply(Response::new()))
+}
+
+/// Takes a receipt.
+///
+/// # Errors
+/// 400 `M_INVALID_PARAM`: it goes back, and may not by its kind. Those of [`RoomHandle::set_receipt`].
+pub(crate) async fn take(
+    room: &RoomHandle,
+    by: &Requester,
+    kind: &str,
+    event_id: OwnedEventId,
+    thread: ReceiptThread,
+    backwards: Backwards,
+) -> Result<(), ApiError> {
+    match (backwards, kind, &thread) {
         (Backwards::Allowed, "m.fully_read", ReceiptThread::Unthreaded) => {
-            let marker = Some(body.event_id);
-            room.set_read_markers(&requester, marker, None, None, Backwards::Allowed)
+            room.set_read_markers(by, Some(event_id), None, None, Backwards::Allowed)
                 .await?;
         }
         (Backwards::Allowed, ..) => {
@@ -30,12 +49,9 @@ pub(crate) async fn handle(
                 "Only m.fully_read, of no thread, may be moved back",
             ));
         }
-        (Backwards::Ignored, ..) => {
-            room.set_receipt(&requester, kind, &body.event_id, thread)
-                .await?;
-        }
+        (Backwards::Ignored, ..) => room.set_receipt(by, kind, &event_id, thread).await?,
     }
-    Ok(Reply(Response::new()))
+    Ok(())
 }
 
 /// Whether the body of a request lets the marker of all that was read go back (MSC4446).
@@ -53,10 +69,7 @@ pub(crate) fn backwards(raw: &[u8]) -> Result<Backwards, ApiError> {
         raw => serde_json::from_slice(raw)
             .map_err(|error| ApiError::bad_json(format!("The body does not fit: {error}")))?,
     };
-    Ok(match body.allow_backward {
-        true => Backwards::Allowed,
-        false => Backwards::Ignored,
-    })
+    Ok(Backwards::allowed(body.allow_backward))
 }
 
 /// The thread of a receipt.

@@ -75,6 +75,9 @@ pub(super) struct Receipt {
     pub(super) event_id: OwnedEventId,
     #[serde(default)]
     pub(super) thread_id: ReceiptThread,
+    /// MSC4446.
+    #[serde(default, rename = "com.beeper.allow_backward")]
+    pub(super) allow_backward: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,6 +89,9 @@ pub(super) struct ReadMarkers {
     pub(super) read: Option<OwnedEventId>,
     #[serde(rename = "m.read.private")]
     pub(super) read_private: Option<OwnedEventId>,
+    /// MSC4446.
+    #[serde(default, rename = "com.beeper.allow_backward")]
+    pub(super) allow_backward: bool,
 }
 
 #[derive(Debug, Deserialize)]

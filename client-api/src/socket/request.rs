@@ -29,7 +29,7 @@ pub(super) async fn perform(
     let by = &engine.authenticate(&token).await?;
     shared
         .limits
-        .take_for_user(Class::Sends, &by.user_id)
+        .take_for_user(class(&ask), &by.user_id)
         .map_err(ApiError::limit_exceeded)?;
     match ask {
         Ask::Ping => return Ok(json!({})),
@@ -79,8 +79,8 @@ pub(super) async fn perform(
         Ask::Receipt(ask) => {
             let thread = create_receipt::thread(ask.thread_id)?;
             let room = engine.room(&ask.room_id).await?;
-            room.set_receipt(by, &ask.receipt_type, &ask.event_id, thread)
-                .await?;
+            let (kind, backwards) = (&*ask.receipt_type, Backwards::allowed(ask.allow_backward));
+            create_receipt::take(&room, by, kind, ask.event_id, thread, backwards).await?;
         }
         Ask::Presence(ask) => {
             let state = set_presence::parse(&ask.presence)?;
@@ -93,10 +93,18 @@ pub(super) async fn perform(
                 ask.fully_read,
                 ask.read,
                 ask.read_private,
-                Backwards::Ignored,
+                Backwards::allowed(ask.allow_backward),
             )
             .await?;
         }
     }
     Ok(json!({}))
+}
+
+/// What a request costs against: the same as over HTTP.
+fn class(ask: &Ask) -> Class {
+    match ask {
+        Ask::Presence(_) => Class::Requests,
+        _ => Class::Sends,
+    }
 }

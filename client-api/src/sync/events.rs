@@ -12,7 +12,7 @@ use engine::{Engine, SyncAsk};
 use futures_util::{Stream, stream};
 use ruma::api::client::sync::sync_events::v3::Request;
 
-use super::{News, filter, look, presence};
+use super::{News, filter, look, presence, wants_state_after, with_old_names};
 use crate::{
     Shared,
     error::ApiError,
@@ -28,6 +28,8 @@ struct Feed {
     shared: web::Data<Shared>,
     token: String,
     ask: SyncAsk,
+    /// Whether `state_after` is asked for by its old name.
+    under_old_name: bool,
     /// What was found before the stream began.
     first: Option<News>,
 }
@@ -42,6 +44,7 @@ pub(crate) async fn handle(
         requester, body, ..
     }: Authed<Request>,
 ) -> Result<HttpResponse, ApiError> {
+    let under_old_name = !body.use_state_after && wants_state_after(&request)?;
     let token = extract::token(&request, shared.settings.token_in_query)?;
     let token = token.ok_or_else(ApiError::missing_token)?;
     let last = request.headers().get("last-event-id");
@@ -53,7 +56,7 @@ pub(crate) async fn handle(
         relations,
         timeout: Duration::ZERO,
         full_state: body.full_state,
-        use_state_after: body.use_state_after,
+        use_state_after: body.use_state_after || under_old_name,
         presence: presence(&body.set_presence)?,
     };
     // Before the stream begins, so that a bad token or filter is an HTTP error.
@@ -63,6 +66,7 @@ pub(crate) async fn handle(
         shared,
         token,
         ask,
+        under_old_name,
         first: Some(first),
     };
     Ok(HttpResponse::Ok()
@@ -109,8 +113,12 @@ impl Feed {
         if news.is_empty {
             return Some(Bytes::from_static(b":\n\n"));
         }
+        let json = match self.under_old_name {
+            true => with_old_names(&news.json).ok()?,
+            false => news.json,
+        };
         let mut event = format!("id: {}\nevent: sync\ndata: ", news.next_batch).into_bytes();
-        event.extend_from_slice(&news.json);
+        event.extend_from_slice(&json);
         event.extend_from_slice(b"\n\n");
         Some(Bytes::from(event))
     }

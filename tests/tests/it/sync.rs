@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tests::{Room, TestServer, User, sync::Sync};
+use tests::{Room, TestServer, User, events::EVENTS, sync::Sync};
 
 fn ids(events: &[Value]) -> Vec<&str> {
     events
@@ -465,56 +465,13 @@ async fn parameters_must_make_sense() {
     }
 }
 
-/// A stream of server-sent events, read event by event.
-struct Events {
-    response: reqwest::Response,
-    unread: String,
-}
-
-impl Events {
-    async fn open(server: &TestServer, user: &User, last: Option<&str>) -> Self {
-        let url = format!("{}{EVENTS}", server.connection().base());
-        let mut request = server.connection().http().get(url).bearer_auth(&user.token);
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
-        }
-        let response = request.send().await.expect("an answer");
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        let unread = String::new();
-        Self { response, unread }
-    }
-
-    /// ID and data of the next event.
-    async fn next(&mut self) -> (String, Sync) {
-        loop {
-            if let Some((event, rest)) = self.unread.split_once("\n\n") {
-                let field = |name: &str| {
-                    let line = event.lines().find_map(|line| line.strip_prefix(name));
-                    line.map(|value| value.trim_start_matches(": ").to_owned())
-                };
-                let found = field("id").zip(field("data"));
-                self.unread = rest.to_owned();
-                if let Some((id, data)) = found {
-                    return (id, Sync(serde_json::from_str(&data).expect("a sync body")));
-                }
-            }
-            let chunk = self.response.chunk().await.expect("the stream");
-            let chunk = chunk.expect("the stream goes on");
-            self.unread += std::str::from_utf8(&chunk).expect("text");
-        }
-    }
-}
-
-const EVENTS: &str = "/_matrix/client/unstable/org.matrix.msc2108/sync/sse";
-
 /// MSC2108: a stream of sync bodies, which goes on where it broke off.
 #[tokio::test]
 async fn news_come_as_server_sent_events() {
     let server = TestServer::start().await;
     let [alice, bob] = server.users(["alice", "bob"]).await;
     let room = alice.creates_room().with([&bob]).await;
-    let mut events = Events::open(&server, &bob, None).await;
+    let mut events = bob.opens_events("", None).await;
     let (id, first) = events.next().await;
     assert!(first.joined(&room).is_some());
     assert_eq!(id, first.next_batch());
@@ -523,7 +480,7 @@ async fn news_come_as_server_sent_events() {
     assert_eq!(ids(news.events(&room, "timeline")), [message.as_str()]);
     drop(events);
     let message = alice.says(&room, "while away").await;
-    let mut events = Events::open(&server, &bob, Some(&id)).await;
+    let mut events = bob.opens_events("", Some(&id)).await;
     let (_, news) = events.next().await;
     assert_eq!(ids(news.events(&room, "timeline")), [message.as_str()]);
 
@@ -532,11 +489,15 @@ async fn news_come_as_server_sent_events() {
     garbage.refused(400, "M_INVALID_PARAM");
     bob.post("/_matrix/client/v3/logout", &json!({})).await.ok();
     alice.says(&room, "not for a session that has ended").await;
-    while let Some(chunk) = events.response.chunk().await.expect("the stream") {
-        assert!(
-            !std::str::from_utf8(&chunk)
-                .expect("text")
-                .contains("not for")
-        );
-    }
+    assert!(!events.rest().await.contains("not for"));
+
+    // By its old name, too.
+    let alone = alice.opens_events("org.matrix.msc4222.use_state_after=true", None);
+    let (_, first) = alone.await.next().await;
+    let joined = first.joined(&room).expect("the room");
+    let after = &joined["org.matrix.msc4222.state_after"];
+    assert!(
+        after.is_object() && joined.get("state").is_none(),
+        "{joined}"
+    );
 }

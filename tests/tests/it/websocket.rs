@@ -15,6 +15,7 @@ async fn two_people_talk_over_sockets() {
     };
     let [alice, bob] = server.users(["alice", "bob"]).await;
     let room = alice.creates_room().with([&bob]).await;
+    let earlier = alice.says(&room, "earlier").await;
     let mut hers = alice.opens_socket("").await;
     let mut his = bob.opens_socket("").await;
     assert!(
@@ -71,6 +72,25 @@ async fn two_people_talk_over_sockets() {
     .await;
     his.pushes_until(|push| push.of_room(&room, "account_data", "m.fully_read").cloned())
         .await;
+    // It goes back only on purpose: MSC4446.
+    let back = |allowed: bool| {
+        let name = "com.beeper.allow_backward";
+        json!({"room_id": room.id, "m.fully_read": earlier, name: allowed})
+    };
+    his.asks("read_markers", back(false)).await;
+    his.asks("read_markers", back(true)).await;
+    let marker = his
+        .pushes_until(|push| push.of_room(&room, "account_data", "m.fully_read").cloned())
+        .await;
+    assert_eq!(marker["event_id"], earlier);
+    let receipt = json!({
+        "room_id": room.id, "event_id": event_id, "receipt_type": "m.read", "com.beeper.allow_backward": true,
+    });
+    let refusal = his.asks_as("back", "receipt", receipt).await;
+    assert_eq!(
+        refusal.expect_err("only markers")["errcode"],
+        "M_INVALID_PARAM"
+    );
 
     let topic =
         json!({"room_id": room.id, "event_type": "m.room.topic", "content": {"topic": "birds"}});

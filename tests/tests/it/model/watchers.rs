@@ -2,7 +2,7 @@
 
 use rand::{RngExt as _, rngs::StdRng};
 use serde_json::{Value, json};
-use tests::{User, eventually::PATIENCE, path::escape, socket::Socket};
+use tests::{User, events::Events, eventually::PATIENCE, path::escape, socket::Socket};
 use tokio::time::Instant;
 
 use super::{
@@ -29,6 +29,7 @@ enum Transport {
     /// Whether it wants the state after the timeline.
     LongPoll(bool),
     Socket(Option<Socket>),
+    Events(Option<Events>),
     Sliding,
     SlidingSocket(Option<Socket>),
 }
@@ -41,6 +42,7 @@ impl Watcher {
             ("long-poll", Transport::LongPoll(late)),
             ("long-poll with state after", Transport::LongPoll(true)),
             ("socket", Transport::Socket(None)),
+            ("server-sent events", Transport::Events(None)),
             ("sliding", Transport::Sliding),
             ("sliding socket", Transport::SlidingSocket(None)),
         ];
@@ -64,6 +66,7 @@ impl Watcher {
             Transport::LongPoll(_) if loses => drop(self.polls(0).await),
             Transport::Sliding if loses => drop(self.slides(0).await),
             Transport::Socket(socket) | Transport::SlidingSocket(socket) if loses => *socket = None,
+            Transport::Events(events) if loses => *events = None,
             _ => self.hears(0).await,
         }
     }
@@ -95,6 +98,11 @@ impl Watcher {
             Transport::Socket(_) => {
                 for push in self.pushes().await {
                     self.learns(&push).await;
+                }
+            }
+            Transport::Events(_) => {
+                for event in self.streams().await {
+                    self.learns(&event).await;
                 }
             }
             Transport::SlidingSocket(_) => {
@@ -145,6 +153,25 @@ impl Watcher {
             pushes.push(push.0);
         }
         pushes
+    }
+
+    /// What has been sent, on a new stream if there is none.
+    async fn streams(&mut self) -> Vec<Value> {
+        let Transport::Events(events) = &mut self.transport else {
+            return Vec::new();
+        };
+        let filter = escape(&filter().to_string());
+        let query = format!("use_state_after=true&filter={filter}");
+        let opened = match events.take() {
+            Some(open) => open,
+            None => self.user.opens_events(&query, self.since.as_deref()).await,
+        };
+        let events = events.insert(opened);
+        let mut told = Vec::new();
+        while let Some(event) = events.told().await {
+            told.push(event.0);
+        }
+        told
     }
 
     async fn slide_pushes(&mut self) -> Vec<Value> {
