@@ -35,7 +35,11 @@ use crate::{
     secrets::Secrets,
     space::Walk,
     states::States,
-    sync::sliding::{Connections, Listings},
+    sync::{
+        lazy::SentMembers,
+        roster::Rosters,
+        sliding::{Connections, Listings},
+    },
     third_party::Identity,
     typing::Typing,
 };
@@ -61,11 +65,14 @@ pub(crate) struct Context {
     pub(crate) guest_doors: Arc<GuestDoors>,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) ephemeral: Arc<Ephemeral>,
-    pub(crate) typing: Typing,
+    pub(crate) typing: Arc<Typing>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) audiences: Audiences,
     /// What notifies whom.
     pub(crate) scores: Scores,
+    pub(crate) rosters: Arc<Rosters>,
+    /// The members that lazily loading clients have been sent.
+    pub(crate) sent_members: SentMembers,
     /// What the clients of sliding sync have been sent.
     pub(crate) connections: Connections,
     /// The rooms of those who use it.

@@ -55,6 +55,8 @@ use crate::{
     states::States,
     sync::{
         self, SyncAsk,
+        lazy::SentMembers,
+        roster::Rosters,
         sliding::{self, Connections, Listings, SlidingAnswer, SlidingAsk},
     },
     third_party::{self, Identity},
@@ -149,10 +151,14 @@ impl Engine {
         store.subscribe(ignores.clone());
         let guest_doors = Arc::new(GuestDoors::default());
         store.subscribe(guest_doors.clone());
+        let rosters = Arc::new(Rosters::new());
+        store.subscribe(rosters.clone());
         // Before whoever wakes those that wait for counts.
         let scores = Scores::default();
         store.subscribe(scores.queue.clone());
         store.subscribe(notifier.clone());
+        let typing = Arc::new(Typing::new(steady, notifier.clone(), ephemeral.clone()));
+        store.subscribe(typing.clone());
         let context = Arc::new(Context {
             server_name: settings.server_name,
             default_room_version: settings.default_room_version,
@@ -164,9 +170,11 @@ impl Engine {
             erased: Erased::new(store.clone()),
             ignores,
             guest_doors,
-            typing: Typing::new(steady, notifier.clone(), ephemeral.clone()),
+            typing,
             ephemeral,
             presence,
+            rosters,
+            sent_members: SentMembers::new(),
             connections: Connections::new(store.clone(), clock.clone(), chance.clone()),
             listings: Listings::new(),
             audiences: Audiences::default(),
@@ -337,7 +345,9 @@ impl Engine {
     pub async fn joined_rooms(&self, by: &Requester) -> Result<Vec<OwnedRoomId>> {
         let joined = [Membership::Join];
         let rows = members::of_user(self.context.store.reader(), &by.user_id, &joined).await?;
-        let rows: Vec<_> = rows.into_iter().map(|member| member.room).collect();
+        let unreadable = self.context.metas.unreadable().await?;
+        let rows = rows.into_iter().map(|member| member.room);
+        let rows: Vec<_> = rows.filter(|row| !unreadable.contains(row)).collect();
         let metas = self.context.metas.by_rows(&rows).await?;
         Ok(metas.iter().map(|meta| meta.id.clone()).collect())
     }

@@ -10,13 +10,15 @@ use spec::{
 
 use crate::relations::bundle::Bundle;
 
-/// Whether an event names its room.
+/// The form of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// With `room_id`: everywhere but in sync.
     Whole,
     /// Without `room_id`: in the sections of a sync response, where the room is the key.
     InSync,
+    /// As servers exchange it, with its ID: for filters with the `event_format` "federation".
+    Federation,
 }
 
 /// What the server adds to an event for one reader.
@@ -67,6 +69,13 @@ struct ClientEvent<'a> {
 }
 
 #[derive(Serialize)]
+struct FederationEvent<'a> {
+    #[serde(flatten)]
+    object: &'a Object,
+    unsigned: &'a Unsigned<'a>,
+}
+
+#[derive(Serialize)]
 struct StrippedEvent<'a> {
     content: &'a Object,
     sender: &'a UserId,
@@ -80,6 +89,9 @@ struct StrippedEvent<'a> {
 
 /// `event` for a client. `redacts` of a redaction stands both in the content and beside it, whatever the room version.
 pub(crate) fn client_event<T>(event: &Event, shape: Shape, unsigned: &Unsigned<'_>) -> Raw<T> {
+    if shape == Shape::Federation {
+        return federation_event(event, unsigned);
+    }
     let redacts = event.redacts();
     let with_redacts;
     let content = match redacts {
@@ -101,6 +113,17 @@ pub(crate) fn client_event<T>(event: &Event, shape: Shape, unsigned: &Unsigned<'
         sender: event.sender(),
         state_key: event.state_key(),
         event_type: event.event_type(),
+        unsigned,
+    })
+}
+
+/// `event` as servers exchange it, but for what the server says of it to this reader.
+fn federation_event<T>(event: &Event, unsigned: &Unsigned<'_>) -> Raw<T> {
+    let mut object = event.object().clone();
+    object.remove("unsigned");
+    object.insert("event_id".to_owned(), Value::from(event.id().as_str()));
+    to_raw(&FederationEvent {
+        object: &object,
         unsigned,
     })
 }

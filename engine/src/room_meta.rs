@@ -1,11 +1,12 @@
 //! What never changes about a room: its row, its id and, once this server has been in it, its version.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use quick_cache::sync::Cache;
 use ruma::{OwnedRoomId, RoomId};
 use spec::room_version::RoomVersion;
 use storage::{RoomRow, Store, rooms};
+use tokio::sync::OnceCell;
 
 use crate::{Error, Result, Subject};
 
@@ -25,6 +26,7 @@ pub(crate) struct RoomMetas {
     store: Store,
     by_id: Cache<OwnedRoomId, Arc<RoomMeta>>,
     by_row: Cache<RoomRow, Arc<RoomMeta>>,
+    unreadable: OnceCell<BTreeSet<RoomRow>>,
 }
 
 impl RoomMetas {
@@ -33,6 +35,7 @@ impl RoomMetas {
             store,
             by_id: Cache::new(ROOMS_MAX),
             by_row: Cache::new(ROOMS_MAX),
+            unreadable: OnceCell::new(),
         }
     }
 
@@ -89,6 +92,21 @@ impl RoomMetas {
                 find(row).ok_or_else(|| Error::Internal(format!("room row {row} is not stored")))
             })
             .collect()
+    }
+
+    /// The rooms of versions that this server does not know, as it may have after going back to an older release. There come
+    /// no others while it runs. One query, the first time.
+    pub(crate) async fn unreadable(&self) -> Result<&BTreeSet<RoomRow>> {
+        let read = || async {
+            let known: Vec<&str> = RoomVersion::supported().map(RoomVersion::id).collect();
+            let rows = rooms::of_other_versions(self.store.reader(), &known).await?;
+            if !rows.is_empty() {
+                let count = rows.len();
+                tracing::warn!(count, "rooms of unknown versions are left out of syncs");
+            }
+            Ok::<_, Error>(rows.into_iter().collect())
+        };
+        self.unreadable.get_or_try_init(read).await
     }
 
     /// Forgets a room that has another name or version now, or none.

@@ -10,8 +10,10 @@ mod fields;
 pub(crate) mod filter;
 mod invited;
 mod joined;
+pub(crate) mod lazy;
 mod left;
 mod presence;
+pub(crate) mod roster;
 pub mod sliding;
 mod state;
 mod summary;
@@ -24,7 +26,7 @@ use futures_util::future::try_join_all;
 use ruma::{
     OwnedRoomId, UserId,
     api::client::{
-        filter::FilterDefinition,
+        filter::{EventFormat, FilterDefinition},
         sync::sync_events::v3::{JoinedRoom, Response},
     },
 };
@@ -37,10 +39,15 @@ use tokio::time::Instant;
 pub(crate) use self::invited::PREVIEW;
 use self::{
     account_data::Extra,
-    changes::{Changes, OwnMembership},
+    changes::{Changes, OwnMembership, RoomChange},
     token::SyncToken,
 };
-use crate::{PresenceState, RelationFilter, Requester, Result, notifier::Glance, rooms::Rooms};
+use crate::{
+    PresenceState, RelationFilter, Requester, Result,
+    notifier::{Follower, Glance},
+    render::Shape,
+    rooms::Rooms,
+};
 
 /// The longest time that a sync waits.
 const TIMEOUT_MAX: Duration = Duration::from_secs(120);
@@ -48,7 +55,7 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(120);
 /// How many events a timeline may have.
 const TIMELINE_MAX: usize = 100;
 
-/// How many rooms of an initial sync are built side by side: as many as there are connections to read with, since
+/// How many rooms of one answer are built side by side: as many as there are connections to read with, since
 /// each mostly waits for its queries.
 const ROOMS_TOGETHER: usize = 4;
 
@@ -104,10 +111,11 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
     // Until this returns, the user is there.
     let syncing = presence.begin(&by.user_id, by.device(), ask.presence);
     let own_presence = syncing.as_ref().and_then(|syncing| syncing.change);
+    let mut has_begun = false;
     loop {
         // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
         let ephemeral = rooms.context.ephemeral.last();
-        let Glance { position, joined } = rooms.context.notifier.glance(&follower);
+        let Glance { position, joined } = Box::pin(rooms.glance(&follower)).await?;
         let to = SyncToken {
             position,
             ephemeral,
@@ -128,6 +136,9 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             own_presence,
             timeline_max: TIMELINE_MAX,
         };
+        if !std::mem::replace(&mut has_begun, true) {
+            build.begin_lazily();
+        }
         let building = async {
             match from {
                 Some(from) => build.incremental(from, &joined).await,
@@ -147,6 +158,18 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
             () = follower.rung() => {}
             () = tokio::time::sleep_until(deadline) => return Ok(*response),
         }
+    }
+}
+
+impl Rooms {
+    /// What a user sees now, but for rooms of versions that this server does not know.
+    async fn glance(&self, follower: &Follower) -> Result<Glance> {
+        let unreadable = self.context.metas.unreadable().await?;
+        let mut glance = self.context.notifier.glance(follower);
+        for row in unreadable {
+            glance.joined.remove(row);
+        }
+        Ok(glance)
     }
 }
 
@@ -229,29 +252,18 @@ impl Build<'_> {
         response.presence.events = self
             .changed_presence(from.ephemeral, joined, &changes, self.own_presence)
             .await?;
-        for (row, change) in changes.rooms {
-            if !joined.contains(&row) {
-                continue;
+        changes.rooms.retain(|row, _| joined.contains(row));
+        let mut rooms = changes.rooms.into_iter();
+        loop {
+            let together = rooms.by_ref().take(ROOMS_TOGETHER);
+            let building: Vec<_> = together
+                .map(|(row, change)| self.room_since(row, from.position, change))
+                .collect();
+            if building.is_empty() {
+                break;
             }
-            let room = self.rooms.by_row(row).await?;
-            if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
-                continue;
-            }
-            let entered = change.entered;
-            let built = if entered {
-                let extra = self.all_extras(&[row]).await?.remove(0);
-                self.entered_room(&room, extra).await?
-            } else {
-                let counted = self.counts_changed(&change);
-                let mut built = self.changed_room(&room, from.position, change).await?;
-                if counted || !built.is_empty() {
-                    self.count(&mut built, row).await?;
-                }
-                built
-            };
-            if entered || self.ask.full_state || !built.is_empty() {
-                response.rooms.join.insert(room.meta.id.clone(), built);
-            }
+            let built = try_join_all(building).await?;
+            response.rooms.join.extend(built.into_iter().flatten());
         }
         for member in changes.memberships {
             if !joined.contains(&member.room) {
@@ -262,6 +274,33 @@ impl Build<'_> {
         Ok(response)
     }
 
+    /// A joined room of a later sync; `None` where the client knows all of it, or the filter does not want it.
+    async fn room_since(
+        &self,
+        row: RoomRow,
+        from: Position,
+        change: RoomChange,
+    ) -> Result<Option<(OwnedRoomId, JoinedRoom)>> {
+        let room = self.rooms.by_row(row).await?;
+        if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
+            return Ok(None);
+        }
+        let entered = change.entered;
+        let built = if entered {
+            let extra = self.all_extras(&[row]).await?.remove(0);
+            self.entered_room(&room, extra).await?
+        } else {
+            let counted = self.counts_changed(&change);
+            let mut built = self.changed_room(&room, from, change).await?;
+            if counted || !built.is_empty() {
+                self.count(&mut built, row).await?;
+            }
+            built
+        };
+        let is_told = entered || self.ask.full_state || !built.is_empty();
+        Ok(is_told.then(|| (room.meta.id.clone(), built)))
+    }
+
     /// Puts a room into the section that the user's membership says.
     async fn not_joined(
         &self,
@@ -269,6 +308,10 @@ impl Build<'_> {
         member: &OwnMembership,
         leave: bool,
     ) -> Result<()> {
+        let unreadable = self.rooms.context.metas.unreadable().await?;
+        if unreadable.contains(&member.room) {
+            return Ok(());
+        }
         let room = self.rooms.by_row(member.room).await?;
         if !filter::allows_room(&self.ask.filter.room, &room.meta.id) {
             return Ok(());
@@ -316,6 +359,14 @@ impl Build<'_> {
     async fn ignores(&self, sender: &str) -> Result<bool> {
         let ignored = self.rooms.context.ignores.of(&self.by.user_id).await?;
         Ok(<&UserId>::try_from(sender).is_ok_and(|sender| ignored.contains(sender)))
+    }
+
+    /// The form in which the client wants events.
+    fn shape(&self) -> Shape {
+        match self.ask.filter.event_format {
+            EventFormat::Federation => Shape::Federation,
+            _ => Shape::InSync,
+        }
     }
 
     /// The position after which events are news to the client.

@@ -227,26 +227,6 @@ pub async fn latest_state(
     Ok(last.one(db).await?)
 }
 
-/// The rooms with accepted events after `from` (exclusive) up to `to` (inclusive), each with the
-/// position of its last one, in no order.
-///
-/// One query, on the index (position): its cost grows with the events in between.
-pub async fn changed_rooms(
-    db: &impl ConnectionTrait,
-    from: Position,
-    to: Position,
-) -> Result<Vec<(RoomRow, Position)>> {
-    let changed = event::Entity::find()
-        .select_only()
-        .column(event::Column::Room)
-        .column_as(event::Column::Position.max(), "last")
-        .filter(event::Column::Position.gt(from))
-        .filter(event::Column::Position.lte(to))
-        .filter(event::Column::Outcome.eq(Outcome::Accepted))
-        .group_by(event::Column::Room);
-    Ok(changed.into_tuple().all(db).await?)
-}
-
 /// Where in the log the last accepted event of each of `rooms` stands, in no order; rooms without news are left out. 256
 /// rooms a query, each a look-up on the index (room, position).
 pub async fn latest_positions(

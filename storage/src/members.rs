@@ -210,22 +210,20 @@ pub async fn removals_of_server(
     Ok(removed.into_tuple().all(db).await?)
 }
 
-/// At most `limit` users other than `except` who are one of `which` in `room`, longest-standing first.
-/// One query, on the primary key: its cost grows with the members of the room.
-pub async fn others(
+/// At most `limit` users who are one of `which` in `room`, longest-standing first. One query, on the primary key: its cost
+/// grows with the members of the room.
+pub async fn first(
     db: &impl ConnectionTrait,
     room: RoomRow,
-    except: &UserId,
     which: &[Membership],
     limit: Limit,
 ) -> Result<Vec<Member>> {
-    let others = membership::Entity::find()
+    let first = membership::Entity::find()
         .filter(membership::Column::Room.eq(room))
-        .filter(membership::Column::UserId.ne(except.as_str()))
         .filter(membership::Column::Membership.is_in(which.iter().copied()))
         .order_by_asc(membership::Column::Position)
         .limit(limit.get());
-    Ok(others.all(db).await?)
+    Ok(first.all(db).await?)
 }
 
 /// All rooms in which `user_id` is one of `which`, forgotten ones left out, by room; empty `which`

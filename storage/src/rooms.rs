@@ -1,7 +1,7 @@
 //! Which rooms there are, and where they stand.
 
 use ruma::RoomId;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::{
     entity::room,
@@ -58,4 +58,16 @@ pub async fn by_ids(db: &impl ConnectionTrait, room_ids: &[&str]) -> Result<Vec<
         found.extend(these.all(db).await?);
     }
     Ok(found)
+}
+
+/// The rooms of other versions than these, in no order. One query, through all rooms.
+pub async fn of_other_versions(
+    db: &impl ConnectionTrait,
+    versions: &[&str],
+) -> Result<Vec<RoomRow>> {
+    let rooms = room::Entity::find()
+        .select_only()
+        .column(room::Column::Id)
+        .filter(room::Column::Version.is_not_in(versions.iter().copied()));
+    Ok(rooms.into_tuple().all(db).await?)
 }

@@ -127,6 +127,21 @@ impl Build<'_> {
             .collect()
     }
 
+    /// The user's data of a room that they are no longer in: what changed after `from`, or for `None` all of it.
+    pub(super) async fn left_account_data(
+        &self,
+        room: &RoomHandle,
+        from: Option<Position>,
+    ) -> Result<Vec<Datum>> {
+        let db = self.rooms.context.store.reader();
+        let stored = account_data::of_room(db, &self.by.user_id, Some(room.meta.row)).await?;
+        let stored = stored.iter().filter(|data| match from {
+            Some(from) => data.position > from && data.position <= self.to.position,
+            None => !is_deleted(&data.content) && data.position <= self.to.position,
+        });
+        Ok(stored.map(Datum::from).collect())
+    }
+
     /// The user's account data of a room.
     pub(super) fn room_account_data(
         &self,

@@ -1,17 +1,18 @@
 //! What changed for one user in (from, to]: from the notifier's memory, or from the log in the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use futures_util::future::try_join_all;
 use ruma::{OwnedUserId, UserId};
 use storage::{
-    EventRow, Limit, Logged, Position, RoomRow, account_data, events,
+    EventRow, Logged, Position, RoomRow, account_data, events,
     members::{self, Membership},
     receipts,
     write::{NewEvent, NewMembership, Outcome},
 };
 
 use super::{
-    Build,
+    Build, ROOMS_TOGETHER,
     account_data::Datum,
     ephemeral::{PRIVATE, Receipt},
     token::SyncToken,
@@ -22,10 +23,6 @@ use crate::{
     read::access::is_join,
     rooms::RoomHandle,
 };
-
-/// How many events of one room are read from the store before the timeline is called limited. More than any client
-/// asks for.
-const STORED_MAX: u64 = 200;
 
 /// What changed for one user.
 #[derive(Default)]
@@ -193,27 +190,17 @@ impl Changes {
             memberships,
             ..Self::default()
         };
-        let changed = events::changed_rooms(db, from, to).await?;
-        let rooms: BTreeSet<RoomRow> = changed
-            .into_iter()
-            .map(|(room, _)| room)
-            .filter(|room| joined.contains(room))
-            .collect();
-        for row in rooms {
-            let before = Position(to.get() + 1);
-            let stored = events::page_back(db, row, from, before, Limit::new(STORED_MAX)).await?;
-            let resettled = stored.iter().any(|event| event.resettled == Some(true));
-            let mut placed = context.events.place(&context.metas, stored).await?;
-            placed.reverse();
-            let mut joiners = Vec::new();
-            for placed in &placed {
-                joiners.extend(joiner(build, &placed.known).await?);
-            }
-            let change = changes.rooms.entry(row).or_default();
-            change.resettled = resettled;
-            change.joiners = joiners;
-            change.truncated = placed.len() as u64 == STORED_MAX;
-            change.events = placed;
+        let joined_rows: Vec<RoomRow> = joined.iter().copied().collect();
+        // By their rooms, and not by what came since: that may be all that this server has.
+        let mut changed = events::latest_positions(db, &joined_rows).await?;
+        changed.retain(|(_, last)| *last > from);
+        for together in changed.chunks(ROOMS_TOGETHER) {
+            let reading: Vec<_> = together
+                .iter()
+                .map(|(row, _)| stored_change(build, *row, from))
+                .collect();
+            let read = try_join_all(reading).await?;
+            changes.rooms.extend(read.into_iter().flatten());
         }
         for member in &changes.memberships {
             if joined.contains(&member.room) {
@@ -222,9 +209,9 @@ impl Changes {
                 changes.rooms.entry(member.room).or_default().entered = entered;
             }
         }
-        for new in receipts::changed(db, from, to).await? {
+        for new in receipts::since(db, &joined_rows, from, to).await? {
             let own = new.user_id == build.by.user_id.as_str();
-            if joined.contains(&new.room) && (own || new.kind != PRIVATE) {
+            if own || new.kind != PRIVATE {
                 changes
                     .rooms
                     .entry(new.room)
@@ -246,6 +233,38 @@ impl Changes {
         }
         Ok(changes)
     }
+}
+
+/// What came in a room after `from`; `None` if nothing did. No more is read than the client wants, since more is for the
+/// room to read by itself.
+async fn stored_change(
+    build: &Build<'_>,
+    row: RoomRow,
+    from: Position,
+) -> Result<Option<(RoomRow, RoomChange)>> {
+    let context = &build.rooms.context;
+    let before = Position(build.to.position.get() + 1);
+    let page = build.timeline_page();
+    let stored = events::page_back(context.store.reader(), row, from, before, page).await?;
+    if stored.is_empty() {
+        return Ok(None);
+    }
+    let truncated = stored.len() as u64 == page.get();
+    let resettled = stored.iter().any(|event| event.resettled == Some(true));
+    let mut placed = context.events.place(&context.metas, stored).await?;
+    placed.reverse();
+    let mut joiners = Vec::new();
+    for placed in &placed {
+        joiners.extend(joiner(build, &placed.known).await?);
+    }
+    let change = RoomChange {
+        events: placed,
+        truncated,
+        resettled,
+        joiners,
+        ..RoomChange::default()
+    };
+    Ok(Some((row, change)))
 }
 
 /// Another user who comes in by an event: a join of somebody who was not joined before.

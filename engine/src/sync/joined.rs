@@ -12,12 +12,13 @@ use crate::{
         view::{Seen, View},
     },
     relations::bundle::Bundles,
-    render::Shape,
     rooms::RoomHandle,
 };
 
 /// How many events a timeline has if the client does not say.
 const TIMELINE_DEFAULT: usize = 10;
+/// How many events are read at once at least, so that a small limit does not end the search of those that pass the filter.
+const PAGE_MIN: usize = 20;
 /// How many stored pages are looked through for a timeline's worth of events that pass the filter.
 const PAGES_MAX: usize = 10;
 
@@ -42,8 +43,11 @@ impl Build<'_> {
             .newest(room, Access::Joined, self.to.position, Position::MIN)
             .await?;
         let mut built = JoinedRoom::new();
-        built.state = self.state(room, None, &window).await?;
+        self.enter_lazily(room.meta.row);
         built.summary = self.summary(room).await?;
+        built.state = self
+            .state(room, None, &window, &built.summary.heroes)
+            .await?;
         let typing = !room.context.typing.users(room.meta.row).is_empty();
         built.ephemeral = self.ephemeral(room, &extra.receipts, typing)?;
         built.account_data.events = self.room_account_data(room, extra.account_data)?;
@@ -73,15 +77,16 @@ impl Build<'_> {
                 .await?
         };
         let mut built = JoinedRoom::new();
-        if self.ask.full_state {
-            built.state = self.state(room, None, &window).await?;
-        } else if !window.seen.is_empty() || window.limited || window.unseen {
-            built.state = self.state(room, Some(from), &window).await?;
-        } else if self.ask.use_state_after {
-            built.state = State::After(StateEvents::new());
-        }
         if members_changed || self.ask.full_state {
             built.summary = self.summary(room).await?;
+        }
+        let heroes = &built.summary.heroes;
+        if self.ask.full_state {
+            built.state = self.state(room, None, &window, heroes).await?;
+        } else if !window.seen.is_empty() || window.limited || window.unseen {
+            built.state = self.state(room, Some(from), &window, heroes).await?;
+        } else if self.ask.use_state_after {
+            built.state = State::After(StateEvents::new());
         }
         built.ephemeral = self.ephemeral(room, &change.receipts, change.typing)?;
         built.account_data.events = self.room_account_data(room, change.account_data)?;
@@ -142,7 +147,7 @@ impl Build<'_> {
     ) -> Result<Window> {
         let context = &room.context;
         let limit = self.timeline_limit();
-        let page = Limit::from(limit + 1);
+        let page = self.timeline_page();
         let mut view = View::new(room, self.by, access).await?;
         // Newest first until the end of this function.
         let mut found: Vec<Seen> = Vec::new();
@@ -170,10 +175,11 @@ impl Build<'_> {
         }
         found.truncate(limit);
         found.reverse();
-        let start = if limited {
-            before_first(&found, Position(before.get() - 1))
-        } else {
-            from
+        // Without any, all that there is lies before the end, or before where the search for them ended.
+        let start = match limited {
+            true if limit > 0 => before_first(&found, Position(before.get() - 1)),
+            false if !found.is_empty() => from,
+            _ => to.max(from),
         };
         Ok(Window {
             access,
@@ -191,6 +197,12 @@ impl Build<'_> {
         limit.unwrap_or(TIMELINE_DEFAULT).min(self.timeline_max)
     }
 
+    /// How many events are read at once for a timeline: one more than it has, which tells whether it is limited.
+    pub(super) fn timeline_page(&self) -> Limit {
+        let limit = self.timeline_limit();
+        Limit::from(PAGE_MIN.max(limit + 1))
+    }
+
     /// Those of `events` that the filter wants.
     async fn wanted(&self, view: &View<'_>, mut events: Vec<Placed>) -> Result<Vec<Placed>> {
         let timeline = &self.ask.filter.room.timeline;
@@ -206,12 +218,12 @@ impl Build<'_> {
         timeline.prev_batch = Some(PageToken::News(start).to_string());
         let mut view = View::new(room, self.by, window.access).await?;
         let bundles = if window.limited {
-            view.bundles(&window.seen, Shape::InSync).await?
+            view.bundles(&window.seen, self.shape()).await?
         } else {
             Bundles::new()
         };
         timeline.events = view
-            .render_all_with(&window.seen, &bundles, Shape::InSync)
+            .render_all_with(&window.seen, &bundles, self.shape())
             .await?;
         Ok(timeline)
     }

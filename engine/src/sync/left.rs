@@ -33,12 +33,14 @@ impl Build<'_> {
         }
         let mut left = LeftRoom::new();
         match room.access(self.by).await {
-            Ok(access @ Access::Departed { position, .. }) => {
-                // Who came and went since knows nothing of the room.
+            Ok(access @ Access::Departed { event, position }) => {
                 let known_at = match self.from {
+                    // The client has heard of the departure, and now of what became of the user since.
+                    Some(from) if position <= from.position => Some(position),
                     Some(from) if was_joined_at(self, room, from.position).await? => {
                         Some(from.position)
                     }
+                    // Who came and went since knows nothing of the room.
                     _ => None,
                 };
                 let window = self
@@ -50,7 +52,13 @@ impl Build<'_> {
                         known_at.unwrap_or(Position::MIN),
                     )
                     .await?;
-                left.state = self.left_state(room, known_at, position, &window).await?;
+                // Nothing of what came after the departure but what the user has become since.
+                let later = Some(member.event).filter(|own| *own != event);
+                left.state = self
+                    .state_until(room, known_at, &window, position, &[], later.as_slice())
+                    .await?;
+                let data = self.left_account_data(room, known_at).await?;
+                left.account_data.events = self.room_account_data(room, data)?;
                 left.timeline = self.timeline(room, window).await?;
             }
             Ok(_) | Err(crate::Error::Forbidden(_)) => {
@@ -62,7 +70,10 @@ impl Build<'_> {
             }
             Err(error) => return Err(error),
         }
-        if left.timeline.events.is_empty() && left.state.is_empty() {
+        if left.timeline.events.is_empty()
+            && left.state.is_empty()
+            && left.account_data.events.is_empty()
+        {
             left.timeline = Timeline::new();
         }
         Ok(Some(left))
@@ -95,18 +106,6 @@ impl Build<'_> {
     fn timeline_takes(&self, known: &crate::events::KnownEvent) -> bool {
         super::filter::allows_event(&self.ask.filter.room.timeline, &known.event)
             && self.ask.filter.room.timeline.limit != Some(0_u32.into())
-    }
-
-    /// The state section of a left room: nothing of what came after the departure.
-    async fn left_state(
-        &self,
-        room: &RoomHandle,
-        known_at: Option<Position>,
-        departed: Position,
-        window: &Window,
-    ) -> Result<State> {
-        let rows = self.lacking(room, known_at, window, departed).await?;
-        self.state_section(room, &rows).await
     }
 }
 

@@ -64,8 +64,8 @@ impl Build<'_> {
             .collect();
         if !entered.is_empty() {
             let there = presence.present().into_iter().collect();
-            users.extend(presence.sharing(&self.by.user_id, there, &entered).await?);
-            users.remove(&self.by.user_id);
+            let met = presence.sharing(&self.by.user_id, there, &entered).await?;
+            users.extend(met.into_iter().filter(|user| *user != self.by.user_id));
         }
         self.presence_events(users, joined).await
     }

@@ -81,7 +81,7 @@ pub(crate) async fn slide(
     loop {
         // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
         let ephemeral = context.ephemeral.last();
-        let glance = context.notifier.glance(&follower);
+        let glance = rooms.glance(&follower).await?;
         let to = SyncToken {
             position: glance.position,
             ephemeral,

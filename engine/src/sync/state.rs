@@ -20,31 +20,74 @@ use super::{
     joined::{Window, before_first},
 };
 use crate::{
-    Result, read::view::render_for, render::Shape, room::changed_entries, rooms::RoomHandle,
-    states::StateMap,
+    Result, read::view::render_for, room::changed_entries, rooms::RoomHandle, states::StateMap,
 };
 
 impl Build<'_> {
     /// The state section of a joined room: what differs between what the client knows at `known_at` (`None`: nothing) and
-    /// the start of the timeline, or its end where the client asked for the state after it.
+    /// the start of the timeline, or its end where the client asked for the state after it. `heroes`: by whom the client
+    /// is told to name the room.
     pub(super) async fn state(
         &self,
         room: &RoomHandle,
         known_at: Option<Position>,
         window: &Window,
+        heroes: &[OwnedUserId],
     ) -> Result<State> {
-        let rows = self
-            .lacking(room, known_at, window, self.to.position)
-            .await?;
-        let rows = self
-            .lazily(room, rows, known_at.is_some(), window, self.to.position)
-            .await?;
-        self.state_section(room, &rows).await
+        self.state_until(room, known_at, window, self.to.position, heroes, &[])
+            .await
+    }
+
+    /// The same of a room that the client sees until `to`, with the events of `besides` where it asked for the state after
+    /// the timeline.
+    pub(super) async fn state_until(
+        &self,
+        room: &RoomHandle,
+        known_at: Option<Position>,
+        window: &Window,
+        to: Position,
+        heroes: &[OwnedUserId],
+        besides: &[EventRow],
+    ) -> Result<State> {
+        let mut rows = self.lacking(room, known_at, window, to).await?;
+        if self.is_lazy() {
+            let speakers = window.seen.iter();
+            let mut needed: BTreeSet<OwnedUserId> = speakers
+                .map(|seen| seen.placed.event.sender().to_owned())
+                .chain(heroes.iter().cloned())
+                .collect();
+            if known_at.is_none() {
+                needed.insert(self.by.user_id.clone());
+            }
+            let at = match self.ask.use_state_after {
+                true => to,
+                false => self.start_of(window, to),
+            };
+            let state = room.state_at(at).await?;
+            rows = self
+                .lazily(room, rows, known_at.is_some(), &state, needed)
+                .await?;
+        }
+        if self.ask.use_state_after {
+            rows.extend(besides);
+        }
+        let section = self.state_section(room, &rows).await?;
+        let members = window
+            .seen
+            .iter()
+            .filter(|seen| seen.placed.event.event_type() == "m.room.member");
+        self.told_members(room.meta.row, members.map(|seen| seen.placed.row));
+        Ok(section)
+    }
+
+    /// The position of the state before a timeline that ends at `to`.
+    fn start_of(&self, window: &Window, to: Position) -> Position {
+        before_first(&window.seen, window.start.max(self.since())).min(to)
     }
 
     /// The events of the state at `to` that a client lacks which knows the state at `known_at` and sees the window. No
     /// state is read if the window tells it all.
-    pub(super) async fn lacking(
+    async fn lacking(
         &self,
         room: &RoomHandle,
         known_at: Option<Position>,
@@ -63,28 +106,29 @@ impl Build<'_> {
         if after {
             return Ok(changed_entries(&old, &end));
         }
-        let start = before_first(&window.seen, window.start.max(self.since()));
-        let start = room.state_at(start).await?;
+        let start = room.state_at(self.start_of(window, to)).await?;
         let seen = window.seen.iter().map(|seen| seen.placed.row).collect();
         Ok(before_timeline(&old, &start, &end, &seen))
     }
 
     /// The state section with the events of these rows that the filter wants.
-    pub(super) async fn state_section(
-        &self,
-        room: &RoomHandle,
-        rows: &[EventRow],
-    ) -> Result<State> {
+    async fn state_section(&self, room: &RoomHandle, rows: &[EventRow]) -> Result<State> {
         let context = &room.context;
         let found = context.events.get_many(&context.metas, rows).await?;
         let warmed = found.iter().map(AsRef::as_ref);
         context.events.warm(&context.metas, warmed).await?;
         let mut events = Vec::with_capacity(rows.len());
+        let mut members = Vec::new();
         for known in found {
             if filter::allows_event(&self.ask.filter.room.state, &known.event) {
-                events.push(render_for(room, self.by, &known, None, None, Shape::InSync).await?);
+                let shape = self.shape();
+                events.push(render_for(room, self.by, &known, None, None, shape).await?);
+                if known.event.event_type() == "m.room.member" {
+                    members.push(known.row);
+                }
             }
         }
+        self.told_members(room.meta.row, members);
         let events = StateEvents::with_events(events);
         Ok(if self.ask.use_state_after {
             State::After(events)
@@ -93,31 +137,16 @@ impl Build<'_> {
         })
     }
 
-    /// With lazy loading: of the members only those who speak in the timeline, the user, and in a difference all whose
-    /// membership changed.
+    /// With lazy loading: of the members only those who are needed and whom the client does not have, and in a difference
+    /// all whose membership changed.
     async fn lazily(
         &self,
         room: &RoomHandle,
         rows: Vec<EventRow>,
         is_difference: bool,
-        window: &Window,
-        to: Position,
+        state: &StateMap,
+        mut needed: BTreeSet<OwnedUserId>,
     ) -> Result<Vec<EventRow>> {
-        if self.ask.filter.room.state.lazy_load_options.is_disabled() {
-            return Ok(rows);
-        }
-        let at = match self.ask.use_state_after {
-            true => to,
-            false => before_first(&window.seen, window.start.max(self.since())),
-        };
-        let mut speaking: BTreeSet<OwnedUserId> = window
-            .seen
-            .iter()
-            .map(|seen| seen.placed.event.sender().to_owned())
-            .collect();
-        if !is_difference {
-            speaking.insert(self.by.user_id.clone());
-        }
         let mut kept: BTreeSet<EventRow> = BTreeSet::new();
         let (events, metas) = (&room.context.events, &room.context.metas);
         for known in events.get_many(metas, &rows).await? {
@@ -126,11 +155,14 @@ impl Build<'_> {
                 kept.insert(known.row);
                 // Told already, and perhaps otherwise than at the start of the timeline.
                 let told = known.event.state_key().filter(|_| is_member);
-                speaking.retain(|user| Some(user.as_str()) != told);
+                needed.retain(|user| Some(user.as_str()) != told);
             }
         }
-        let state = room.state_at(at).await?;
-        kept.extend(room.member_rows(&state, &speaking).await?);
+        let mut members = room.member_rows(state, &needed).await?;
+        if is_difference {
+            members = self.without_known(members);
+        }
+        kept.extend(members);
         Ok(kept.into_iter().collect())
     }
 }

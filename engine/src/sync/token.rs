@@ -16,6 +16,13 @@ pub(crate) struct SyncToken {
     pub(crate) ephemeral: i64,
 }
 
+impl SyncToken {
+    /// Whether a client at `other` has all that there was up to this token.
+    pub(crate) fn is_reached_by(self, other: Self) -> bool {
+        self.position <= other.position && self.ephemeral <= other.ephemeral
+    }
+}
+
 impl fmt::Display for SyncToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "s{}_{}", self.position.get(), self.ephemeral)

@@ -171,8 +171,13 @@ impl Listing {
     async fn read(build: &Build<'_>, at: Position) -> Result<Self> {
         let db = build.rooms.context.store.reader();
         let user = &build.by.user_id;
+        let unreadable = build.rooms.context.metas.unreadable().await?;
         let owns = members::of_user(db, user, &[]).await?;
-        let owns = owns.into_iter().map(OwnMembership::from).collect();
+        let owns = owns
+            .into_iter()
+            .filter(|own| !unreadable.contains(&own.room))
+            .map(OwnMembership::from)
+            .collect();
         let mut listing = Self {
             at,
             rooms: imbl::OrdMap::new(),

@@ -6,7 +6,7 @@ use super::{
     Slide,
     answer::{Hero, RoomAnswer},
 };
-use crate::{Result, rooms::RoomHandle, states::StateMap, sync::summary::HEROES_MAX};
+use crate::{Result, rooms::RoomHandle, states::StateMap, sync::roster::HEROES_MAX};
 
 /// Of how many state events at most the members are counted, all of which have to be read.
 const STATE_MAX: usize = 2_000;

@@ -5,10 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use imbl::ordmap::DiffItem;
 use ruma::{OwnedUserId, api::client::filter::FilterDefinition};
 use storage::{
-    EventRow, Position, StateKeyRow, events,
-    members::{self, Membership},
-    notifications::MAIN,
-    summaries,
+    EventRow, Position, StateKeyRow, events, members::Membership, notifications::MAIN, summaries,
 };
 
 use super::{
@@ -423,15 +420,14 @@ impl Slide<'_> {
         );
         answer.name = name;
         answer.avatar = avatar;
-        let counts = members::counts(db, room.meta.row).await?;
+        let roster = room.roster().await?;
         if members {
-            let count = |which| counts.get(&which).copied().unwrap_or_default();
-            answer.joined_count = Some(count(Membership::Join));
-            answer.invited_count = Some(count(Membership::Invite));
+            answer.joined_count = Some(roster.count(Membership::Join));
+            answer.invited_count = Some(roster.count(Membership::Invite));
         }
         if is_unnamed {
-            let heroes = self.build.heroes(room, &counts).await?;
-            let heroes = heroes.into_iter().map(|hero| Hero {
+            let heroes = roster.heroes(&self.build.by.user_id).cloned();
+            let heroes = heroes.map(|hero| Hero {
                 user_id: hero.user_id,
                 displayname: hero.displayname,
                 avatar_url: hero.avatar_url,
