@@ -2,8 +2,8 @@
 
 use ruma::UserId;
 use storage::{
-    EventRow, Position,
-    members::{self, Membership},
+    EventRow, Position, events,
+    members::{self, Member, Membership},
 };
 
 use crate::{Error, Requester, Result, events::KnownEvent, rooms::RoomHandle, states::StateMap};
@@ -13,9 +13,10 @@ use crate::{Error, Requester, Result, events::KnownEvent, rooms::RoomHandle, sta
 pub(crate) enum Access {
     /// They are in it.
     Joined,
-    /// They were in it, and see it as it was when they left.
+    /// They were in it, and see it as it was when they left. What became of them since (a ban, an invite that they
+    /// rejected) shows them no more of it.
     Departed {
-        /// The event by which they left, or their join, if a resolution of forks has undone that.
+        /// The event by which they left the last time, or their join, if a resolution of forks has undone that.
         event: EventRow,
         /// Where that is.
         position: Position,
@@ -41,25 +42,21 @@ impl RoomHandle {
     /// [`Error::Forbidden`]: they may read nothing of it.
     pub(crate) async fn access(&self, by: &Requester) -> Result<Access> {
         let member = members::one(self.context.store.reader(), self.meta.row, &by.user_id).await?;
-        if let Some(member) = member
-            && !member.forgotten
-        {
-            if member.membership == Membership::Join {
-                return Ok(Access::Joined);
-            }
-            if matches!(member.membership, Membership::Leave | Membership::Ban)
-                && self.was_joined(member.event).await?
-            {
-                return Ok(Access::Departed {
-                    event: member.event,
-                    position: member.position,
-                });
-            }
-        }
-        if self.is_world_readable().await? {
+        let member = member.filter(|member| !member.forgotten);
+        let is_gone = match &member {
+            Some(member) if member.membership == Membership::Join => return Ok(Access::Joined),
+            Some(member) => matches!(member.membership, Membership::Leave | Membership::Ban),
+            None => false,
+        };
+        let departed = match &member {
+            Some(member) => self.departure(member).await?,
+            None => None,
+        };
+        // Who is invited anew is a guest as any other where the room is open to all.
+        if !(is_gone && departed.is_some()) && self.is_world_readable().await? {
             return Ok(Access::Peeking);
         }
-        Err(Error::Forbidden("You are not in this room".to_owned()))
+        departed.ok_or_else(|| Error::Forbidden("You are not in this room".to_owned()))
     }
 
     /// The same, for those only who are in the room now.
@@ -125,31 +122,45 @@ impl RoomHandle {
         Ok(found.into_iter().next().flatten())
     }
 
-    /// Whether the user was joined before the membership that `event` gave them. An invite that was rejected, or a ban of
-    /// a stranger, opens nothing.
-    async fn was_joined(&self, event: EventRow) -> Result<bool> {
-        /// Bans, unbans and kicks in a row that are looked through.
-        const STEPS_MAX: usize = 16;
-        let mut known = self.context.events.get(&self.context.metas, event).await?;
+    /// The departure after the last time that the user was joined. `None` if they never were: an invite that was rejected,
+    /// or a ban of a stranger, opens nothing.
+    async fn departure(&self, member: &Member) -> Result<Option<Access>> {
+        /// Bans, unbans, kicks, invites and knocks in a row that are looked through.
+        const STEPS_MAX: usize = 32;
+        let context = &self.context;
+        let mut known = context.events.get(&context.metas, member.event).await?;
         if is_join(&known) {
-            return Ok(true);
+            return Ok(Some(Access::Departed {
+                event: member.event,
+                position: member.position,
+            }));
         }
         for _ in 0..STEPS_MAX {
             let Some(replaced) = known.replaces else {
-                return Ok(false);
+                return Ok(None);
             };
-            known = self
-                .context
-                .events
-                .get(&self.context.metas, replaced)
-                .await?;
-            match membership(&known) {
-                Some("join") => return Ok(true),
-                Some("leave" | "ban") => {}
-                _ => return Ok(false),
+            let before = context.events.get(&context.metas, replaced).await?;
+            if is_join(&before) {
+                let position = match known.row == member.event {
+                    true => Some(member.position),
+                    false => self.last_position_up_to(known.row).await?,
+                };
+                let event = known.row;
+                return Ok(position.map(|position| Access::Departed { event, position }));
             }
+            known = before;
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// The last position of news that does not lie behind an event; `None` for one without a place in the timeline.
+    async fn last_position_up_to(&self, event: EventRow) -> Result<Option<Position>> {
+        let stored = events::by_row(self.context.store.reader(), event).await?;
+        let spot = stored.and_then(|stored| stored.spot());
+        Ok(spot.map(|spot| match spot.is_history() {
+            true => Position(spot.anchor.get().saturating_sub(1)),
+            false => spot.position,
+        }))
     }
 
     async fn is_world_readable(&self) -> Result<bool> {
