@@ -127,9 +127,11 @@ impl Context {
             .await?
             .into_iter()
             .peekable();
+        let unreadable = self.metas.unreadable().await?;
         let mut followed = Followed::default();
         for event in stored {
-            let Some(position) = event.position else {
+            let Some(position) = event.position.filter(|_| !unreadable.contains(&event.room))
+            else {
                 continue;
             };
             while let Some(receipt) = receipts.next_if(|receipt| receipt.position < position) {

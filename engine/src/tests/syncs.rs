@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use spec::object;
 use storage::{Plain, Write};
 
-use super::fixture::{House, Person, bodies, houses, target};
+use super::{
+    federation::{name, pairs},
+    fixture::{House, Person, bodies, houses, target},
+};
 use crate::{PresenceState, Preset, SetState, SyncAsk};
 
 impl Person {
@@ -164,9 +167,15 @@ async fn a_lazy_client_is_told_of_a_member_once() {
 
         // A member who has changed is told of anew: by the timeline, and then no more.
         let handle = bob.room(&room).await;
-        let content = object! { "displayname" => "Bobby" };
-        handle.join(&bob.requester, None, content).await.unwrap();
+        let renames = SetState {
+            event_type: "m.room.member".to_owned(),
+            state_key: bob.requester.user_id.to_string(),
+            content: object! { "membership" => "join", "displayname" => "Bobby" },
+        };
+        handle.set_state(&bob.requester, renames).await.unwrap();
         let renamed = alice.syncs_with(Some(&all.next_batch), &lazy()).await;
+        let timeline = &renamed.rooms.join[&room].timeline;
+        assert!(format!("{timeline:?}").contains("Bobby"), "{timeline:?}");
         bob.says(&room, "seven").await.unwrap();
         let after = alice.syncs_with(Some(&renamed.next_batch), &lazy()).await;
         assert!(members(&after.rooms.join[&room]).is_empty(), "{after:?}");
@@ -512,6 +521,41 @@ async fn of_two_receipts_for_one_event_the_one_without_a_thread_is_shown() {
             let shown = &receipts["content"][event.as_str()]["m.read"][bob.as_str()];
             assert!(shown["ts"].is_i64(), "{receipts}");
             assert!(shown.get("thread_id").is_none(), "{receipts}");
+        }
+    }
+}
+
+/// Behaviours RCPT-07 and TYPE-03: what a denied server says of its users is not heard.
+#[tokio::test]
+async fn a_server_that_a_room_denies_is_not_heard_in_it() {
+    for pair in pairs().await {
+        let (room, alice, bob) = pair.joined_room("12").await;
+        let said = alice.says(&room, "hello").await.unwrap();
+        let (user, origin) = (bob.requester.user_id.as_str(), name(&pair.there));
+        let reads = object! { user => object! {
+            "event_ids" => spec::json::Value::Array(vec![said.as_str().into()]),
+            "data" => object! { "ts" => 1 },
+        }};
+        let edus = [
+            object! {
+                "edu_type" => "m.typing",
+                "content" => object! { "room_id" => room.as_str(), "user_id" => user, "typing" => true },
+            },
+            object! {
+                "edu_type" => "m.receipt",
+                "content" => object! { room.as_str() => object! { "m.read" => reads } },
+            },
+        ];
+        let acl = |deny: &[&str]| json!({"allow": ["*"], "deny": deny});
+        for (deny, heard) in [(vec!["there"], 0), (vec![], 2)] {
+            alice
+                .sets_state(&room, "m.room.server_acl", acl(&deny))
+                .await;
+            let inbound = pair.here.engine.inbound();
+            inbound.edus(&origin, edus.to_vec()).await;
+            let sync = alice.syncs(None).await;
+            let told = &sync.rooms.join[&room].ephemeral.events;
+            assert_eq!(told.len(), heard, "{deny:?}: {told:?}");
         }
     }
 }
