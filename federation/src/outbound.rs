@@ -23,6 +23,7 @@ mod typing;
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -134,8 +135,9 @@ impl Outbound {
         }
     }
 
-    /// Sends what there is to send, for ever. It may be started again after a panic.
-    pub async fn run(&self) {
+    /// Sends what there is to send, until `stop`; then it notes what has arrived. It may be started again after a panic.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
         let inner = &self.inner;
         let mut kept = Kept::default();
         let mut at = loop {
@@ -143,7 +145,10 @@ impl Outbound {
                 Ok(at) => break at,
                 Err(cause) => warn!(%cause, "what was sent to other servers cannot be read"),
             }
-            sleep(KEPT_EVERY).await;
+            tokio::select! {
+                () = &mut stop => return,
+                () = sleep(KEPT_EVERY) => {}
+            }
         };
         let (mut kept_last, mut tries) = (Instant::now(), 0);
         let (mut typing, mut presence) = (Typing::new(), Presence::new());
@@ -175,6 +180,7 @@ impl Outbound {
                 () = inner.news.wake.notified() => {}
                 () = inner.engine.ephemeral_changed() => {}
                 () = sleep(KEPT_EVERY) => {}
+                () = &mut stop => return inner.keep(at, &mut kept).await,
             }
             sleep(GATHER).await;
         }

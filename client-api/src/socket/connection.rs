@@ -231,7 +231,9 @@ impl Connection {
     fn slide(&mut self) {
         let (engine, requester) = (self.engine.clone(), self.requester.clone());
         let shared = self.shared.clone();
-        self.slides.start(|ask, waits| {
+        let window = &self.window;
+        let is_unacknowledged = |pos: &str| window.has(pos);
+        self.slides.start(is_unacknowledged, |ask, waits| {
             let (engine, requester) = (engine.clone(), requester.clone());
             let shared = shared.clone();
             let timeout = if waits { WAIT_FOR_NEWS } else { Duration::ZERO };

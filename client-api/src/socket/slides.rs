@@ -54,10 +54,17 @@ impl Slides {
         Ok(())
     }
 
-    /// Has all connections look for news that do not. The first look at something new does not wait.
-    pub(super) fn start(&mut self, look: impl Fn(SlidingAsk, bool) -> Look) {
+    /// Has all connections look for news that do not, but for those whose last push the client has not acknowledged: by
+    /// looking on from there the server would take it for known, and a client that has lost it could not come back. The first
+    /// look at something new does not wait.
+    pub(super) fn start(
+        &mut self,
+        is_unacknowledged: impl Fn(&str) -> bool,
+        look: impl Fn(SlidingAsk, bool) -> Look,
+    ) {
         for slide in self.0.values_mut() {
-            if slide.look.is_none() {
+            let pos = slide.ask.pos.as_deref();
+            if slide.look.is_none() && !pos.is_some_and(&is_unacknowledged) {
                 slide.look = Some(look(slide.ask.clone(), slide.answered));
             }
         }

@@ -23,6 +23,11 @@ impl Window {
         self.pushes.len() < PUSHES_MAX
     }
 
+    /// Whether a push with this token waits for its acknowledgement.
+    pub(super) fn has(&self, next_batch: &str) -> bool {
+        self.pushes.iter().any(|(waiting, _)| waiting == next_batch)
+    }
+
     /// Remembers a push.
     pub(super) fn push(&mut self, next_batch: &str, now: Instant) {
         self.pushes.push_back((next_batch.to_owned(), now));

@@ -47,8 +47,13 @@ impl RoomHandle {
         let access = self.access(by).await?;
         let state = match &ask.at {
             Some(token) => {
-                self.state_at_token(token.parse()?, access.horizon())
-                    .await?
+                let there = self
+                    .state_at_token(token.parse()?, access.horizon())
+                    .await?;
+                match there.is_empty() {
+                    true => self.first_state().await?,
+                    false => there,
+                }
             }
             None => self.visible_state(access).await?,
         };
@@ -101,16 +106,23 @@ impl RoomHandle {
             let known = self.context.events.get(&self.context.metas, last.id);
             return self.state_after(&*known.await?).await;
         }
-        let two = Limit::new(2);
-        let first = timeline::forward(db, self.meta.row, spot, Spot::MAX, two).await?;
+        let first = timeline::forward(db, self.meta.row, spot, Spot::MAX, one).await?;
         let before = first.first().and_then(|first| first.snapshot);
-        match (before, first.get(1)) {
-            // Nobody was there before the room was: who made it is what one wants to know.
-            (None, Some(join)) => {
+        self.context.states.get(before).await
+    }
+
+    /// The state with the room's maker in it: nobody was there before, and that is what one wants to know who asks for the
+    /// members at the beginning.
+    async fn first_state(&self) -> Result<StateMap> {
+        let db = self.context.store.reader();
+        let two = Limit::new(2);
+        let first = timeline::forward(db, self.meta.row, Spot::MIN, Spot::MAX, two).await?;
+        match first.last() {
+            Some(join) => {
                 let known = self.context.events.get(&self.context.metas, join.id);
                 self.state_after(&*known.await?).await
             }
-            _ => self.context.states.get(before).await,
+            None => Ok(StateMap::new()),
         }
     }
 

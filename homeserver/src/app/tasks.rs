@@ -125,12 +125,7 @@ pub(super) fn start(
     let outbound = federation.outbound();
     supervisor.spawn("federation outbound", move |mut stop| {
         let outbound = Arc::clone(&outbound);
-        async move {
-            tokio::select! {
-                () = outbound.run() => {}
-                () = stop.requested() => {}
-            }
-        }
+        async move { outbound.run(stop.requested()).await }
     });
 
     let metrics = metrics.clone();

@@ -245,5 +245,10 @@ async fn a_server_that_missed_very_much_gets_the_newest_of_each_room() {
         .await;
     }
     let sent = peer.received().split_off(before);
-    assert!(sent.len() <= rooms.len(), "{sent:?}");
+    let bodies: Vec<&Value> = sent.iter().map(|pdu| &pdu["content"]["body"]).collect();
+    assert!(
+        sent.len() <= rooms.len(),
+        "{before} of {}: {bodies:?}",
+        peer.received().len()
+    );
 }

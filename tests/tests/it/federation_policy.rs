@@ -99,14 +99,14 @@ async fn a_refusal_is_the_answer_and_silence_fails_closed() {
         2_500
     );
     assert_eq!(header.expect("a header"), "3");
-    // A room that it must sign for is not upgraded: the tombstone and the new room are one write.
+    // The tombstone of an upgrade has to be signed, too.
     alice
         .post(
             tests::path::v3(&["rooms", &room.id, "upgrade"]),
             &json!({"new_version": "12"}),
         )
         .await
-        .refused(400, "M_UNKNOWN");
+        .refused(429, "M_LIMIT_EXCEEDED");
     peer.answers("sign", |_| Reply::HangUp);
     send("2").await.refused(502, "M_UNKNOWN");
     let wrong = policy_key(&peer, 6);

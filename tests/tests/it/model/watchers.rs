@@ -193,6 +193,7 @@ impl Watcher {
         let socket = socket.insert(opened);
         let mut pushes = Vec::new();
         while let Some(push) = socket.slid().await {
+            assert!(push["data"].is_object(), "{}: {push}", self.name);
             pushes.push(push["data"].clone());
         }
         pushes
