@@ -221,23 +221,24 @@ async fn gaps(db: &impl ConnectionTrait, room: RoomRow, wanted: GapsWanted) -> R
         .select_only()
         .columns([Id, At, Anchor, Rank])
         .filter(event::Column::Room.eq(room))
-        .filter(event::Column::Gap.eq(true))
-        .filter(At.is_not_null());
+        // Not that it has a place, too: by that, SQLite would take the index of places and read the whole room.
+        .filter(event::Column::Gap.eq(true));
     if let GapsWanted::SentAfter(ts) = wanted {
         open = open.filter(OriginServerTs.gt(ts));
     }
     let open = open
         .limit(GAPS_MAX)
-        .into_tuple::<(EventRow, Position, Option<Position>, Option<i64>)>();
-    let gap = |(event, position, anchor, rank): (_, Position, Option<_>, Option<_>)| Gap {
-        event,
-        spot: Spot {
+        .into_tuple::<(EventRow, Option<Position>, Option<Position>, Option<i64>)>();
+    let gap = |(event, position, anchor, rank): (_, Option<Position>, Option<_>, Option<_>)| {
+        let position = position?;
+        let spot = Spot {
             anchor: anchor.unwrap_or(position),
             rank: rank.unwrap_or(Spot::NEWS),
             position,
-        },
+        };
+        Some(Gap { event, spot })
     };
-    Ok(open.all(db).await?.into_iter().map(gap).collect())
+    Ok(open.all(db).await?.into_iter().filter_map(gap).collect())
 }
 
 /// How many gaps of one room are looked at.

@@ -447,6 +447,8 @@ async fn history_stands_on_what_was_soft_failed_as_well() {
             state_key: String::new(),
             content: object! { "join_rule" => "invite" },
         };
+        // Of two rules of the same moment the ID would decide which one is the newer.
+        pair.here.clock.advance(1);
         let handle = alice.room(&room).await;
         handle.set_state(&alice.requester, ask).await.unwrap();
         // The other server does not know of it yet.

