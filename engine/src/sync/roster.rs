@@ -23,8 +23,8 @@ pub(super) const HEROES_MAX: usize = 5;
 /// How many rooms are remembered; some kilobytes each.
 const ROOMS_MAX: usize = 2_000;
 
-/// What events the name of a room stands in.
-const NAMES: [&str; 2] = ["m.room.name", "m.room.canonical_alias"];
+/// In what events the name of a room stands, and what empties these and the names of members.
+const NAMING: [&str; 3] = ["m.room.name", "m.room.canonical_alias", "m.room.redaction"];
 
 /// Who is in a room now.
 pub(crate) struct Roster {
@@ -77,7 +77,7 @@ impl Listener for Rosters {
 fn changes_roster(new: &NewEvent) -> bool {
     new.resettled.is_some()
         || new.memberships().next().is_some()
-        || NAMES.contains(&new.event.event_type())
+        || NAMING.contains(&new.event.event_type())
 }
 
 impl RoomHandle {

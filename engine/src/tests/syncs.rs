@@ -1,7 +1,7 @@
 //! What a sync says of rooms, beside the messages.
 
 use ruma::{
-    OwnedRoomId, UserId,
+    OwnedEventId, OwnedRoomId, UserId,
     api::client::sync::sync_events::v3::{JoinedRoom, Response, State},
 };
 use serde_json::{Value, json};
@@ -29,7 +29,12 @@ impl Person {
         response.expect("the sync is answered")
     }
 
-    async fn sets_state(&self, room: &OwnedRoomId, event_type: &str, content: Value) {
+    async fn sets_state(
+        &self,
+        room: &OwnedRoomId,
+        event_type: &str,
+        content: Value,
+    ) -> OwnedEventId {
         let content = serde_json::to_vec(&content).unwrap();
         let content = spec::json::parse_object(&content, spec::json::Strictness::Strict).unwrap();
         let set = SetState {
@@ -38,7 +43,7 @@ impl Person {
             content,
         };
         let room = self.room(room).await;
-        room.set_state(&self.requester, set).await.unwrap();
+        room.set_state(&self.requester, set).await.unwrap()
     }
 }
 
@@ -108,6 +113,15 @@ async fn a_lazy_client_gets_those_by_whom_it_is_told_to_name_the_room() {
             .await;
         let unnamed = alice.syncs_with(None, &lazy()).await;
         assert_eq!(unnamed.rooms.join[&room].summary.heroes.len(), 3);
+
+        // Nor has it a name whose event was redacted.
+        let named = json!({"name": "to be redacted"});
+        let named = alice.sets_state(&room, "m.room.name", named).await;
+        let before = alice.syncs_with(None, &lazy()).await;
+        assert!(before.rooms.join[&room].summary.heroes.is_empty());
+        alice.redacts(&room, &named).await;
+        let after = alice.syncs_with(None, &lazy()).await;
+        assert_eq!(after.rooms.join[&room].summary.heroes.len(), 3);
     }
 }
 
