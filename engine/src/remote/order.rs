@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use ruma::OwnedEventId;
 use spec::event::Event;
 
-/// The events, each after those among them that `before` names for it; ties by depth, then by id. Events of a cycle,
-/// which hashes make impossible and old versions do not, are left out.
+/// The events, each once and after those among them that `before` names for it; ties by depth, then by id. Events of a
+/// cycle, which hashes make impossible and old versions do not, are left out.
 pub(crate) fn by_dependency(
     events: Vec<Event>,
     before: impl Fn(&Event) -> &[OwnedEventId],
@@ -19,6 +19,10 @@ pub(crate) fn by_dependency(
         .map(|event| (event.id().to_owned(), event.depth()))
         .collect();
     for event in events {
+        if waiting.contains_key(event.id()) {
+            // A state and its auth chain have events in common.
+            continue;
+        }
         let inside: Vec<_> = before(&event)
             .iter()
             .filter(|id| depths.contains_key(*id))

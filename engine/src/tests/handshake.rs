@@ -727,6 +727,53 @@ async fn an_invite_without_a_version_is_one_of_the_room_as_it_is_known() {
     }
 }
 
+/// Who came in by an invite has a member event that stands on another one, and what they set stands on that: all of it is in
+/// the state and in the auth chain.
+#[tokio::test]
+async fn what_stands_in_state_and_auth_chain_is_taken_over_as_well() {
+    for pair in pairs().await {
+        let (alice, dave) = (pair.here.person("alice"), pair.here.person("dave"));
+        let bob = pair.there.person("bob");
+        with_account(&pair.here, "dave").await;
+        let room = alice.creates("10", Preset::Public).await;
+        let handle = alice.room(&room).await;
+        let invite = handle.invite(&alice.requester, target(&dave));
+        invite.await.unwrap();
+        dave.joins(&room).await.unwrap();
+        let levels = object! {
+            "state_default" => 0,
+            "users" => object! { "@alice:here" => 100, "@dave:here" => 50 },
+        };
+        for (by, event_type, content) in [
+            (&alice, "m.room.power_levels", levels),
+            (
+                &dave,
+                "m.room.topic",
+                object! { "topic" => "of an invited one" },
+            ),
+        ] {
+            let ask = SetState {
+                event_type: event_type.to_owned(),
+                state_key: String::new(),
+                content,
+            };
+            handle.set_state(&by.requester, ask).await.unwrap();
+        }
+        let via = vec![name(&pair.here)];
+        let join = bob
+            .engine
+            .join(&bob.requester, &room, via, None, Object::new());
+        join.await.unwrap();
+        let there = bob.room(&room).await;
+        for (event_type, state_key) in [("m.room.member", "@dave:here"), ("m.room.topic", "")] {
+            let known = there
+                .state_event(&bob.requester, event_type, state_key)
+                .await;
+            assert!(known.is_ok(), "{event_type}: {known:?}");
+        }
+    }
+}
+
 impl Person {
     /// Sets their own member event.
     async fn becomes(&self, room: &OwnedRoomId, membership: &str) -> Result<OwnedEventId> {
