@@ -232,19 +232,19 @@ fn common(user: &UserId, which: Which, part: Part, limit: Limit) -> SelectStatem
         .and_where(Expr::exists(different).not())
         .order_by((picked.clone(), Position), part.order())
         .limit(limit.get());
-    match which {
-        Which::All => {}
-        Which::Highlights => {
-            of_each.and_where(at(&picked, Highlight).gt(0));
-        }
-        Which::Unread => {
-            of_each.and_where(at(&picked, Position).gt(read(reading::Column::Position)));
-        }
+    if which == Which::Highlights {
+        of_each.and_where(at(&picked, Highlight).gt(0));
     }
+    let begin = match which {
+        Which::All | Which::Highlights => reading::Column::Since,
+        Which::Unread => reading::Column::Position,
+    };
+    of_each.and_where(at(&picked, Position).gt(read(begin)));
     Query::select()
         .columns(notification::Column::iter().map(|column| (row.clone(), column)))
         .from_as(reading::Entity, reading.clone())
-        // Not an inner join, which may be turned around: the rooms of the user come first, and there are few.
+        // Not an inner join, which SQLite may turn around: the rooms of the user come first, and there are few. PostgreSQL
+        // may all the same, and looks at each row then: so what bounds those that are picked bounds these.
         .join_as(
             JoinType::CrossJoin,
             notification::Entity,
@@ -255,6 +255,9 @@ fn common(user: &UserId, which: Which, part: Part, limit: Limit) -> SelectStatem
         .and_where(read(reading::Column::Thread).eq(WHOLE))
         .and_where(of_room(&row))
         .and_where(at(&row, UserId).eq(EVERYBODY))
+        .cond_where(part.has(&row))
+        .and_where(at(&row, Position).gt(read(reading::Column::Since)))
+        .and_where(at(&row, Position).gt(read(begin)))
         .and_where(at(&row, Position).in_subquery(of_each.take()))
         .order_by((row.clone(), Position), part.order())
         .limit(limit.get())
