@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ruma::{EventId, OwnedEventId, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, ExprTrait, Query},
+    sea_query::{Expr, ExprTrait, Func, Query},
 };
 use spec::{event::Event, room_version::RoomVersion};
 
@@ -76,7 +76,13 @@ pub async fn by_rows(db: &impl ConnectionTrait, events: &[EventRow]) -> Result<V
     Ok(found)
 }
 
-/// Those of `rooms` that ever had an event in this place of their state, accepted, whose JSON is as `wanted`. Along the index
+/// The longest JSON that [`some_of_state`] reads, in characters.
+const STATE_JSON_MAX: i32 = 4_096;
+/// How many events [`some_of_state`] reads of 256 rooms.
+const STATE_EVENTS_MAX: u64 = 1_024;
+
+/// Those of `rooms` that ever had an event in this place of their state, accepted, whose JSON is as `wanted`; and where that
+/// would take too much reading (very many such events, or very long ones), those too of which it is not known. Along the index
 /// (room, state_key), 256 rooms a query.
 pub async fn some_of_state(
     db: &impl ConnectionTrait,
@@ -86,19 +92,26 @@ pub async fn some_of_state(
 ) -> Result<HashSet<RoomRow>> {
     let mut found = HashSet::new();
     for chunk in padded(rooms) {
+        let json = Expr::col(event::Column::Json);
+        let short = Expr::expr(Func::char_length(json.clone())).lte(STATE_JSON_MAX);
+        let nothing = Expr::value(Option::<String>::None);
+        let json: Expr = Expr::case(short, json).finally(nothing).into();
         let events = event::Entity::find()
             .select_only()
             .column(event::Column::Room)
-            .column(event::Column::Json)
-            .filter(event::Column::Room.is_in(chunk))
+            .column_as(json, "json")
+            .filter(event::Column::Room.is_in(chunk.clone()))
             .filter(event::Column::StateKey.eq(key))
-            .filter(event::Column::Outcome.eq(Outcome::Accepted));
-        let events: Vec<(RoomRow, String)> = events.into_tuple().all(db).await?;
-        found.extend(
-            events
-                .iter()
-                .filter_map(|(room, json)| wanted(json).then_some(*room)),
-        );
+            .filter(event::Column::Outcome.eq(Outcome::Accepted))
+            .limit(STATE_EVENTS_MAX);
+        let events: Vec<(RoomRow, Option<String>)> = events.into_tuple().all(db).await?;
+        if events.len() as u64 == STATE_EVENTS_MAX {
+            found.extend(chunk);
+            continue;
+        }
+        let is_wanted = |json: &Option<String>| json.as_deref().is_none_or(&wanted);
+        let events = events.iter();
+        found.extend(events.filter_map(|(room, json)| is_wanted(json).then_some(*room)));
     }
     Ok(found)
 }

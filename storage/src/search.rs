@@ -59,7 +59,7 @@ pub struct Page {
 /// Matching texts from before a moment (exclusive), at most `limit`.
 ///
 /// One query: with the index its cost grows with the matches, in rooms that are not asked for too. Where no term is long
-/// enough for it, the newest 20,000 texts of the rooms are read, which may be fewer matches than there are; and one more
+/// enough for it, the newest [`READ_MAX`] texts of the rooms are read, which may be fewer matches than there are; and one more
 /// query tells where to go on.
 pub async fn page(
     db: &impl ConnectionTrait,
