@@ -5,7 +5,7 @@
 //! served side by side, so that one in which sending takes long (as its policy server is slow) holds up no other.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -17,7 +17,10 @@ use storage::{
     delayed_events::{self, DelayedEvent},
     events,
 };
-use tokio::task::JoinSet;
+use tokio::{
+    task::{self, JoinSet},
+    time::Instant,
+};
 
 use crate::{Engine, Error, Requester, Result, Send, SetState, Subject};
 
@@ -31,8 +34,10 @@ const KEPT_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const LIST_MAX: u64 = 500;
 /// How many due events are taken in one go.
 const DUE_MAX: u64 = 100;
-/// In how many rooms due events are sent at the same time.
-const ROOMS_TOGETHER: usize = 16;
+/// In how many rooms due events are sent at the same time. Many, as most of what takes long is waiting for a policy server.
+const ROOMS_TOGETHER: usize = 256;
+/// How long a room's turn may last; what is due there after that waits for the next one.
+const TURN_MAX: Duration = Duration::from_secs(30);
 /// The largest content in bytes: that of a whole event.
 const CONTENT_BYTES_MAX: usize = 65_536;
 /// The longest sleep between two looks, should the clock have been turned.
@@ -47,7 +52,7 @@ pub(crate) struct Delays {
     alone: tokio::sync::Mutex<()>,
     /// The ids of those that are being sent: nothing can be done to them any more.
     sending: Mutex<HashSet<String>>,
-    /// Something is due earlier than was thought, or a room has sent what was due.
+    /// Something is due earlier than was thought.
     changed: tokio::sync::Notify,
 }
 
@@ -310,7 +315,7 @@ impl Engine {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.context.delays.changed.notified() => {}
-                Some(done) = rooms.tasks.join_next() => rooms.end(done),
+                Some(done) = rooms.tasks.join_next_with_id() => rooms.end(done),
             }
         }
     }
@@ -319,12 +324,12 @@ impl Engine {
     /// them, in ms, or `None` if some room has to be done first.
     async fn begin_due_events(&self, rooms: &mut Rooms) -> Result<Option<i64>> {
         let context = &self.context;
-        while let Some(done) = rooms.tasks.try_join_next() {
+        while let Some(done) = rooms.tasks.try_join_next_with_id() {
             rooms.end(done);
         }
         let db = context.store.reader();
         while rooms.busy.len() < ROOMS_TOGETHER {
-            let busy: Vec<RoomRow> = rooms.busy.iter().copied().collect();
+            let busy: Vec<RoomRow> = rooms.busy.values().copied().collect();
             let now = context.clock.now_ms();
             let due = delayed_events::due(db, now, &busy, Limit::new(DUE_MAX)).await?;
             if due.is_empty() {
@@ -337,14 +342,7 @@ impl Engine {
             let free = ROOMS_TOGETHER - rooms.busy.len();
             for (room, due) in by_room.into_iter().take(free) {
                 let engine = self.clone();
-                rooms.busy.insert(room);
-                rooms.tasks.spawn(async move {
-                    let sent = engine.send_due(due).await;
-                    if sent.is_err() {
-                        tokio::time::sleep(PAUSE).await;
-                    }
-                    (room, sent)
-                });
+                rooms.begin(room, async move { engine.send_due(due).await });
             }
         }
         Ok(None)
@@ -353,7 +351,11 @@ impl Engine {
     /// Sends what is due in one room, in the order of its times.
     async fn send_due(&self, due: Vec<DelayedEvent>) -> Result<()> {
         let delays = &self.context.delays;
+        let begun = Instant::now();
         for due in due {
+            if begun.elapsed() > TURN_MAX {
+                break;
+            }
             if delays.sending().contains(&due.delay_id) {
                 // By whoever knows its id. Then it is looked for no more.
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -513,30 +515,43 @@ impl Engine {
     }
 }
 
-/// The rooms in which something is being sent.
+/// The rooms in which something is being sent, or nothing for a while after a failure.
 #[derive(Default)]
 struct Rooms {
-    busy: HashSet<RoomRow>,
-    tasks: JoinSet<(RoomRow, Result<()>)>,
+    busy: HashMap<task::Id, RoomRow>,
+    tasks: JoinSet<Result<()>>,
 }
 
 impl Rooms {
-    fn end(&mut self, done: Result<(RoomRow, Result<()>), tokio::task::JoinError>) {
+    fn begin(
+        &mut self,
+        room: RoomRow,
+        turn: impl Future<Output = Result<()>> + std::marker::Send + 'static,
+    ) {
+        let task = self.tasks.spawn(turn);
+        self.busy.insert(task.id(), room);
+    }
+
+    fn end(&mut self, done: Result<(task::Id, Result<()>), task::JoinError>) {
+        let id = match &done {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let room = self.busy.remove(&id);
         match done {
-            Ok((room, sent)) => {
-                self.busy.remove(&room);
-                if let Err(error) = sent {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "delayed events of a room have to wait");
-                }
+            Ok((_, Ok(()))) => return,
+            Ok((_, Err(error))) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "delayed events of a room have to wait");
             }
-            Err(error) => {
-                // Which room it was is lost with it: all but those that go on are free again.
-                tracing::error!(%error, "a room's delayed events stopped");
-                if self.tasks.is_empty() {
-                    self.busy.clear();
-                }
-            }
+            Err(error) => tracing::error!(%error, "a room's delayed events stopped"),
+        }
+        if let Some(room) = room {
+            let rest = async {
+                tokio::time::sleep(PAUSE).await;
+                Ok(())
+            };
+            self.begin(room, rest);
         }
     }
 }
