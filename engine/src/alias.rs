@@ -173,12 +173,19 @@ impl Rooms {
             alias: alias.to_owned(),
         };
         self.context.store.write(Write::plain(vec![plain])).await?;
-        if may_set_canonical && let Err(error) = room.drop_canonical_alias(by, alias).await {
-            // The alias is gone: that the room still names it, for instance because its policy server wants it so, is no
-            // failure of the request.
-            tracing::info!(room = %room.meta.id, %alias, %error, "a removed alias stays the main one");
+        if !may_set_canonical {
+            return Ok(());
         }
-        Ok(())
+        match room.drop_canonical_alias(by, alias).await {
+            Err(error @ (Error::Store(_) | Error::Internal(_))) => Err(error),
+            Err(error) => {
+                // The alias is gone: that the room still names it, for instance because its policy server wants it so, is
+                // no failure of the request.
+                tracing::info!(room = %room.meta.id, %alias, %error, "a removed alias stays the main one");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 }
 

@@ -141,7 +141,10 @@ impl Engine {
         let (mut known, mut wait) = (Vec::new(), AGAIN_AFTER);
         loop {
             match self.finish_profiles().await {
-                Ok(left) if left == known => wait = AGAIN_AFTER_MAX.min(wait * 2),
+                // The same are left again.
+                Ok(left) if !left.is_empty() && left == known => {
+                    wait = AGAIN_AFTER_MAX.min(wait * 2)
+                }
                 Ok(left) => (known, wait) = (left, AGAIN_AFTER),
                 Err(error) => tracing::warn!(%error, "changed profiles wait"),
             }

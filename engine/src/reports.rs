@@ -20,6 +20,8 @@ use crate::{Engine, Error, Requester, Result, Subject, notices::Notice};
 const REASON_BYTES_MAX: usize = 10_000;
 /// How many reports one user may make in [`PERIOD_MS`]: people read them.
 const REPORTS_MAX: u64 = 100;
+/// How much of a reason is told in a notice, in characters; the report has all of it.
+const REASON_CHARS_TOLD: usize = 500;
 /// How many administrators are told of a report.
 const ADMINS_TOLD_MAX: u64 = 20;
 /// A day, in ms.
@@ -272,8 +274,7 @@ impl Engine {
             let engine = self.clone();
             self.rooms().spawn(async move {
                 if let Err(error) = engine.tell_administrators(&notice).await {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "the administrators were not told of a report");
+                    untold(&error);
                 }
             });
         }
@@ -292,10 +293,17 @@ impl Engine {
                 content: object! { "msgtype" => "m.text", "body" => sentence },
                 txn_id: None,
             };
-            self.notify("report", notice).await?;
+            if let Err(error) = self.notify("report", notice).await {
+                untold(&error);
+            }
         }
         Ok(())
     }
+}
+
+fn untold(error: &Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "an administrator was not told of a report");
 }
 
 /// What administrators are told of a report.
@@ -310,8 +318,12 @@ fn sentence(report: &report::Model) -> String {
         _ => format!("the user {}", user.unwrap_or_default()),
     };
     let reporter = &report.reporter;
-    match report.reason.as_deref().filter(|reason| !reason.is_empty()) {
-        Some(reason) => format!("{reporter} reports {what}: {reason}"),
-        None => format!("{reporter} reports {what}."),
+    // On one line, so that nobody passes for the server itself.
+    let words = report.reason.as_deref().unwrap_or_default();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let reason: String = words.join(" ").chars().take(REASON_CHARS_TOLD).collect();
+    match reason.is_empty() {
+        false => format!("{reporter} reports {what}: {reason}"),
+        true => format!("{reporter} reports {what}."),
     }
 }

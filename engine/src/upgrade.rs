@@ -28,9 +28,15 @@ impl Engine {
         room: &RoomId,
         ask: Upgrade,
     ) -> Result<OwnedRoomId> {
-        let new = self.room(room).await?.upgrade(by, ask).await?;
-        self.follow_upgrade(&by.user_id, &new).await;
-        Ok(new)
+        let (engine, by, room) = (self.clone(), by.clone(), self.room(room).await?);
+        // To its end, whether or not the client waits: what follows the tombstone is written after it.
+        let work = self.rooms().spawn(async move {
+            let new = room.upgrade(&by, ask).await?;
+            engine.follow_upgrade(&by.user_id, &new).await;
+            Ok(new)
+        });
+        work.await
+            .map_err(|_| Error::Internal("an upgrade stopped".to_owned()))?
     }
 
     /// Brings what a user has set for a room that was replaced to the new one, which they have joined. It may run twice.
