@@ -43,6 +43,17 @@ struct Arrival {
     received_ts: i64,
 }
 
+/// What became of a turn.
+#[derive(Clone, Copy)]
+enum Worked {
+    /// All was done that could be.
+    Whole,
+    /// Time was up before all had been tried even once.
+    InPart,
+    /// Something has to be tried again later.
+    InVain,
+}
+
 impl Inbound {
     /// How many events were acknowledged and wait for what they build on, now and whenever that changes.
     #[must_use]
@@ -140,8 +151,9 @@ impl Inbound {
     /// Works on one room. What fails here fails again later, after a pause.
     async fn work(&self, turn: Turn) {
         match self.work_on(&turn).await {
-            Ok(true) => turn.finish(),
-            Ok(false) => {}
+            Ok(Worked::Whole) => turn.finish(),
+            Ok(Worked::InPart) => turn.goes_on(),
+            Ok(Worked::InVain) => {}
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, room = %turn.room, "cannot work on what waits");
@@ -150,7 +162,7 @@ impl Inbound {
     }
 
     /// `false`: something is to be tried later.
-    async fn work_on(&self, turn: &Turn) -> Result<bool> {
+    async fn work_on(&self, turn: &Turn) -> Result<Worked> {
         let started = Instant::now();
         let room = self.rooms.by_row(turn.room).await?;
         let staged = staged::of_room(self.rooms.context.store.reader(), turn.room).await?;
@@ -181,20 +193,23 @@ impl Inbound {
         let staging = &self.rooms.context.staging;
         let tries = staging.tries(turn.room);
         left.sort_by_key(|incoming| tries.get(incoming.event.id()).copied());
-        let mut all_done = true;
+        let mut worked = Worked::Whole;
         for incoming in left {
-            if started.elapsed() > TURN_TIME {
-                return Ok(false);
-            }
             let id = incoming.event.id().to_owned();
+            if started.elapsed() > TURN_TIME {
+                return Ok(match tries.contains_key(&id) {
+                    true => Worked::InVain,
+                    false => Worked::InPart,
+                });
+            }
             if let Some(arrival) = arrivals.get(&id)
                 && !self.take_waiting(&room, incoming, arrival).await?
             {
                 staging.tried(turn.room, &id);
-                all_done = false;
+                worked = Worked::InVain;
             }
         }
-        Ok(all_done)
+        Ok(worked)
     }
 
     /// Takes in what can be at once; returns the others.

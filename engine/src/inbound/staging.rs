@@ -192,7 +192,7 @@ impl Staging {
             staging: Arc::clone(self),
             room,
             payer,
-            later: true,
+            then: Then::Later,
         })
     }
 
@@ -202,21 +202,26 @@ impl Staging {
         table.open().map(|(_, due, _)| due).min()
     }
 
-    fn end(&self, room: RoomRow, payer: Option<&OwnedServerName>, later: bool) {
+    fn end(&self, room: RoomRow, payer: Option<&OwnedServerName>, then: Then) {
         let mut table = self.table();
         if let Some(payer) = payer {
             take_one(&mut table.turns, payer);
         }
         if let Some(queue) = table.rooms.get_mut(&room) {
             queue.busy = false;
-            if later {
-                let pause = RETRY_MIN * 2_u32.saturating_pow(queue.delays.min(16));
-                queue.delays = queue.delays.saturating_add(1);
-                let due = Instant::now() + pause.min(RETRY_MAX);
-                queue.due = Some(queue.due.map_or(due, |earlier| earlier.min(due)));
-            } else {
-                queue.delays = 0;
-            }
+            let due = match then {
+                Then::Nothing => {
+                    queue.delays = 0;
+                    None
+                }
+                Then::GoOn => Some(Instant::now()),
+                Then::Later => {
+                    let pause = RETRY_MIN * 2_u32.saturating_pow(queue.delays.min(16));
+                    queue.delays = queue.delays.saturating_add(1);
+                    Some(Instant::now() + pause.min(RETRY_MAX))
+                }
+            };
+            queue.due = [queue.due, due].into_iter().flatten().min();
             if queue.events.is_empty() && queue.due.is_none() {
                 table.rooms.remove(&room);
             }
@@ -251,19 +256,35 @@ pub(super) struct Turn {
     staging: Arc<Staging>,
     pub(super) room: RoomRow,
     payer: Option<OwnedServerName>,
-    later: bool,
+    then: Then,
+}
+
+/// What comes after a turn.
+#[derive(Clone, Copy)]
+enum Then {
+    /// All was done that could be.
+    Nothing,
+    /// Time was up before all was tried: the next turn, behind the rooms that have waited for longer.
+    GoOn,
+    /// What was tried is tried again after a pause.
+    Later,
 }
 
 impl Turn {
     /// All was done that could be. Without this the room is tried again after a pause.
     pub(super) fn finish(mut self) {
-        self.later = false;
+        self.then = Then::Nothing;
+    }
+
+    /// Time is up, and not all was tried.
+    pub(super) fn goes_on(mut self) {
+        self.then = Then::GoOn;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.staging.end(self.room, self.payer.as_ref(), self.later);
+        self.staging.end(self.room, self.payer.as_ref(), self.then);
     }
 }
 
@@ -319,7 +340,9 @@ mod tests {
         assert!(staging.next().is_none(), "left for later");
         assert!(staging.next_due().is_some());
         staging.wake(RoomRow(1));
-        staging.next().unwrap().finish();
+        staging.next().unwrap().goes_on();
+        let again = staging.next().expect("what was not tried is not put off");
+        again.finish();
         assert_eq!(staging.next_due(), None);
     }
 
