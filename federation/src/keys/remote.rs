@@ -91,7 +91,8 @@ pub(crate) struct RemoteKeyRing {
     /// Held while a server is asked, so that nobody else asks the same.
     lanes: Cache<OwnedServerName, Arc<Mutex<Lane>>>,
     /// The same for a notary that is asked for the keys of a server.
-    notary_lanes: Cache<(OwnedServerName, OwnedServerName), Arc<Mutex<Lane>>>,
+    /// By notary, server, and whether it is for a request: whoever makes up keys in those keeps none from events.
+    notary_lanes: Cache<(OwnedServerName, OwnedServerName, bool), Arc<Mutex<Lane>>>,
     turns: Turns,
 }
 
@@ -288,7 +289,7 @@ impl RemoteKeyRing {
 
     /// Remembers what is news, and returns when it is on disk.
     async fn keep(&self, all: &[Published], source: Source, now_ms: i64) {
-        let mut rows = Vec::new();
+        let (mut rows, mut kept) = (Vec::new(), Vec::new());
         for published in all {
             let server = &published.server;
             let before = self.stored(server).await;
@@ -303,16 +304,19 @@ impl RemoteKeyRing {
                 }
                 rows.push(Plain::RemoteKey(news.row(server, &key_id)));
                 let server = server.clone();
-                self.memory
-                    .insert(KeyName { server, key_id }, Arc::new(news));
+                kept.push((KeyName { server, key_id }, Arc::new(news)));
             }
         }
         if rows.is_empty() {
             return;
         }
-        // They are in memory all the same, and can be fetched again.
         if let Err(error) = self.store.write(Write::plain(rows)).await {
             warn!(%error, "the keys of other servers cannot be written");
+        }
+        // Not before: who gives up waiting would leave keys here that nobody writes any more. Where they cannot be written
+        // they are here all the same, and can be fetched again.
+        for (name, news) in kept {
+            self.memory.insert(name, news);
         }
     }
 

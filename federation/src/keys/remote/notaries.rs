@@ -53,7 +53,7 @@ impl RemoteKeyRing {
         let servers: BTreeSet<&ServerName> = batch.iter().map(|(name, _)| &*name.server).collect();
         let mut lanes = BTreeMap::new();
         for server in servers {
-            lanes.insert(server, self.notary_lane(notary, server).await);
+            lanes.insert(server, self.notary_lane(notary, server, need).await);
         }
         // Whoever had them before may have heard it.
         let now_ms = self.clock.now_ms();
@@ -135,8 +135,14 @@ impl RemoteKeyRing {
         by_id.collect()
     }
 
-    async fn notary_lane(&self, notary: &ServerName, server: &ServerName) -> OwnedMutexGuard<Lane> {
-        let key = (notary.to_owned(), server.to_owned());
+    async fn notary_lane(
+        &self,
+        notary: &ServerName,
+        server: &ServerName,
+        need: Need,
+    ) -> OwnedMutexGuard<Lane> {
+        let of_request = need == Need::Request;
+        let key = (notary.to_owned(), server.to_owned(), of_request);
         let Ok(lane) = self
             .notary_lanes
             .get_or_insert_with(&key, || Ok::<Arc<Mutex<Lane>>, Infallible>(Arc::default()));
