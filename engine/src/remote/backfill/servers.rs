@@ -1,7 +1,7 @@
 //! Whom to ask for history, and what is remembered of that.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -71,7 +71,6 @@ impl RoomHandle {
         let db = self.context.store.reader();
         let mut largest = members::servers_counted(db, self.meta.row).await?;
         largest.sort_by(|a, b| (b.1, &a.0).cmp(&(a.1, &b.0)));
-        let mut servers: Vec<OwnedServerName> = Vec::new();
         let candidates = self
             .context
             .backfills
@@ -88,14 +87,22 @@ impl RoomHandle {
                     .into_iter()
                     .filter_map(|(server, _)| ServerName::parse(server).ok()),
             );
+        let peers = self.peers().ok();
+        let mut seen = HashSet::from([self.context.server_name.clone()]);
+        let (mut servers, mut resting) = (Vec::new(), Vec::new());
         for server in candidates {
-            if server != self.context.server_name && !servers.contains(&server) {
-                servers.push(server);
+            if servers.len() == SERVERS_MAX {
+                break;
+            }
+            if !seen.insert(server.clone()) {
+                continue;
+            }
+            match peers.is_some_and(|peers| peers.is_resting(&server)) {
+                true => resting.push(server),
+                false => servers.push(server),
             }
         }
-        if let Ok(peers) = self.peers() {
-            servers.sort_by_key(|server| peers.is_resting(server));
-        }
+        servers.extend(resting);
         servers.truncate(SERVERS_MAX);
         Ok(servers)
     }
