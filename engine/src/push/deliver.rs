@@ -11,7 +11,11 @@ use storage::{
     Plain, Write,
     pushers::{self, Pusher},
 };
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior},
+};
 
 use super::{
     gateway::Gateways,
@@ -246,6 +250,7 @@ impl Engine {
         let (mut tasks, mut running) = (JoinSet::new(), BTreeMap::new());
         // Not a sleep, which would begin anew with all that happens.
         let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.context.deliveries.turns.more.notified() => {}

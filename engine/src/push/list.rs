@@ -104,6 +104,8 @@ impl Engine {
             };
             before = last.position;
             let is_full = rows.len() as u64 == limit.get();
+            let unreadable = self.context.metas.unreadable().await?;
+            rows.retain(|row| !unreadable.contains(&row.room));
             let shown = self.shown_to(by, &rows, ask, &read).await?;
             page.notifications.extend(shown);
             if !is_full {

@@ -40,7 +40,10 @@ impl Context {
         let cut = [full(EVERYBODY), full(user.as_str())];
         let cut = cut.into_iter().flatten().min();
         let end = cut.unwrap_or(followed);
-        rows.retain(|row| row.position <= end && !readings.has_read(row));
+        let unreadable = self.metas.unreadable().await?;
+        rows.retain(|row| {
+            row.position <= end && !readings.has_read(row) && !unreadable.contains(&row.room)
+        });
         rows.sort_by_key(|row| row.position);
         Ok(Pending {
             rows,
