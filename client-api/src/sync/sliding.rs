@@ -21,6 +21,8 @@ use crate::{Shared, error::ApiError};
 
 /// The most lists of a request, and the most subscriptions.
 const RULES_MAX: usize = 100;
+/// How many ranges a list may have: each costs what it shows.
+const RANGES_MAX: usize = 20;
 /// The most events of a room in one answer.
 const TIMELINE_MAX: u64 = 1_000;
 
@@ -126,6 +128,12 @@ fn check(ask: &SlidingAsk, names: &Names) -> Result<(), ApiError> {
         )));
     }
     for list in ask.lists.values() {
+        let count = list.ranges.as_ref().map_or(0, Vec::len);
+        if count > RANGES_MAX {
+            return Err(ApiError::invalid_param(format!(
+                "There are {count} ranges in a list, and {RANGES_MAX} are allowed"
+            )));
+        }
         let ranges = list.ranges.iter().flatten();
         if let Some((first, last)) = ranges.into_iter().find(|(first, last)| first > last) {
             return Err(ApiError::invalid_param(format!(

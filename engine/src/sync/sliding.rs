@@ -46,6 +46,9 @@ use crate::{Error, Requester, Result, notifier::Glance, rooms::Rooms};
 /// How many events of a room an answer may have.
 const TIMELINE_MAX: usize = 1_000;
 
+/// How many changes of the whole server a client without news may be behind.
+const BEHIND_MAX: i64 = 4_096;
+
 /// How long a request waits that another one has taken the place of, so that two clients that use one connection by mistake
 /// do not drive each other round and round.
 const SUPERSEDED_PAUSE: Duration = Duration::from_secs(1);
@@ -109,8 +112,12 @@ pub(crate) async fn slide(
         };
         let (mut answer, sent) = slide.look(&glance).await?;
         if from.is_none() || answer.has_news() || Instant::now() >= deadline {
-            // Without news nothing is noted either, so that the client is not two answers behind when it loses one.
+            // Without news nothing is noted either, so that the client is not two answers behind when it loses one; unless
+            // it would stay so far behind that what changed since has to be looked up in the store.
+            let is_near =
+                from.is_some_and(|from| to.position.get() - from.position.get() < BEHIND_MAX);
             if !answer.has_news()
+                && is_near
                 && !sent.ptr_eq(&opened.sent)
                 && let Some(pos) = opened.pos()
             {

@@ -737,6 +737,12 @@ async fn senseless_requests_are_refused() {
         let answer = alice.post(LEGACY, &json!({"lists": {name: {}}})).await;
         assert_eq!(answer.status, status, "{}", answer.summary());
     }
+    for (count, status) in [(20, 200), (21, 400)] {
+        let list =
+            json!({"ranges": vec![[0, 9]; count], "timeline_limit": 1, "required_state": []});
+        let answer = alice.post(LEGACY, &json!({"lists": {"a": list}})).await;
+        assert_eq!(answer.status, status, "{}", answer.summary());
+    }
     let long = json!({"lists": {"x".repeat(255): list()}, "conn_id": "x".repeat(255)});
     alice.post(CURRENT, &long).await.ok();
     let far = json!({"lists": {"a": {"timeline_limit": 9_000_000, "required_state": {}, "range": [0, 9_007_199_254_740_991_u64]}}});
