@@ -41,6 +41,7 @@ use crate::{
         sliding::{Connections, Listings},
     },
     third_party::Identity,
+    transactions::Transactions,
     typing::Typing,
 };
 
@@ -77,6 +78,7 @@ pub(crate) struct Context {
     pub(crate) connections: Connections,
     /// The rooms of those who use it.
     pub(crate) listings: Listings,
+    pub(crate) transactions: Transactions,
     /// Who waits to be told of it by push gateways.
     pub(crate) deliveries: Deliveries,
     pub(crate) backfills: Backfills,

@@ -60,6 +60,7 @@ use crate::{
         sliding::{self, Connections, Listings, SlidingAnswer, SlidingAsk},
     },
     third_party::{self, Identity},
+    transactions::Transactions,
     typing::Typing,
 };
 
@@ -179,6 +180,7 @@ impl Engine {
             listings: Listings::new(),
             audiences: Audiences::default(),
             scores,
+            transactions: Transactions::new(store.clone()),
             deliveries: Deliveries::default(),
             asked: Asked::default(),
             walks: Lately::new(),

@@ -50,6 +50,7 @@ mod summary;
 pub mod sync;
 pub mod third_party;
 mod thread_subscriptions;
+mod transactions;
 mod turn;
 mod typing;
 mod upgrade;

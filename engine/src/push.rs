@@ -30,6 +30,7 @@ mod shown;
 mod tell;
 mod turns;
 pub(crate) mod unread;
+mod unwritten;
 mod web;
 
 pub use self::{

@@ -288,3 +288,21 @@ pub async fn by_txn(
         .filter(event::Column::TxnId.eq(&txn.id));
     Ok(found.one(db).await?)
 }
+
+/// The scopes and IDs of the transactions that `sender` has sent from a device, at most `limit`, in no order. One query, on
+/// their unique index alone.
+pub async fn txns(
+    db: &impl ConnectionTrait,
+    sender: &UserId,
+    device: &str,
+    limit: Limit,
+) -> Result<Vec<(String, String)>> {
+    let used = event::Entity::find()
+        .select_only()
+        .columns([event::Column::TxnScope, event::Column::TxnId])
+        .filter(event::Column::Sender.eq(sender.as_str()))
+        .filter(event::Column::TxnDevice.eq(device))
+        .filter(event::Column::TxnId.is_not_null())
+        .limit(limit.get());
+    Ok(used.into_tuple().all(db).await?)
+}

@@ -609,8 +609,8 @@ pub enum Plain {
         /// Before which position.
         before: Position,
     },
-    /// A user has read so far; nothing happens if they had read further.
-    Reading(reading::Model),
+    /// Users have read so far; nothing happens where one had read further. No two may be of the same user, room and thread.
+    Readings(Vec<reading::Model>),
     /// A user joined a room: nothing before that is unread to them.
     ReadingBegins {
         /// Who.

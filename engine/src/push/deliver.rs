@@ -90,10 +90,10 @@ impl Deliveries {
 }
 
 impl Context {
-    /// Wakes those who are to be told of these changes, which are stored. One query for each event that notifies all, or
-    /// does no more.
+    /// Wakes those who are to be told of these changes. One query for all rooms in which something notifies all, or does no
+    /// more.
     pub(super) async fn wake_pushers(&self, changes: &Changes) -> Result<()> {
-        let mut users = BTreeSet::new();
+        let (mut users, mut rooms) = (BTreeSet::new(), BTreeSet::new());
         for (_, change) in changes {
             match change.as_ref() {
                 Change::Event {
@@ -101,19 +101,20 @@ impl Context {
                 } => {
                     users.extend(some.keys().cloned());
                     if all.0 > 0 {
-                        let found = pushers::users_in(self.store.reader(), *room).await?;
-                        let found = found.iter().filter_map(|user| UserId::parse(user).ok());
-                        users.extend(found);
+                        rooms.insert(*room);
                     }
                 }
                 Change::Read { user, .. } | Change::Moved { user, .. } => {
                     users.insert(user.clone());
                 }
                 Change::Withdrawn { room, .. } => {
-                    let found = pushers::users_in(self.store.reader(), *room).await?;
-                    users.extend(found.iter().filter_map(|user| UserId::parse(user).ok()));
+                    rooms.insert(*room);
                 }
             }
+        }
+        if !rooms.is_empty() {
+            let found = pushers::users_in(self.store.reader(), &rooms).await?;
+            users.extend(found.iter().filter_map(|user| UserId::parse(user).ok()));
         }
         if !users.is_empty() {
             self.deliveries.wake(users);

@@ -565,13 +565,13 @@ fn read_by(spot: Spot) -> Position {
 }
 
 fn reading(room: RoomRow, user: &UserId, thread: &str, position: Position) -> Plain {
-    Plain::Reading(Reading {
+    Plain::Readings(vec![Reading {
         user_id: user.to_string(),
         room,
         thread: thread.to_owned(),
         position,
         since: Position::ZERO,
-    })
+    }])
 }
 
 fn is_join(event: &Event) -> bool {

@@ -84,7 +84,7 @@ impl Engine {
         let wanted = ask.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let position = self.context.notifier.position();
         self.context.scored(position).await?;
-        self.context.store.write(storage::Write::default()).await?;
+        self.context.written_down().await?;
         let db = self.context.store.reader();
         let read = Readings::of(&self.context.store, &by.user_id).await?;
         let which = match ask.only_highlights {

@@ -2,7 +2,7 @@
 
 use ruma::UserId;
 use storage::{
-    Limit, Position, Write,
+    Limit, Position,
     notifications::{self, EVERYBODY, Notification, Which},
 };
 
@@ -26,8 +26,7 @@ impl Context {
     /// What notifies a user after a position and is not read. A few queries for a page.
     pub(super) async fn pending(&self, user: &UserId, after: Position) -> Result<Pending> {
         let followed = self.scores.last();
-        // What is followed may still be on its way to the store: come behind it.
-        self.store.write(Write::default()).await?;
+        self.written_down().await?;
         let db = self.store.reader();
         let (part, limit) = ((after, followed), Limit::new(ROWS));
         let mut rows = notifications::after(db, user, Which::Unread, part, limit).await?;

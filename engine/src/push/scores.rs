@@ -8,9 +8,12 @@ use std::{
 use quick_cache::sync::Cache;
 use ruma::{OwnedUserId, UserId};
 use storage::{Listener, Logged, Plain, Position, RoomRow, Write, notifications};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
 
-use super::{personal::Personal, unread::Tally};
+use super::{personal::Personal, unread::Tally, unwritten::Unwritten};
 use crate::{Engine, Result, context::Context};
 
 /// How many entries of the log may wait to be followed in memory; older ones are read from the store. As many as the
@@ -116,6 +119,7 @@ pub(crate) struct Scores {
     /// How many notifications a room has got since old ones were last looked for.
     pub(super) grown: Mutex<HashMap<RoomRow, u64>>,
     recent: Mutex<Recent>,
+    unwritten: Mutex<Unwritten>,
     /// Held by whoever follows the log: up to where it has been followed; `None` before anybody has.
     work: tokio::sync::Mutex<Option<Position>>,
 }
@@ -125,7 +129,7 @@ struct Recent {
     start: Position,
     last: Position,
     changes: VecDeque<(Position, Arc<Change>)>,
-    /// The last position that was written down.
+    /// The last position that was, or is to be, written down.
     written: Position,
 }
 
@@ -142,6 +146,7 @@ impl Default for Scores {
                 changes: VecDeque::new(),
                 written: Position::MIN,
             }),
+            unwritten: Mutex::default(),
             work: tokio::sync::Mutex::new(None),
         }
     }
@@ -219,35 +224,48 @@ impl Context {
                 }
             };
             // From here on nothing waits: it is done as a whole, or not at all.
-            self.write_followed(reached, followed);
+            self.note_followed(reached, followed);
             at = reached;
             *work = Some(at);
         }
         Ok(())
     }
 
-    /// Has what was followed written, in the order of the calls, and tells those who count.
-    fn write_followed(&self, reached: Position, followed: Followed) {
+    /// Tells those who count what was followed, and has it written soon.
+    fn note_followed(&self, reached: Position, followed: Followed) {
         let Followed {
             notifications,
-            mut plain,
+            plain,
             changes,
         } = followed;
-        if !notifications.is_empty() {
-            plain.push(Plain::Notifications(notifications));
-        }
         let mut recent = lock(&self.scores.recent);
         let due = reached.get().saturating_sub(recent.written.get()) >= FLOOR_EVERY;
-        if !plain.is_empty() || due {
+        if due || !plain.is_empty() || !notifications.is_empty() {
             recent.written = reached;
-            plain.push(Plain::NotificationsFloor(reached));
-            // Nobody waits for it. What is lost in a crash is followed again from the stored log.
-            drop(self.store.enqueue(Write::plain(plain)));
+            lock(&self.scores.unwritten).add(reached, plain, notifications);
         }
         drop(recent);
         // In this order: who is woken looks up to where the log has been followed.
         self.scores.publish(reached, changes.clone());
         self.deliveries.note(changes);
+    }
+
+    /// Returns once all that was followed is in the store. One write.
+    pub(super) async fn written_down(&self) -> Result<()> {
+        self.write_followed();
+        // What was handed over before may still be on its way: come behind it.
+        self.store.write(Write::default()).await?;
+        Ok(())
+    }
+
+    /// Hands over what was followed, in the order of the calls.
+    fn write_followed(&self) {
+        let mut unwritten = lock(&self.scores.unwritten);
+        let plain = unwritten.take();
+        if !plain.is_empty() {
+            // Nobody waits for it. What is lost in a crash is followed again from the stored log.
+            drop(self.store.enqueue(Write::plain(plain)));
+        }
     }
 }
 
@@ -255,7 +273,14 @@ impl Engine {
     /// Follows the log for notifications. Never returns; to be run in the background.
     pub async fn run_push(&self) {
         loop {
-            self.context.scores.queue.more.notified().await;
+            let due = lock(&self.context.scores.unwritten).due();
+            tokio::select! {
+                () = self.context.scores.queue.more.notified() => {}
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    self.context.write_followed();
+                    continue;
+                }
+            }
             let Some(to) = self.context.scores.queue.end() else {
                 continue;
             };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ruma::UserId;
-use storage::{Position, RoomRow, Write, notifications};
+use storage::{Position, RoomRow, notifications};
 
 use super::scores::Change;
 use crate::{Result, context::Context};
@@ -113,8 +113,7 @@ impl Context {
             return Ok(found);
         }
         let at = self.scores.last();
-        // What the log has changed up to here may still be on its way to the store: come behind it.
-        self.store.write(Write::default()).await?;
+        self.written_down().await?;
         let mut tallies: HashMap<RoomRow, Tally> = missing
             .iter()
             .map(|room| (*room, Tally::empty(at)))

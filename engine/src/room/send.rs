@@ -144,13 +144,17 @@ impl RoomHandle {
         })
     }
 
-    /// The event that an earlier request with the same transaction became.
+    /// The event that an earlier request with the same transaction became. One query if there may have been one.
     pub(crate) async fn earlier(
         &self,
         by: &Requester,
         txn: Option<&Txn>,
     ) -> Result<Option<OwnedEventId>> {
         let Some(txn) = txn else { return Ok(None) };
+        let transactions = &self.context.transactions;
+        if !transactions.may_be_used(&by.user_id, txn).await? {
+            return Ok(None);
+        }
         let stored = events::by_txn(self.context.store.reader(), &by.user_id, txn).await?;
         stored
             .map(|stored| stored.event_id())

@@ -4,10 +4,10 @@ use ruma::OwnedRoomAliasId;
 
 use super::fixture::{Room, membership, on_each, txn, user};
 use crate::{
-    Error, Logged, Plain, Position, RoomRow, Write, aliases, events,
+    Error, Limit, Logged, Plain, Position, RoomRow, Write, aliases, events,
     members::{self, Membership},
     receipts, rooms,
-    write::{At, Place},
+    write::{At, Place, Txn},
 };
 
 fn positions(events: &[events::StoredEvent]) -> Vec<i64> {
@@ -109,6 +109,14 @@ async fn events_are_found_by_what_they_are_called() {
                 None
             );
         }
+        let device = txn("7").unwrap().device;
+        for (who, limit, count) in [("alice", 100, 10), ("alice", 3, 3), ("bob", 100, 0)] {
+            let used = events::txns(db, &user(who), &device, Limit::new(limit)).await;
+            assert_eq!(used.unwrap().len(), count, "{who} {limit}");
+        }
+        let all = events::txns(db, &user("alice"), &device, Limit::new(100)).await;
+        let Txn { scope, id, .. } = txn("7").unwrap();
+        assert!(all.unwrap().contains(&(scope, id)));
     })
     .await;
 }

@@ -2,8 +2,8 @@
 
 use sea_orm::{
     ActiveValue::{NotSet, Set, Unchanged},
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, Iterable as _, ModelTrait, QueryFilter,
-    sea_query::{Alias, Expr, ExprTrait, OnConflict, Query},
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ModelTrait, QueryFilter,
+    sea_query::{Expr, ExprTrait},
 };
 
 use super::purge;
@@ -275,7 +275,15 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             let old = notification::Column::Position.lt(*before);
             delete::<notification::Entity>(db, it.and(old)).await
         }
-        Plain::Reading(model) => reading(db, model).await,
+        Plain::Readings(models) => {
+            use reading::Column::{Position, Room, Thread, UserId};
+            let rows = models.iter().map(values).collect();
+            let advances = Existing::Advances {
+                key: &[UserId, Room, Thread],
+                to: Position,
+            };
+            insert::<reading::Entity>(db, advances, rows).await
+        }
         Plain::ReadingBegins {
             user_id,
             room,
@@ -344,24 +352,6 @@ fn same_pusher(app_id: &str, pushkey: &str) -> Condition {
 }
 
 /// Moves forward how far a user has read.
-async fn reading(db: &impl ConnectionTrait, model: &reading::Model) -> Result<()> {
-    use reading::Column::{Position, Room, Thread, UserId};
-    let further = Expr::col((Alias::new("excluded"), Position));
-    let further = further.gt(Expr::col((reading::Entity, Position)));
-    let forward = OnConflict::columns([UserId, Room, Thread])
-        .update_column(Position)
-        .action_and_where(further)
-        .to_owned();
-    let mut statement = Query::insert();
-    statement
-        .into_table(reading::Entity)
-        .columns(reading::Column::iter())
-        .values_panic(values(model).into_iter().map(Expr::val))
-        .on_conflict(forward);
-    db.execute(&statement).await?;
-    Ok(())
-}
-
 async fn reading_ends(db: &impl ConnectionTrait, user_id: &str, room: RoomRow) -> Result<()> {
     let it = reading::Column::UserId.eq(user_id);
     delete::<reading::Entity>(db, it.and(reading::Column::Room.eq(room))).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, EntityTrait, IdenStatic,
     Iterable, ModelTrait, PrimaryKeyToColumn, QueryFilter, Value,
-    sea_query::{Expr, ExprTrait, IntoCondition, OnConflict, Query, ValueTuple},
+    sea_query::{Alias, Expr, ExprTrait, IntoCondition, OnConflict, Query, ValueTuple},
 };
 
 use crate::error::{Error, Result};
@@ -23,6 +23,13 @@ pub(super) enum Existing<C: 'static> {
     Stays(&'static [C]),
     /// It is replaced; these columns are the key.
     IsReplaced(&'static [C]),
+    /// `to` becomes that of the new row, if it is greater.
+    Advances {
+        /// The key.
+        key: &'static [C],
+        /// What only grows.
+        to: C,
+    },
 }
 
 /// The values of `model`, in the order of the columns.
@@ -32,8 +39,8 @@ pub(super) fn values<M: ModelTrait>(model: &M) -> Vec<Value> {
         .collect()
 }
 
-/// Inserts `rows`, each as from [`values`]. With [`Existing::IsReplaced`] no two may have the same
-/// key. The first column must be part of the key.
+/// Inserts `rows`, each as from [`values`]. With [`Existing::IsReplaced`] and [`Existing::Advances`] no two may
+/// have the same key. The first column must be part of the key.
 pub(super) async fn insert<E: EntityTrait>(
     db: &impl ConnectionTrait,
     existing: Existing<E::Column>,
@@ -113,6 +120,15 @@ fn on_conflict<E: EntityTrait>(existing: Existing<E::Column>) -> Option<OnConfli
             Some(
                 OnConflict::columns(key.iter().copied())
                     .update_columns(others)
+                    .to_owned(),
+            )
+        }
+        Existing::Advances { key, to } => {
+            let new = Expr::col((Alias::new("excluded"), to));
+            Some(
+                OnConflict::columns(key.iter().copied())
+                    .update_column(to)
+                    .action_and_where(new.gt(Expr::col((E::default(), to))))
                     .to_owned(),
             )
         }

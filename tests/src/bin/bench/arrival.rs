@@ -152,8 +152,8 @@ pub(crate) async fn send_steadily(
 
 /// What this measure reads of a sync.
 #[derive(Deserialize)]
-struct Sync {
-    next_batch: String,
+pub(crate) struct Sync {
+    pub(crate) next_batch: String,
     #[serde(default)]
     rooms: Rooms,
 }

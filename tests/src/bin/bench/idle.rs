@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::arrival::Sync;
 use crate::person::{Names, Person};
 use crate::server::Server;
 use crate::socket::Socket;
@@ -47,7 +48,7 @@ pub(crate) async fn measure(
             return Ok(());
         };
         // Dropping the set ends the waiting.
-        let mut waiting = JoinSet::new();
+        let mut waiting = JoinSet::<Result<()>>::new();
         {
             let server: &Server = server;
             let mut clients = stream::iter(&people[..count])
@@ -61,25 +62,28 @@ pub(crate) async fn measure(
                     Ok::<_, Box<dyn std::error::Error + Send + Sync>>((person, since, socket))
                 })
                 .buffer_unordered(OPENED_MAX);
-            while let Some((mut person, since, socket)) = clients.try_next().await? {
+            while let Some((mut person, mut since, socket)) = clients.try_next().await? {
                 match socket {
                     None => waiting.spawn(async move {
-                        person.syncs(&since, SYNC_TIMEOUT).await?;
-                        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+                        loop {
+                            let answer = person.syncs(&since, SYNC_TIMEOUT).await?;
+                            let sync: Sync = serde_json::from_slice(&answer)?;
+                            since = sync.next_batch;
+                        }
                     }),
                     Some(mut socket) => waiting.spawn(async move {
-                        // The first push says that nothing is new.
-                        socket.push().await?;
-                        socket.push().await?;
-                        Ok(())
+                        // The first push says that nothing is new; later ones, that people have become idle.
+                        loop {
+                            let push: Sync = serde_json::from_str(&socket.push().await?)?;
+                            socket.acknowledge(&push.next_batch).await?;
+                        }
                     }),
                 };
             }
         }
         sleep(SETTLE).await;
         if let Some(ended) = waiting.try_join_next() {
-            ended??;
-            return Err(format!("a {what} ended though nothing happened").into());
+            return ended?;
         }
         let during = server.memory().ok_or("the server ended")?;
         let each = during.saturating_sub(before) / count as u64;
