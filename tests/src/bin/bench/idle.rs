@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::arrival::Sync;
+use crate::arrival;
 use crate::person::{Names, Person};
 use crate::server::Server;
 use crate::socket::Socket;
@@ -67,14 +67,14 @@ pub(crate) async fn measure(
                     None => waiting.spawn(async move {
                         loop {
                             let answer = person.syncs(&since, SYNC_TIMEOUT).await?;
-                            let sync: Sync = serde_json::from_slice(&answer)?;
+                            let sync: arrival::Sync = serde_json::from_slice(&answer)?;
                             since = sync.next_batch;
                         }
                     }),
                     Some(mut socket) => waiting.spawn(async move {
                         // The first push says that nothing is new; later ones, that people have become idle.
                         loop {
-                            let push: Sync = serde_json::from_str(&socket.push().await?)?;
+                            let push: arrival::Sync = serde_json::from_str(&socket.push().await?)?;
                             socket.acknowledge(&push.next_batch).await?;
                         }
                     }),
