@@ -152,26 +152,10 @@ impl<R: IncomingRequest + 'static> FromRequest for MaybeAuthed<R> {
     }
 }
 
-/// Where a request comes from, seen through our own proxy if there is one. A connection without an address counts as a
-/// local one.
-fn address(request: &HttpRequest, behind_proxy: bool) -> IpAddr {
-    let forwarded = || {
-        let header = request.headers().get_all("x-forwarded-for").last()?;
-        header
-            .to_str()
-            .ok()?
-            .rsplit(',')
-            .next()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    let peer = || request.peer_addr().map(|address| address.ip());
-    let address = if behind_proxy {
-        forwarded().or_else(peer)
-    } else {
-        peer()
-    };
+/// Where a request comes from; the binary has seen through a proxy of our own. A connection without an address counts as
+/// a local one.
+fn address(request: &HttpRequest) -> IpAddr {
+    let address = request.peer_addr().map(|address| address.ip());
     address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
@@ -202,7 +186,7 @@ pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiErr
             .take_for_user(class, &requester.user_id)
             .map_err(ApiError::limit_exceeded)?;
     }
-    let address = address(request, shared.settings.behind_proxy);
+    let address = address(request);
     engine
         .accounts()
         .seen(&requester, address, || user_agent(request));
@@ -263,7 +247,7 @@ async fn authed(
 /// The body of a request that needs no account.
 async fn public(request: &HttpRequest, payload: &mut Payload) -> Result<web::Bytes, ApiError> {
     let shared = shared(request)?;
-    let address = address(request, shared.settings.behind_proxy);
+    let address = address(request);
     let class = class(request).unwrap_or(Class::Anonymous);
     if let Err(wait) = shared.limits.take_for_address(class, address) {
         drain(payload).await;

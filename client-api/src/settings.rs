@@ -13,8 +13,6 @@ pub struct Settings {
     pub public_body_bytes_max: usize,
     /// Whether `?access_token=` is accepted beside the `Authorization` header (old bots and bridges need it).
     pub token_in_query: bool,
-    /// Whether the last address of `X-Forwarded-For` is taken as the client's, because a proxy of ours stands in front.
-    pub behind_proxy: bool,
     /// Rate limits; `None` switches them off.
     pub rate_limits: Option<RateLimits>,
     /// The longest that a `/sync` may wait, in milliseconds; longer wishes are shortened to it.
@@ -69,7 +67,6 @@ impl Default for Settings {
             body_bytes_max: 10 * 1024 * 1024,
             public_body_bytes_max: 256 * 1024,
             token_in_query: true,
-            behind_proxy: false,
             rate_limits: Some(RateLimits::default()),
             sync_timeout_ms_max: 120_000,
             socket_origins: Vec::new(),

@@ -1,5 +1,6 @@
 //! Listening: sockets, TLS, workers, and what holds for every request whatever its path.
 
+mod forwarded;
 mod observe;
 
 use std::io;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App, HttpServer, web};
 use rustls::ServerConfig;
 
@@ -31,6 +32,8 @@ pub(crate) struct Listener<'a> {
     pub(crate) addresses: &'a [SocketAddr],
     /// Plain HTTP without.
     pub(crate) tls: Option<ServerConfig>,
+    /// Whether a proxy of the operator's stands in front, whose word on where a request comes from counts.
+    pub(crate) behind_proxy: bool,
     /// Threads that answer requests.
     pub(crate) workers: usize,
 }
@@ -75,8 +78,13 @@ impl CannotListen {
 /// An address is taken, or not ours to listen on.
 pub(crate) fn bind(listener: Listener<'_>, configure: &Configure) -> Result<Bound, CannotListen> {
     let configure = Arc::clone(configure);
+    let behind_proxy = listener.behind_proxy;
     let mut server = HttpServer::new(move || {
         App::new()
+            .wrap(Condition::new(
+                behind_proxy,
+                from_fn(forwarded::see_through),
+            ))
             .wrap(from_fn(observe::observe))
             .default_service(web::to(client_api::unrecognized))
             .configure(|routes| configure(routes))

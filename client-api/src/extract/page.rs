@@ -21,7 +21,7 @@ impl FromRequest for PublicPage {
         async move {
             drain(&mut payload).await;
             let shared = shared(&request)?;
-            let address = address(&request, shared.settings.behind_proxy);
+            let address = address(&request);
             let class = class(&request).unwrap_or(Class::Anonymous);
             shared
                 .limits

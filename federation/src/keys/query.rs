@@ -81,7 +81,7 @@ pub(crate) async fn post(
     Ok(answer(found.into_iter().flatten().collect()))
 }
 
-/// Counts a request of an address.
+/// Counts a request of an address; the binary has seen through a proxy of our own.
 fn count(shared: &Shared, request: &HttpRequest) -> Result<(), ApiError> {
     let address = request.peer_addr().map(|address| address.ip());
     let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));

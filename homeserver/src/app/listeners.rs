@@ -72,6 +72,7 @@ impl Listeners {
         let client = Listener {
             addresses: &config.client.addresses,
             tls: tls::optional(&config.client.tls_cert, &config.client.tls_key)?,
+            behind_proxy: config.client.behind_proxy,
             workers,
         };
         listeners.client = listeners.start(client, &apis.for_clients())?;
@@ -81,6 +82,7 @@ impl Listeners {
             let federation = Listener {
                 addresses: &section.addresses,
                 tls: tls::optional(&section.tls_cert, &section.tls_key)?,
+                behind_proxy: section.behind_proxy,
                 workers,
             };
             listeners.federation = listeners.start(federation, &apis.for_servers())?;

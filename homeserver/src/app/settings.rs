@@ -64,7 +64,6 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
         body_bytes_max: limits.max_body.0,
         public_body_bytes_max: limits.max_public_body.0,
         token_in_query: config.compatibility.token_in_query,
-        behind_proxy: config.client.behind_proxy,
         rate_limits: limits.rate_limits.then_some(rates),
         socket_origins: config
             .client

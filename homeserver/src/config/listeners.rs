@@ -18,7 +18,8 @@ section! {
         addresses: Vec<SocketAddr>, default ["127.0.0.1:8008"];
 
         /// Whether a reverse proxy of yours stands in front of all of them. Then the last address
-        /// in X-Forwarded-For counts as the client's, for rate limits and the list of devices.
+        /// in X-Forwarded-For counts as the client's, for rate limits and the list of devices, and as
+        /// that of another server.
         behind_proxy: bool, default false;
 
         /// Web pages of which other origins may open a WebSocket here. The server's own always may.
@@ -38,6 +39,9 @@ section! {
     "listeners.federation" FederationListener {
         /// The addresses and ports, for example ["[::]:8448"].
         addresses: Vec<SocketAddr>, default [];
+
+        /// Whether a reverse proxy of yours stands in front of all of them, as for clients: see there.
+        behind_proxy: bool, default false;
 
         /// The certificate chain for TLS, a PEM file. Other servers demand one that is valid for
         /// the server's name; leave it out only behind a proxy that has it.
