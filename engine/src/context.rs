@@ -26,7 +26,7 @@ use crate::{
     presence::Presence,
     push::{deliver::Deliveries, scores::Scores},
     remote::{
-        Handshakes,
+        Handshakes, WholeStates,
         asked::{Asked, Lately},
         backfill::Backfills,
     },
@@ -89,6 +89,8 @@ pub(crate) struct Context {
     /// The events of other servers that wait for what they build on.
     pub(crate) staging: Arc<Staging>,
     pub(crate) handshakes: Handshakes,
+    /// Whose turn it is to fetch the whole state of a room.
+    pub(crate) whole_states: WholeStates,
     pub(crate) delays: Delays,
     /// Who knows whose an e-mail address is.
     pub(crate) identity: Identity,

@@ -38,7 +38,7 @@ use crate::{
     presence::{Presence, PresenceSettings},
     push::{deliver::Deliveries, scores::Scores},
     remote::{
-        Handshakes,
+        Handshakes, WholeStates,
         asked::{Asked, Lately},
         backfill::Backfills,
     },
@@ -189,6 +189,7 @@ impl Engine {
             peers: OnceLock::new(),
             backfills: Backfills::default(),
             handshakes: Handshakes::default(),
+            whole_states: WholeStates::default(),
             delays: Delays::default(),
             notices: Notices::new(settings.notices),
             key,

@@ -29,4 +29,5 @@ pub(crate) use self::{
     handshakes::Handshakes,
     join::refused,
     order::by_dependency,
+    state::WholeStates,
 };

@@ -2,7 +2,7 @@
 //! Server-server API, "Checks performed on receipt of a PDU", 1 to 3.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -47,6 +47,49 @@ pub(crate) async fn check(
         .into_iter()
         .map(|parsed| parsed.and_then(|()| next()))
         .collect()
+}
+
+/// The same for a state and its auth chain: those of the chain that stand in the state as well are checked once, and come
+/// out with the state only. What is wrong with the others is logged.
+pub(super) async fn check_state(
+    context: &Context,
+    version: &'static RoomVersion,
+    state: Vec<Object>,
+    chain: Vec<Object>,
+) -> (Vec<Event>, Vec<Event>) {
+    let read = |objects: Vec<Object>| -> Vec<Event> {
+        let events = objects.into_iter();
+        let events = events.map(|object| Event::parse_history(version, object));
+        events
+            .filter_map(|event| match event {
+                Ok(event) => Some(event),
+                Err(error) => {
+                    tracing::info!(%error, "an event of a state is dropped");
+                    None
+                }
+            })
+            .collect()
+    };
+    let (state, mut chain) = (read(state), read(chain));
+    let in_state: HashSet<OwnedEventId> = state.iter().map(|event| event.id().to_owned()).collect();
+    chain.retain(|event| !in_state.contains(event.id()));
+    let of_state = state.len();
+    let all = state.into_iter().chain(chain);
+    let verified = verify(
+        context,
+        all.map(|event| (version, event)).collect(),
+        KEYS_WITHIN,
+    )
+    .await;
+    let (mut state, mut chain) = (Vec::with_capacity(of_state), Vec::new());
+    for (index, (id, verified)) in verified.into_iter().enumerate() {
+        match verified {
+            Ok(event) if index < of_state => state.push(event),
+            Ok(event) => chain.push(event),
+            Err(flaw) => tracing::info!(event = %id, flaw, "an event of a state is dropped"),
+        }
+    }
+    (state, chain)
 }
 
 /// Checks the signatures and hashes of events, which may be of different rooms, all in one batch; the results are in

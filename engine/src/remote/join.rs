@@ -18,7 +18,7 @@ use storage::{
     write::{NewRoom, Outcome},
 };
 
-use super::{by_dependency, candidates::Candidates, check};
+use super::{by_dependency, candidates::Candidates, check, check::check_state};
 use crate::{
     Error, Requester, Result,
     context::Context,
@@ -251,26 +251,21 @@ impl Rooms {
     ) -> Result<()> {
         let nonsense =
             |why: &str| Error::Unreachable(format!("{server} gave no usable room: {why}"));
-        let checked = |objects| async move {
-            check(&self.context, version, objects)
-                .await
-                .into_iter()
-                .flatten()
-                .filter(|event: &Event| event.room_id() == room)
-                .collect::<Vec<_>>()
-        };
         let checking = Instant::now();
         let join = match sent.event {
             // The resident server has added its signature.
-            Some(signed) => checked(vec![signed])
+            Some(signed) => check(&self.context, version, vec![signed])
                 .await
                 .into_iter()
-                .find(|event| event.id() == join.id())
+                .flatten()
+                .find(|event| event.id() == join.id() && event.room_id() == room)
                 .ok_or_else(|| nonsense("its copy of the join is not the one that was sent"))?,
             None => join,
         };
-        let state = checked(sent.state).await;
-        let auth_chain = checked(sent.auth_chain).await;
+        let (state, auth_chain) =
+            check_state(&self.context, version, sent.state, sent.auth_chain).await;
+        let is_here = |event: &Event| event.room_id() == room;
+        let state: Vec<Event> = state.into_iter().filter(is_here).collect();
         took("signatures", checking);
         let storing = Instant::now();
         let create = state
@@ -296,8 +291,8 @@ impl Rooms {
         }
         let creator = create.sender().to_owned();
         let ids: BTreeSet<OwnedEventId> = state.iter().map(|event| event.id().to_owned()).collect();
-        let mut all = auth_chain;
-        all.extend(state);
+        let mut all = state;
+        all.extend(auth_chain.into_iter().filter(is_here));
         let ordered = by_dependency(all, Event::auth_events);
         let handle = self.known_or_new(room, version, creator).await?;
         let handle = self.in_version(handle, version).await?;

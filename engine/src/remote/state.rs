@@ -4,14 +4,40 @@
 use std::collections::BTreeSet;
 
 use ruma::{EventId, OwnedEventId, OwnedServerName};
+use spec::event::Event;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::gap::{Fetched, Lack};
+use super::{
+    check::check_state,
+    gap::{Fetched, Lack},
+};
 use crate::{Result, peers::PeerError, rooms::RoomHandle, states::StateMap};
 
 /// The largest state with its auth chain, in events, that is taken from an answer.
 const STATE_EVENTS_MAX: usize = 200_000;
 /// Up to how many missing events are fetched one by one, rather than the whole state.
 const SINGLE_MAX: usize = 100;
+/// How many whole states are fetched at once: each answer may have 160 MiB and is in memory until it is stored. One
+/// server's events are worked on in 8 rooms at once (`ORIGIN_ROOMS_MAX`), which leaves some to others.
+const WHOLE_AT_ONCE: usize = 12;
+
+/// The turns for fetching whole states, of the whole server. Whoever has one waits for another server and then for the
+/// room, and those wait for none.
+pub(crate) struct WholeStates(Semaphore);
+
+impl Default for WholeStates {
+    fn default() -> Self {
+        Self(Semaphore::new(WHOLE_AT_ONCE))
+    }
+}
+
+impl WholeStates {
+    /// Waits for a turn, which ends when it is dropped.
+    pub(crate) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed.
+        self.0.acquire().await.ok()
+    }
+}
 
 impl RoomHandle {
     /// The state after an event, as other servers know it. What is missing of it is fetched and stored as outliers, and so
@@ -86,6 +112,8 @@ impl RoomHandle {
         server: &OwnedServerName,
         event_id: &EventId,
     ) -> Result<std::result::Result<BTreeSet<OwnedEventId>, PeerError>> {
+        // It lasts until the answer is stored.
+        let _turn = self.context.whole_states.turn().await;
         let answer = self.peers()?.state(server, &self.meta.id, event_id).await;
         let (state, chain) = match answer {
             Ok(answer) => answer,
@@ -97,10 +125,11 @@ impl RoomHandle {
                 why: "the state is too large".to_owned(),
             }));
         }
-        let state = self.checked(state).await;
-        let ids = state.iter().map(|event| event.id().to_owned()).collect();
-        let mut all = self.checked(chain).await;
-        all.extend(state);
+        let (state, chain) = check_state(&self.context, self.meta.version, state, chain).await;
+        let is_ours = |event: &Event| event.room_id() == self.meta.id;
+        let mut all: Vec<Event> = state.into_iter().filter(is_ours).collect();
+        let ids = all.iter().map(|event| event.id().to_owned()).collect();
+        all.extend(chain.into_iter().filter(is_ours));
         self.keep_outliers(all).await?;
         Ok(Ok(ids))
     }
