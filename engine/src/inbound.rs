@@ -5,7 +5,7 @@ mod edu;
 mod invite;
 mod membership;
 mod read;
-mod receive;
+pub(crate) mod receive;
 mod rescind;
 mod staged;
 pub(crate) mod staging;

@@ -3,7 +3,11 @@
 //! What can be taken in at once is; what lacks parents or auth events is staged and worked on later (`staged.rs`).
 //! Either way it is on disk before the transaction is answered.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    pin::pin,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId, ServerName};
@@ -25,6 +29,19 @@ use crate::{
 /// for our answer with theirs, a minute at most.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the keys of a transaction's events may take: events whose keys do not come are lost, unless somebody builds on
+/// them. Servers get 10 s to answer for their keys, and notaries are asked beside them. The other events do not wait for it.
+const KEYS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long a transaction waits.
+#[derive(Clone, Copy)]
+pub(crate) struct Within {
+    /// For the keys of its events.
+    pub(crate) keys: Duration,
+    /// For each room; and for the keys, before what is known is taken in without the rest.
+    pub(crate) room: Duration,
+}
+
 /// What is answered for an event: why it was refused, if it was.
 type Results = BTreeMap<OwnedEventId, std::result::Result<(), String>>;
 
@@ -35,13 +52,17 @@ impl Inbound {
     /// # Errors
     /// [`Error::Store`]: some are not on disk. All may be sent again.
     pub async fn pdus(&self, origin: &ServerName, pdus: Vec<Object>) -> Result<Results> {
-        self.pdus_within(ANSWER_WITHIN, origin, pdus).await
+        let within = Within {
+            keys: KEYS_WITHIN,
+            room: ANSWER_WITHIN,
+        };
+        self.pdus_within(within, origin, pdus).await
     }
 
-    /// The same, waiting for each room only so long.
+    /// The same, waiting only so long.
     pub(crate) async fn pdus_within(
         &self,
-        answer_within: Duration,
+        within: Within,
         origin: &ServerName,
         mut pdus: Vec<Object>,
     ) -> Result<Results> {
@@ -51,30 +72,59 @@ impl Inbound {
             results.insert(rescinding, Ok(()));
         }
         let (rooms, events) = self.sort(origin, pdus, &mut results).await?;
-        let mut runs: BTreeMap<OwnedRoomId, Vec<Event>> = BTreeMap::new();
-        for (id, verified) in verify(&self.rooms.context, events, answer_within).await {
-            match verified {
-                Ok(event) => {
-                    let run = runs.entry(event.room_id().to_owned()).or_default();
-                    run.push(event);
-                }
-                Err(flaw) => refuse(&mut results, Some(id), flaw),
+        let context = &self.rooms.context;
+        let mut all = pin!(verify(context, events.clone(), within.keys));
+        match timeout(within.room, &mut all).await {
+            Ok(verified) => {
+                let sound = sound(verified, &mut results);
+                self.take_in(within, origin, &rooms, sound, &mut results)
+                    .await?;
             }
+            // What is signed with keys that are known waits for no others.
+            Err(_) => {
+                let known = verify(context, events, Duration::ZERO).await;
+                let known: Vec<Event> = known.into_iter().filter_map(|(_, one)| one.ok()).collect();
+                let ids: HashSet<OwnedEventId> =
+                    known.iter().map(|event| event.id().to_owned()).collect();
+                self.take_in(within, origin, &rooms, known, &mut results)
+                    .await?;
+                let late = all.await.into_iter().filter(|(id, _)| !ids.contains(id));
+                let late = sound(late, &mut results);
+                self.take_in(within, origin, &rooms, late, &mut results)
+                    .await?;
+            }
+        }
+        metrics::histogram!("rookery_federation_pdus_seconds").record(started.elapsed());
+        Ok(results)
+    }
+
+    /// Takes in events that are signed as they must be, side by side across rooms, and notes what has become of them.
+    async fn take_in(
+        &self,
+        within: Within,
+        origin: &ServerName,
+        rooms: &BTreeMap<OwnedRoomId, Result<RoomHandle>>,
+        events: Vec<Event>,
+        results: &mut Results,
+    ) -> Result<()> {
+        let mut runs: BTreeMap<OwnedRoomId, Vec<Event>> = BTreeMap::new();
+        for event in events {
+            let run = runs.entry(event.room_id().to_owned()).or_default();
+            run.push(event);
         }
         let runs = runs.into_iter().filter_map(|(room, events)| {
             let room = rooms.get(&room)?.as_ref().ok()?;
-            Some(self.take_in(answer_within, origin, room, events))
+            Some(self.take_in_room(within.room, origin, room, events))
         });
         let taken: Result<Vec<_>> = join_all(runs).await.into_iter().collect();
-        metrics::histogram!("rookery_federation_pdus_seconds").record(started.elapsed());
         for (id, taken) in taken?.into_iter().flatten() {
             let taken = taken.map_err(|error| match error {
-                Error::Internal(_) | Error::Store(_) => "Something went wrong here".to_owned(),
+                Error::Internal(_) => "Something went wrong here".to_owned(),
                 error => error.to_string(),
             });
             results.insert(id, taken);
         }
-        Ok(results)
+        Ok(())
     }
 
     /// Finds the rooms of events and reads the events by the versions of their rooms. Those of rooms in which `origin`
@@ -131,7 +181,7 @@ impl Inbound {
     }
 
     /// Takes in the events of one room, in an order in which each follows its parents.
-    async fn take_in(
+    async fn take_in_room(
         &self,
         answer_within: Duration,
         origin: &ServerName,
@@ -174,6 +224,21 @@ impl Inbound {
         }
         Ok(results)
     }
+}
+
+/// The events that are signed as they must be; the others are refused.
+fn sound(
+    verified: impl IntoIterator<Item = (OwnedEventId, std::result::Result<Event, String>)>,
+    results: &mut Results,
+) -> Vec<Event> {
+    let mut sound = Vec::new();
+    for (id, verified) in verified {
+        match verified {
+            Ok(event) => sound.push(event),
+            Err(flaw) => refuse(results, Some(id), flaw),
+        }
+    }
+    sound
 }
 
 fn refuse(results: &mut Results, id: Option<OwnedEventId>, why: String) {

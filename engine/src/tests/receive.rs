@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use ruma::{OwnedEventId, OwnedRoomId, owned_server_name};
 use spec::{
     event::{Draft, Event, Parent},
@@ -17,7 +18,7 @@ use super::{
     fixture::{House, Person, bodies},
     wire::{Lie, key_of},
 };
-use crate::Preset;
+use crate::{Preset, inbound::receive::Within};
 
 fn version(id: &str) -> &'static RoomVersion {
     RoomVersion::get(id).unwrap()
@@ -603,7 +604,10 @@ async fn a_room_that_is_slow_does_not_hold_up_the_answer() {
         busy.await.unwrap();
         let inbound = pair.here.engine.inbound();
         let there = name(&pair.there);
-        let soon = Duration::from_millis(1);
+        let soon = Within {
+            keys: Duration::from_secs(60),
+            room: Duration::from_millis(1),
+        };
         let results = inbound
             .pdus_within(soon, &there, vec![pdu(&message)])
             .await
@@ -621,28 +625,106 @@ async fn a_room_that_is_slow_does_not_hold_up_the_answer() {
     }
 }
 
+impl Forger<'_> {
+    /// A message of somebody whose server is neither of the two.
+    fn comes_from_afar(&self, last: &Event) -> Event {
+        let content = object! { "body" => "from afar", "msgtype" => "m.text" };
+        let mut draft = self.draft("m.room.message", None, content);
+        draft.sender = "@carol:afar".try_into().unwrap();
+        let parents = [Parent::of(self.version, last)];
+        let key = key_of(owned_server_name!("afar"));
+        let afar = draft.seal(self.version, &parents, &self.auth, 1, "afar", &key);
+        afar.unwrap()
+    }
+}
+
+/// FTXN-02: it may take longer than a room may, and what needs it not is taken in meanwhile.
+#[tokio::test]
+async fn a_key_that_comes_late_is_waited_for() {
+    for pair in pairs().await {
+        let (forger, _) = Forger::new(&pair, "11").await;
+        let last = forger.last().await;
+        let (afar, near) = (
+            forger.comes_from_afar(&last),
+            forger.message("near", &[&last]),
+        );
+        let keyless = &pair.script.keyless;
+        keyless.lock().unwrap().insert(owned_server_name!("afar"));
+        let inbound = pair.here.engine.inbound();
+        let there = name(&pair.there);
+        let within = Within {
+            keys: Duration::from_secs(60),
+            room: Duration::ZERO,
+        };
+        let told = async {
+            while outcome(&pair.here, &near).await.is_none() {
+                tokio::task::yield_now().await;
+            }
+            keyless.lock().unwrap().clear();
+        };
+        let taken = inbound.pdus_within(within, &there, vec![pdu(&afar), pdu(&near)]);
+        let (results, ()) = tokio::join!(taken, told);
+        let results = results.unwrap();
+        for event in [&afar, &near] {
+            assert_eq!(results[event.id()], Ok(()));
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_does_not_come_holds_up_only_what_it_signed() {
     for pair in pairs().await {
         let (forger, _) = Forger::new(&pair, "11").await;
         let last = forger.last().await;
         let message = forger.message("in time", &[&last]);
-        let content = object! { "body" => "from afar", "msgtype" => "m.text" };
-        let mut draft = forger.draft("m.room.message", None, content);
-        draft.sender = "@carol:afar".try_into().unwrap();
-        let parents = [Parent::of(forger.version, &last)];
-        let key = key_of(owned_server_name!("afar"));
-        let afar = draft.seal(forger.version, &parents, &forger.auth, 1, "afar", &key);
-        let afar = afar.unwrap();
+        let afar = forger.comes_from_afar(&last);
         let keyless = &pair.script.keyless;
         keyless.lock().unwrap().insert(owned_server_name!("afar"));
         let inbound = pair.here.engine.inbound();
         let there = name(&pair.there);
         let pdus = vec![pdu(&afar), pdu(&message)];
-        let soon = Duration::from_millis(20);
+        let soon = Within {
+            keys: Duration::from_millis(20),
+            room: Duration::from_secs(60),
+        };
         let results = inbound.pdus_within(soon, &there, pdus).await.unwrap();
         assert!(results[afar.id()].is_err());
         assert_eq!(results[message.id()], Ok(()));
+    }
+}
+
+/// A whole state may fill much memory: only so many are fetched at once, whatever the rooms.
+#[tokio::test]
+async fn a_whole_state_waits_for_its_turn() {
+    for pair in pairs().await {
+        let (forger, _) = Forger::new(&pair, "11").await;
+        let events = chain(&forger, &forger.last().await, 2);
+        let (gone, last) = (pdu(&events[0]), events[1].clone());
+        pair.script.play(move |call| match call.operation {
+            "missing_events" => Some(Lie::Events(Vec::new())),
+            "event" => Some(Lie::Events(vec![gone.clone()])),
+            "state_ids" => Some(Lie::Refusal),
+            _ => None,
+        });
+        let whole_states = &pair.here.engine.context.whole_states;
+        let mut turns = Vec::new();
+        while let Some(turn) = whole_states.turn().now_or_never() {
+            turns.push(turn);
+        }
+        let inbound = pair.here.engine.inbound();
+        let there = name(&pair.there);
+        inbound.pdus(&there, vec![pdu(&last)]).await.unwrap();
+        while pair.script.count("state_ids") == 0 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pair.script.count("state"), 0, "it waits");
+        turns.pop();
+        while pair.script.count("state") == 0 {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

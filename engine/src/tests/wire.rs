@@ -330,11 +330,15 @@ impl Peers for Wire {
         within: Duration,
     ) -> BoxFuture<'a, HashMap<KeyName, PublishedKey>> {
         Box::pin(async move {
-            let keyless = self.script.keyless.lock().unwrap().clone();
-            let asked = names.len();
-            names.retain(|name, _| !keyless.contains(&name.server));
-            if names.len() < asked {
-                tokio::time::sleep(within).await;
+            let is_keyless =
+                |name: &KeyName| self.script.keyless.lock().unwrap().contains(&name.server);
+            let all_told = async {
+                while names.keys().any(is_keyless) {
+                    tokio::task::yield_now().await;
+                }
+            };
+            if tokio::time::timeout(within, all_told).await.is_err() {
+                names.retain(|name, _| !is_keyless(name));
             }
             let published = |name: KeyName| {
                 let key = key_of(name.server.clone()).public_key();
