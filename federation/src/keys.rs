@@ -128,23 +128,30 @@ impl OwnKeys {
     /// The keys that once signed, or might have, by id: what they signed comes back from other servers.
     #[must_use]
     pub fn former(&self) -> BTreeMap<String, PublishedKey> {
-        let former = self.old.iter().map(|old| {
-            let key = PublishedKey {
-                key: old.key,
-                valid_until_ts: old.expired_ts,
-                expired_ts: Some(old.expired_ts),
-            };
-            (old.key_id.clone(), key)
-        });
-        let beside = self.beside.iter().map(|key| {
-            let published = PublishedKey {
+        let former = self.old.iter().map(|old| old.key_id.as_str());
+        let beside = self.beside.iter().map(|key| key.key_id());
+        former
+            .chain(beside)
+            .filter_map(|id| Some((id.to_owned(), self.published(id)?)))
+            .collect()
+    }
+
+    /// The key with this id, whether it still signs or not.
+    pub(crate) fn published(&self, key_id: &str) -> Option<PublishedKey> {
+        let mut without_end = self.beside.iter().chain([&self.current]);
+        if let Some(key) = without_end.find(|key| key.key_id() == key_id) {
+            return Some(PublishedKey {
                 key: key.public_key(),
                 valid_until_ts: i64::MAX,
                 expired_ts: None,
-            };
-            (key.key_id().to_owned(), published)
-        });
-        former.chain(beside).collect()
+            });
+        }
+        let old = self.old.iter().find(|old| old.key_id == key_id)?;
+        Some(PublishedKey {
+            key: old.key,
+            valid_until_ts: old.expired_ts,
+            expired_ts: Some(old.expired_ts),
+        })
     }
 
     /// The key that signs now.

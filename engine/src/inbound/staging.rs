@@ -67,23 +67,33 @@ struct Waiting {
 }
 
 impl Table {
-    /// A server that has events in a queue and may have one more room worked on.
-    fn payer<'a>(&self, queue: &'a Queue) -> Option<&'a OwnedServerName> {
-        let mut origins = queue.events.values().map(|waiting| &waiting.origin);
-        origins.find(|origin| {
-            let turns = self.turns.get(*origin).copied().unwrap_or_default();
-            turns < ORIGIN_ROOMS_MAX
-        })
+    /// Whether a server may have one more room worked on.
+    fn may_pay(&self, origin: &ServerName) -> bool {
+        let turns = self.turns.get(origin).copied().unwrap_or_default();
+        turns < ORIGIN_ROOMS_MAX
     }
 
-    /// The rooms that wait for somebody, each with who pays for it, if anybody may.
-    fn open(&self) -> impl Iterator<Item = (RoomRow, Instant, Option<&OwnedServerName>)> {
+    /// Of the servers that may have one more room worked on, the one that has most events in a queue: whoever sent one
+    /// among many does not pay for the others. Looks at each event.
+    fn payer(&self, queue: &Queue) -> Option<OwnedServerName> {
+        let mut counts: BTreeMap<&OwnedServerName, usize> = BTreeMap::new();
+        for waiting in queue.events.values() {
+            *counts.entry(&waiting.origin).or_default() += 1;
+        }
+        counts.retain(|origin, _| self.may_pay(origin));
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(origin, _)| origin.clone())
+    }
+
+    /// The rooms that wait for somebody, as far as anybody may pay for them. Nobody pays for looking after a room in which
+    /// nothing waits any more.
+    fn open(&self) -> impl Iterator<Item = (RoomRow, Instant)> {
         let idle = self.rooms.iter().filter(|(_, queue)| !queue.busy);
         idle.filter_map(|(room, queue)| {
             let due = queue.due?;
-            // Nobody pays for looking after a room in which nothing waits any more.
-            let payer = self.payer(queue);
-            (payer.is_some() || queue.events.is_empty()).then_some((*room, due, payer))
+            let mut origins = queue.events.values().map(|waiting| &waiting.origin);
+            let is_paid = origins.any(|origin| self.may_pay(origin));
+            (is_paid || queue.events.is_empty()).then_some((*room, due))
         })
     }
 }
@@ -179,9 +189,9 @@ impl Staging {
     pub(super) fn next(self: &Arc<Self>) -> Option<Turn> {
         let mut table = self.table();
         let now = Instant::now();
-        let due = table.open().filter(|(_, due, _)| *due <= now);
-        let (room, _, payer) = due.min_by_key(|(_, due, _)| *due)?;
-        let payer = payer.cloned();
+        let due = table.open().filter(|(_, due)| *due <= now);
+        let (room, _) = due.min_by_key(|(_, due)| *due)?;
+        let payer = table.payer(table.rooms.get(&room)?);
         let queue = table.rooms.get_mut(&room)?;
         queue.busy = true;
         queue.due = None;
@@ -199,7 +209,7 @@ impl Staging {
     /// When the next room is to be worked on, if none is now.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let table = self.table();
-        table.open().map(|(_, due, _)| due).min()
+        table.open().map(|(_, due)| due).min()
     }
 
     fn end(&self, room: RoomRow, payer: Option<&OwnedServerName>, then: Then) {
@@ -379,6 +389,24 @@ mod tests {
         assert_eq!(theirs.len(), 2, "also where mallory's wait as well");
         turns.pop();
         assert!(staging.next().is_some());
+    }
+
+    #[test]
+    fn whoever_has_most_events_in_a_room_pays_for_it() {
+        for most in ["aaron", "mallory"] {
+            let staging = Arc::new(Staging::default());
+            let origins = ["aaron", "mallory"].map(|name| ServerName::parse(name).unwrap());
+            let mut n = 0;
+            for origin in &origins {
+                for _ in 0..if origin == most { 5 } else { 1 } {
+                    n += 1;
+                    staging.add(RoomRow(1), origin, id(n));
+                }
+            }
+            staging.wake(RoomRow(1));
+            let turn = staging.next().unwrap();
+            assert_eq!(turn.payer.as_ref().unwrap(), most);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use spec::{
 use storage::members::{self, Membership};
 
 use super::{candidates::Candidates, knock::TAKEN_IN_BY};
-use crate::{Error, Result, rooms::RoomHandle};
+use crate::{Error, Result, peers::Peers, rooms::RoomHandle};
 
 impl RoomHandle {
     /// Whether this server takes part in the room, so that it decides about it itself.
@@ -49,14 +49,10 @@ impl RoomHandle {
         content: Object,
     ) -> Result<()> {
         let via = self.servers_of_offer(member).await?;
-        let mut candidates =
-            Candidates::new(&self.context.server_name, &self.meta.id, via, self.peers()?);
-        let mut left = None;
-        while left.is_none()
-            && let Some(server) = candidates.next()
-        {
-            left = self.leave_at(user, &server, &content).await;
-        }
+        let left = match self.context.peers.get() {
+            Some(peers) => self.leave_at_any(peers.as_ref(), via, user, &content).await,
+            None => None,
+        };
         let leave = match left {
             Some(leave) => leave,
             // Without an event of the room the user's word stands in for it.
@@ -125,14 +121,33 @@ impl RoomHandle {
             .collect())
     }
 
+    /// The leave that the first of these servers has taken in that takes one in.
+    async fn leave_at_any(
+        &self,
+        peers: &dyn Peers,
+        via: Vec<OwnedServerName>,
+        user: &UserId,
+        content: &Object,
+    ) -> Option<Event> {
+        let room = &self.meta.id;
+        let mut candidates = Candidates::new(&self.context.server_name, room, via, peers);
+        while let Some(server) = candidates.next() {
+            let left = self.leave_at(peers, user, &server, content).await;
+            if left.is_some() {
+                return left;
+            }
+        }
+        None
+    }
+
     /// The leave that a server has taken in.
     async fn leave_at(
         &self,
+        peers: &dyn Peers,
         user: &UserId,
         server: &OwnedServerName,
         content: &Object,
     ) -> Option<Event> {
-        let peers = self.context.peers.get()?;
         let room = &self.meta.id;
         let template = peers.make_membership(server, "leave", room, user).await;
         let template = template.ok()?;

@@ -60,10 +60,12 @@ impl Rest {
         };
         let doubled = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         let pause = doubled.max(wait.unwrap_or_default()).min(PAUSE_MAX);
+        // One failure more does not shorten a pause that the server has asked for.
+        let asked_for = before.map_or(now, |before| before.until);
         let trouble = Trouble {
             failures,
             failed: now,
-            until: now + pause,
+            until: asked_for.max(now + pause),
         };
         self.0.insert(server.to_owned(), trouble);
     }
@@ -121,6 +123,9 @@ mod tests {
         rest.heard_from(server);
         assert!(rest.is_resting(server, now + PAUSE_HEARD / 2));
         assert!(!rest.is_resting(server, now + PAUSE_HEARD));
+        rest.failed(server, now, now, Some(PAUSE_HEARD * 5));
+        rest.failed(server, now, now, None);
+        assert!(rest.is_resting(server, now + PAUSE_HEARD * 4));
         rest.failed(server, now, now, Some(PAUSE_MAX * 9));
         assert!(!rest.is_resting(server, now + PAUSE_MAX));
     }

@@ -321,35 +321,8 @@ impl RemoteKeyRing {
     }
 
     fn own_key(&self, name: &KeyName) -> Option<PublishedKey> {
-        let current = self.own.current();
-        if name.server != *current.server() {
-            return None;
-        }
-        if name.key_id == current.key_id() {
-            return Some(PublishedKey {
-                key: current.public_key(),
-                valid_until_ts: i64::MAX,
-                expired_ts: None,
-            });
-        }
-        if let Some(beside) = self
-            .own
-            .beside()
-            .iter()
-            .find(|key| key.key_id() == name.key_id)
-        {
-            return Some(PublishedKey {
-                key: beside.public_key(),
-                valid_until_ts: i64::MAX,
-                expired_ts: None,
-            });
-        }
-        let old = self.own.old().iter().find(|old| old.key_id == name.key_id);
-        old.map(|old| PublishedKey {
-            key: old.key,
-            valid_until_ts: old.expired_ts,
-            expired_ts: Some(old.expired_ts),
-        })
+        let is_ours = name.server == *self.own.current().server();
+        is_ours.then(|| self.own.published(&name.key_id)).flatten()
     }
 
     fn lane(&self, server: &ServerName) -> Arc<Mutex<Lane>> {
