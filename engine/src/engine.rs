@@ -137,7 +137,7 @@ impl Engine {
         let ephemeral = Arc::new(Ephemeral::starting_at(clock.now_ms()));
         let steady: Arc<dyn Clock> = Arc::new(Steady(clock.clone()));
         let presence = Arc::new(Presence::new(
-            settings.presence,
+            settings.presence.clone(),
             settings.server_name.clone(),
             store.clone(),
             steady.clone(),

@@ -15,9 +15,9 @@ use std::{
     time::Duration,
 };
 
-use ruma::{OwnedServerName, OwnedUserId, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, UserId};
 use spec::json::Object;
-use storage::{Listener, Logged, Position, RoomRow, Store, members};
+use storage::{Listener, Logged, Position, RoomRow, Store, members, rooms};
 use tokio::sync::{Notify, OnceCell};
 
 pub(crate) use self::person::Shown;
@@ -39,7 +39,7 @@ const GATHER: Duration = Duration::from_secs(1);
 const USERS_TOGETHER: usize = 200;
 
 /// What the operator decides about presence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresenceSettings {
     /// Whether there is any.
     pub enabled: bool,
@@ -47,6 +47,8 @@ pub struct PresenceSettings {
     pub to_other_servers: bool,
     /// Whether that of other servers' users is taken in.
     pub from_other_servers: bool,
+    /// Rooms by which nobody sees who is there, nor does another server hear of it.
+    pub quiet_rooms: Vec<OwnedRoomId>,
 }
 
 impl Default for PresenceSettings {
@@ -55,11 +57,12 @@ impl Default for PresenceSettings {
             enabled: true,
             to_other_servers: true,
             from_other_servers: true,
+            quiet_rooms: Vec::new(),
         }
     }
 }
 
-/// The rooms of a user.
+/// The rooms by which others see a user.
 pub(crate) type RoomSet = Arc<BTreeSet<RoomRow>>;
 
 /// A user's presence, as other servers hear of it.
@@ -69,7 +72,7 @@ pub struct PresenceNews {
     pub user_id: OwnedUserId,
     /// An entry of `push`: server-server API, "Presence".
     pub update: Object,
-    /// The rooms that the user is in.
+    /// The rooms that the user is in, but for quiet ones.
     pub rooms: Arc<BTreeSet<RoomRow>>,
 }
 
@@ -231,7 +234,7 @@ impl Presence {
         self.table().present()
     }
 
-    /// The rooms of these users. One query for those that are not in memory.
+    /// The rooms of these users, but for quiet ones. One query for those that are not in memory, and one for the quiet rooms.
     pub(crate) async fn rooms_of(
         &self,
         users: &[OwnedUserId],
@@ -252,16 +255,48 @@ impl Presence {
         }
         let ids: Vec<&UserId> = missing.iter().map(|(user, _)| &**user).collect();
         let mut read: BTreeMap<String, BTreeSet<RoomRow>> = BTreeMap::new();
+        let quiet = self.quiet_rooms().await?;
         for (user, room) in members::joined_of_users(self.store.reader(), &ids).await? {
-            read.entry(user).or_default().insert(room);
+            let rooms = read.entry(user).or_default();
+            if !quiet.contains(&room) {
+                rooms.insert(room);
+            }
         }
         let mut table = self.table();
         for (user, generation) in missing {
-            let rooms = Arc::new(read.remove(user.as_str()).unwrap_or_default());
-            table.set_rooms(&user, generation, &rooms);
+            // Who is in no room is asked about again: perhaps this server has not entered theirs yet.
+            let rooms = match read.remove(user.as_str()).map(Arc::new) {
+                Some(rooms) => {
+                    table.set_rooms(&user, generation, &rooms);
+                    rooms
+                }
+                None => RoomSet::default(),
+            };
             known.insert(user, rooms);
         }
         Ok(known)
+    }
+
+    /// Those rooms of the settings that this server knows. A query if there are any.
+    async fn quiet_rooms(&self) -> Result<BTreeSet<RoomRow>> {
+        let ids: Vec<&str> = self
+            .settings
+            .quiet_rooms
+            .iter()
+            .map(|room| room.as_str())
+            .collect();
+        if ids.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let known = rooms::by_ids(self.store.reader(), &ids).await?;
+        Ok(known.into_iter().map(|room| room.id).collect())
+    }
+
+    /// Whether a user sees of another who is there: they share a room that is not quiet.
+    pub(crate) async fn is_seen_by(&self, by: &UserId, user: &UserId) -> Result<bool> {
+        let shared = members::shared_rooms(self.store.reader(), by, user).await?;
+        let quiet = self.quiet_rooms().await?;
+        Ok(shared.iter().any(|room| !quiet.contains(room)))
     }
 
     /// Wakes those who wait, and notices who is gone. Never returns.

@@ -8,7 +8,7 @@ use spec::{
     name::may_be_surfaced,
     object,
 };
-use storage::{RoomRow, members};
+use storage::RoomRow;
 
 use super::{
     Presence, PresenceNews, PresenceState, Shown,
@@ -64,7 +64,7 @@ impl PresenceStatus {
 }
 
 impl Engine {
-    /// What a user is, for those who share a room with them. Where presence is switched off everybody is offline.
+    /// What a user is, for those who share a room with them that is not quiet. Where presence is switched off everybody is offline.
     ///
     /// # Errors
     /// [`Error::Forbidden`]: they share none.
@@ -73,14 +73,9 @@ impl Engine {
         if !presence.settings.enabled {
             return Ok(PresenceStatus::default());
         }
-        let db = self.context.store.reader();
-        if user != by.user_id
-            && members::shared_rooms(db, &by.user_id, user)
-                .await?
-                .is_empty()
-        {
+        if user != by.user_id && !presence.is_seen_by(&by.user_id, user).await? {
             return Err(Error::Forbidden(
-                "You share no room with this user".to_owned(),
+                "You share no room with this user in which it is seen who is there".to_owned(),
             ));
         }
         let shown = presence.shown(user).unwrap_or_default();

@@ -193,12 +193,10 @@ impl Table {
         }
     }
 
-    /// Keeps rooms that were read, unless they have changed meanwhile, or are none: whoever speaks before this server has
-    /// entered a room of theirs is asked about again.
+    /// Keeps rooms that were read, unless they have changed meanwhile.
     pub(super) fn set_rooms(&mut self, user: &UserId, generation: u64, rooms: &RoomSet) {
         if let Some(entry) = self.users.get_mut(user)
             && entry.generation == generation
-            && !rooms.is_empty()
         {
             entry.rooms = Some(Arc::clone(rooms));
         }

@@ -196,6 +196,41 @@ async fn whoever_was_there_before_a_restart_goes_if_they_do_not_come_back() {
     }
 }
 
+/// Behaviour PRES-04.
+#[tokio::test]
+async fn in_a_quiet_room_nobody_sees_who_is_there() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let quiet = alice.creates("12", Preset::Public).await;
+        bob.joins(&quiet).await.unwrap();
+        let mut settings = crate::Settings::new(ruma::owned_server_name!("here"));
+        settings.presence.quiet_rooms.push(quiet.clone());
+        let store = house.engine.context.store.clone();
+        let again = House::set_up_at(START_MS + 1_000, store, settings);
+        let (alice, bob) = (again.person("alice"), again.person("bob"));
+        let presence = &again.engine.context.presence;
+        let start = syncs(&alice, None).await.next_batch;
+        syncs(&bob, None).await;
+        let seen = syncs(&alice, Some(&start)).await;
+        assert!(said(&seen, &bob).is_none(), "{seen:?}");
+        let asked = again
+            .engine
+            .presence(&alice.requester, &bob.requester.user_id);
+        assert!(matches!(asked.await, Err(crate::Error::Forbidden(_))));
+        let news = again.engine.presence_of_all().await.unwrap();
+        assert!(news.iter().all(|news| news.rooms.is_empty()), "{news:?}");
+
+        // By another room they see it, all the same.
+        let loud = alice.creates("12", Preset::Public).await;
+        bob.joins(&loud).await.unwrap();
+        let met = syncs(&alice, Some(&seen.next_batch)).await;
+        assert!(said(&met, &bob).is_some(), "{met:?}");
+        assert_eq!(state(&alice, &bob).await, PresenceState::Online);
+        let rooms = presence.rooms_of(std::slice::from_ref(&bob.requester.user_id));
+        assert_eq!(rooms.await.unwrap()[&bob.requester.user_id].len(), 1);
+    }
+}
+
 /// What changes is stored now and then.
 #[tokio::test]
 async fn who_is_there_is_stored_once_a_minute() {

@@ -120,7 +120,9 @@ impl Inner {
         for (room, user) in joins {
             let here = BTreeSet::from([room]);
             if user.server_name() == self.own {
-                if let Some(news) = all.iter().find(|news| news.user_id == user) {
+                let here_too =
+                    |news: &&PresenceNews| news.user_id == user && news.rooms.contains(&room);
+                if let Some(news) = all.iter().find(here_too) {
                     self.tell_presence(at, news, &here, None).await?;
                 }
             } else {

@@ -42,6 +42,7 @@ pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
         enabled: config.presence.enabled,
         to_other_servers: config.presence.to_other_servers,
         from_other_servers: config.presence.from_other_servers,
+        quiet_rooms: config.presence.quiet_rooms.clone(),
     };
     settings.retention = retention(&config.retention);
     settings.notices = notices(config);

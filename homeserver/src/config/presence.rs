@@ -1,5 +1,7 @@
 //! Section `presence`: whether people see who is there.
 
+use ruma::OwnedRoomId;
+
 use super::section::section;
 
 section! {
@@ -13,5 +15,9 @@ section! {
 
         /// Whether your users see who of other servers is there.
         from_other_servers: bool, default true;
+
+        /// Rooms, by ID, by which nobody sees who is there, and other servers hear nothing of it: those above
+        /// all with so many members that it costs too much. Who shares another room sees it by that.
+        quiet_rooms: Vec<OwnedRoomId>, default [];
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use ruma::{OwnedServerName, RoomVersionId};
+use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId};
 
 use super::raw::Raw;
 use super::section::Setting;
@@ -179,6 +179,14 @@ impl Setting for Vec<IpNet> {
 
 impl Setting for Vec<OwnedServerName> {
     const EXPECTED: &'static str = r#"a list of server names like ["example.org"]"#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        list(raw)
+    }
+}
+
+impl Setting for Vec<OwnedRoomId> {
+    const EXPECTED: &'static str = r#"a list of IDs of rooms like ["!place:example.org"]"#;
 
     fn read(raw: &Raw) -> Option<Self> {
         list(raw)
