@@ -163,7 +163,7 @@ fn event_id(text: &str) -> Option<OwnedEventId> {
 }
 
 fn server_name(text: &str) -> Option<OwnedServerName> {
-    ServerName::parse(text).ok()
+    spec::server_name::owned(text)
 }
 
 impl Peers for Network {

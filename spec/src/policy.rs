@@ -9,6 +9,7 @@ use crate::{
     json::Object,
     redact,
     room_version::RoomVersion,
+    server_name,
     sign::{POLICY_KEY_ID, PublicKey},
 };
 
@@ -30,7 +31,7 @@ impl PolicyServer {
         let via = content.get("via")?.as_str()?;
         let key = content.get("public_keys")?.get("ed25519")?.as_str()?;
         Some(Self {
-            name: ServerName::parse(via).ok()?,
+            name: server_name::owned(via)?,
             key: PublicKey::from_base64(key),
         })
     }

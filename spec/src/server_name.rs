@@ -4,6 +4,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ruma::{OwnedServerName, ServerName};
+
 /// A server name in its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {
@@ -40,6 +42,12 @@ pub fn parse(name: &str) -> Option<Parts<'_>> {
         port => Some(parse_port(port.strip_prefix(':')?)?),
     };
     Some(Parts { host, port })
+}
+
+/// The name, if it is one by the grammar: ruma's own parser lets signs into ports (`a:+80`).
+pub fn owned(name: &str) -> Option<OwnedServerName> {
+    parse(name)?;
+    ServerName::parse(name).ok()
 }
 
 fn parse_v6(address: &str) -> Option<Ipv6Addr> {
@@ -89,6 +97,7 @@ mod tests {
             ("localhost:00080", Host::Dns("localhost"), Some(80)),
         ] {
             assert_eq!(parse(name), Some(Parts { host, port }), "{name}");
+            assert_eq!(owned(name).unwrap(), name);
         }
         let long = "a".repeat(256);
         for name in [
@@ -111,6 +120,7 @@ mod tests {
             &long,
         ] {
             assert_eq!(parse(name), None, "{name}");
+            assert_eq!(owned(name), None, "{name}");
         }
     }
 }

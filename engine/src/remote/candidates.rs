@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use ruma::{OwnedServerName, RoomId, ServerName};
+use spec::server_name;
 
 use crate::{Error, Result, Subject, peers::Peers};
 
@@ -31,7 +32,8 @@ impl Candidates {
     ) -> Self {
         let mut named: Vec<OwnedServerName> = Vec::new();
         for server in via.into_iter().take(NAMED_MAX) {
-            if server != own && !named.contains(&server) {
+            let is_name = server_name::parse(server.as_str()).is_some();
+            if is_name && server != own && !named.contains(&server) {
                 named.push(server);
             }
         }

@@ -1,10 +1,10 @@
 //! The link from a space to a child: client-server API, "m.space.child" and "Ordering of children within a space".
 
-use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId};
 use spec::{
     event::Event,
     json::{Object, Value},
-    object,
+    object, server_name,
 };
 
 /// The most children of one space that are looked at, in order: bounds the work that one room can make.
@@ -35,7 +35,7 @@ impl Child {
         }
         let content = stripped.get("content")?.as_object()?;
         let via = content.get("via")?.as_array()?.iter();
-        let via = via.filter_map(|server| ServerName::parse(server.as_str()?).ok());
+        let via = via.filter_map(|server| server_name::owned(server.as_str()?));
         let via: Vec<OwnedServerName> = via.take(VIA_MAX).collect();
         if via.is_empty() {
             return None;

@@ -131,9 +131,8 @@ impl Identity {
                 "This server cannot invite by e-mail address or telephone number".to_owned(),
             ));
         };
-        let name = ServerName::parse(server).map_err(|error| {
-            Error::InvalidParam(format!("id_server is no name of a server: {error}"))
-        })?;
+        let name = spec::server_name::owned(server)
+            .ok_or_else(|| Error::InvalidParam("id_server is no name of a server".to_owned()))?;
         if !trusted.allows(name.as_str()) {
             return Err(Error::ServerNotTrusted(name.to_string()));
         }

@@ -115,8 +115,8 @@ fn wanted(body: &[u8], now_ms: i64) -> Result<Vec<(OwnedServerName, Wanted)>, Ap
 }
 
 fn server_name(name: &str) -> Result<OwnedServerName, ApiError> {
-    let parsed = ServerName::parse(name);
-    parsed.map_err(|_| ApiError::invalid_param("This is not the name of a server"))
+    let parsed = spec::server_name::owned(name);
+    parsed.ok_or_else(|| ApiError::invalid_param("This is not the name of a server"))
 }
 
 /// The documents that have the wanted keys of `server`, signed by us too. None if there is no way to know; after `until` the

@@ -263,6 +263,7 @@ async fn known_paths_and_unknown_ones_are_told_apart() {
         (Method::GET, "/_matrix/key/v3/server", 404),
         (Method::GET, "/_matrix/key/v2/query/example.org", 200),
         (Method::GET, "/_matrix/key/v2/query/no%20name", 400),
+        (Method::GET, "/_matrix/key/v2/query/example.org:+80", 400),
         (Method::POST, "/_matrix/key/v2/query", 400),
         (Method::GET, "/_matrix/federation/v1/event/%24a", 401),
         (Method::PUT, "/_matrix/federation/v1/send/1", 401),

@@ -156,6 +156,14 @@ impl Setting for OwnedServerName {
         r#"a server name like "example.org" (a DNS name or IP address, with a port if need be)"#;
 
     fn read(raw: &Raw) -> Option<Self> {
+        spec::server_name::owned(raw.text()?)
+    }
+}
+
+impl Setting for OwnedRoomId {
+    const EXPECTED: &'static str = r#"the ID of a room like "!place:example.org""#;
+
+    fn read(raw: &Raw) -> Option<Self> {
         raw.text()?.try_into().ok()
     }
 }

@@ -9,6 +9,7 @@ use ruma::{OwnedServerName, ServerName};
 use super::{PublicKey, ServerKey};
 use crate::{
     json::{Object, Value},
+    server_name,
     sign::signed_json,
 };
 
@@ -113,11 +114,11 @@ impl XMatrix {
             }
         }
         let destination = match destination {
-            Some(name) => Some(ServerName::parse(name).ok()?),
+            Some(name) => Some(server_name::owned(&name)?),
             None => None,
         };
         Some(Self {
-            origin: ServerName::parse(origin?).ok()?,
+            origin: server_name::owned(&origin?)?,
             destination,
             key: key?,
             signature: signature?,
@@ -225,6 +226,7 @@ mod tests {
             r#"X-Matrix origin="a.example",key="k""#,
             r#"X-Matrix origin="a.example,key="k",sig="s""#,
             r#"X-Matrix origin="not a name",key="k",sig="s""#,
+            r#"X-Matrix origin="a.example:+80",key="k",sig="s""#,
             r#"X-Matrix origin="a",origin="b",key="k",sig="s""#,
             r#"X-Matrix origin="a" key="k",sig="s""#,
             r#"X-Matrix origin="a",key="k",sig="s"#,
