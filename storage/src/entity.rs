@@ -26,6 +26,7 @@ pub mod refresh_token;
 pub mod registration_token;
 pub mod relation;
 pub mod remote_key;
+pub mod remote_key_document;
 pub mod report;
 pub mod room;
 pub mod searchable;

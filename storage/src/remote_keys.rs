@@ -1,9 +1,14 @@
 //! The signing keys of other servers.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 
 use crate::{
-    entity::remote_key::{Column, Entity, Model},
+    entity::{
+        remote_key::{Column, Entity, Model},
+        remote_key_document,
+    },
     error::Result,
 };
 
@@ -22,4 +27,14 @@ pub async fn of_servers(
         keys.extend(Entity::find().filter(these).all(db).await?);
     }
     Ok(keys)
+}
+
+/// The documents that list the keys of a server, each by the time until which it is to be believed, in ms. One query.
+pub async fn documents(db: &impl ConnectionTrait, server: &str) -> Result<BTreeMap<i64, String>> {
+    let of_server = remote_key_document::Column::Server.eq(server);
+    let found = remote_key_document::Entity::find().filter(of_server);
+    let found = found.all(db).await?.into_iter();
+    Ok(found
+        .map(|row| (row.valid_until_ts, row.document))
+        .collect())
 }

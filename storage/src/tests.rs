@@ -8,6 +8,7 @@ mod outbox;
 mod purges;
 mod queries;
 mod relations;
+mod remote_keys;
 mod search;
 mod snapshots;
 mod staged;

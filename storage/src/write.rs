@@ -16,8 +16,8 @@ use crate::{
     entity::{
         access_token, account, delayed_event, destination, device, email_address, filter,
         membership::Membership, notification, openid_token, pending_redaction, presence, profile,
-        purge, pusher, reading, refresh_token, registration_token, remote_key, report, secret,
-        server_key, sliding_connection, staged_event, unspread_profile,
+        purge, pusher, reading, refresh_token, registration_token, remote_key, remote_key_document,
+        report, secret, server_key, sliding_connection, staged_event, unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
     purges::Lifetime,
@@ -573,8 +573,8 @@ pub enum Plain {
     Secret(secret::Model),
     /// A signing key of this server; replaces the one of the same ID.
     ServerKey(server_key::Model),
-    /// A signing key of another server; replaces the one of the same server and ID.
-    RemoteKey(remote_key::Model),
+    /// Signing keys of another server.
+    RemoteKeys(RemoteKeys),
     /// A server that does not have everything yet; replaces the row of the same server.
     Destination(destination::Model),
     /// A server has everything.
@@ -651,6 +651,16 @@ pub enum Plain {
         /// Whose stays.
         by: OwnedUserId,
     },
+}
+
+/// Keys of another server, and the document that lists them. Each takes the place of the one of the same ID; of too many
+/// those stay that were heard of last.
+#[derive(Clone, Debug)]
+pub struct RemoteKeys {
+    /// The keys, of the document's server and with its time.
+    pub keys: Vec<remote_key::Model>,
+    /// What lists them.
+    pub document: remote_key_document::Model,
 }
 
 /// A pair of event type and state key to be stored.

@@ -34,6 +34,7 @@ mod heads;
 mod ordered;
 mod prepared;
 mod purge;
+mod remote_keys;
 mod rows;
 mod summaries;
 mod texts;

@@ -1,16 +1,13 @@
 //! A key of another server as it is remembered, and what news may change about it. Pure.
 
 use ruma::OwnedServerName;
-use spec::{
-    json::encode_object,
-    sign::{PublicKey, PublishedKey, effective_valid_until},
-};
+use spec::sign::{PublicKey, PublishedKey, effective_valid_until};
 use storage::entity::remote_key;
 
 use super::published::Published;
 
 /// A key of another server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) key: PublicKey,
     /// As the server said, in milliseconds since the epoch.
@@ -19,8 +16,6 @@ pub(crate) struct Known {
     pub(crate) expired_ts: Option<i64>,
     /// When we heard it.
     pub(crate) fetched_ts: i64,
-    /// What we heard, as JSON.
-    pub(crate) document: String,
 }
 
 /// From whom a document came.
@@ -35,14 +30,12 @@ pub(crate) enum Source {
 impl Known {
     /// All keys of a document that was received at `now_ms`.
     pub(crate) fn of(published: &Published, now_ms: i64) -> Vec<(String, Self)> {
-        let document = encode_object(&published.document);
         let known = published.keys.iter().map(|(id, listed)| {
             let known = Self {
                 key: listed.key,
                 valid_until_ts: published.valid_until_ts,
                 expired_ts: listed.expired_ts,
                 fetched_ts: now_ms,
-                document: document.clone(),
             };
             (id.clone(), known)
         });
@@ -91,7 +84,6 @@ impl Known {
             valid_until_ts: self.valid_until_ts,
             expired_ts: self.expired_ts,
             fetched_ts: self.fetched_ts,
-            document: self.document.clone(),
         }
     }
 
@@ -102,7 +94,6 @@ impl Known {
             valid_until_ts: row.valid_until_ts,
             expired_ts: row.expired_ts,
             fetched_ts: row.fetched_ts,
-            document: row.document,
         })
     }
 }
@@ -119,7 +110,6 @@ mod tests {
             valid_until_ts,
             expired_ts: None,
             fetched_ts,
-            document: String::new(),
         }
     }
 

@@ -4,9 +4,10 @@
 
 use ruma::{OwnedServerName, ServerName};
 use spec::{
-    json::{Object, Value},
+    json::{Object, Value, encode_object},
     sign::{PublicKey, verify_object},
 };
+use storage::entity::remote_key_document;
 
 /// How many keys of one document are looked at: enough for a rotation a month for decades.
 const KEYS_MAX: usize = 500;
@@ -77,6 +78,17 @@ impl Published {
             keys,
             document,
         })
+    }
+}
+
+impl Published {
+    /// The document as it is stored.
+    pub(crate) fn row(&self) -> remote_key_document::Model {
+        remote_key_document::Model {
+            server: self.server.to_string(),
+            valid_until_ts: self.valid_until_ts,
+            document: encode_object(&self.document),
+        }
     }
 }
 

@@ -138,12 +138,14 @@ async fn documents(
             is_enough(known, wanted, minimum_ms, now_ms)
         })
         .await;
-    let texts: BTreeSet<&str> = known
+    let listed_in: BTreeSet<i64> = known
         .iter()
         .filter(|(id, _)| wanted.is_empty() || wanted.contains_key(*id))
-        .map(|(_, known)| known.document.as_str())
+        .map(|(_, known)| known.valid_until_ts)
         .collect();
-    let signed = texts.into_iter().filter_map(|text| {
+    let mut texts = ring.documents_of(server).await;
+    texts.retain(|valid_until_ts, _| listed_in.contains(valid_until_ts));
+    let signed = texts.into_values().filter_map(|text| {
         let mut document = parse_object(text.as_bytes(), Strictness::Lenient).ok()?;
         ring.own().current().sign_object(&mut document);
         Some(document)
@@ -210,7 +212,6 @@ mod tests {
             valid_until_ts: 1_000,
             expired_ts,
             fetched_ts: 0,
-            document: String::new(),
         };
         let current = BTreeMap::from([("ed25519:a".to_owned(), known(None))]);
         let old = BTreeMap::from([("ed25519:a".to_owned(), known(Some(1)))]);

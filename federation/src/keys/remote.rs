@@ -1,6 +1,7 @@
 //! The keys of other servers: from memory, from the store, from their servers, and at last from notaries.
 //!
-//! A key once seen is never forgotten: what it signed must stay checkable when its server is long gone.
+//! A key once seen is not forgotten, unless its server has told many others since: what it signed must stay checkable when
+//! its server is long gone.
 
 mod lane;
 mod notaries;
@@ -24,7 +25,7 @@ use futures_util::{
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, ServerName};
 use spec::sign::PublishedKey;
-use storage::{Plain, Store, Write, remote_keys};
+use storage::{Plain, Store, Write, remote_keys, write::RemoteKeys as Told};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout, timeout_at},
@@ -87,7 +88,7 @@ pub(crate) struct RemoteKeyRing {
     own: OwnKeys,
     clock: Clock,
     notaries: Vec<OwnedServerName>,
-    memory: Cache<KeyName, Arc<Known>>,
+    memory: Cache<KeyName, Known>,
     /// Held while a server is asked, so that nobody else asks the same.
     lanes: Cache<OwnedServerName, Arc<Mutex<Lane>>>,
     /// The same for a notary that is asked for the keys of a server.
@@ -225,7 +226,7 @@ impl RemoteKeyRing {
             if let Some(known) = Known::from_row(row)
                 && !self.memory.contains_key(&name)
             {
-                self.memory.insert(name, Arc::new(known));
+                self.memory.insert(name, known);
             }
         }
     }
@@ -241,6 +242,15 @@ impl RemoteKeyRing {
                 BTreeMap::new()
             }
         }
+    }
+
+    /// The documents that list the known keys of a server, by their `valid_until_ts`.
+    pub(crate) async fn documents_of(&self, server: &ServerName) -> BTreeMap<i64, String> {
+        let found = remote_keys::documents(self.store.reader(), server.as_str()).await;
+        found.unwrap_or_else(|error| {
+            warn!(%error, "the keys of other servers cannot be read");
+            BTreeMap::new()
+        })
     }
 
     async fn ask_servers(&self, names: &Wanted, need: Need) {
@@ -289,10 +299,11 @@ impl RemoteKeyRing {
 
     /// Remembers what is news, and returns when it is on disk.
     async fn keep(&self, all: &[Published], source: Source, now_ms: i64) {
-        let (mut rows, mut kept) = (Vec::new(), Vec::new());
+        let (mut told, mut kept) = (Vec::new(), Vec::new());
         for published in all {
             let server = &published.server;
             let before = self.stored(server).await;
+            let mut keys = Vec::new();
             for (key_id, news) in Known::of(published, now_ms) {
                 if let Some(before) = before.get(&key_id)
                     && !before.gives_way_to(&news, source)
@@ -302,15 +313,19 @@ impl RemoteKeyRing {
                     }
                     continue;
                 }
-                rows.push(Plain::RemoteKey(news.row(server, &key_id)));
+                keys.push(news.row(server, &key_id));
                 let server = server.clone();
-                kept.push((KeyName { server, key_id }, Arc::new(news)));
+                kept.push((KeyName { server, key_id }, news));
+            }
+            if !keys.is_empty() {
+                let document = published.row();
+                told.push(Plain::RemoteKeys(Told { keys, document }));
             }
         }
-        if rows.is_empty() {
+        if told.is_empty() {
             return;
         }
-        if let Err(error) = self.store.write(Write::plain(rows)).await {
+        if let Err(error) = self.store.write(Write::plain(told)).await {
             warn!(%error, "the keys of other servers cannot be written");
         }
         // Not before: who gives up waiting would leave keys here that nobody writes any more. Where they cannot be written

@@ -15,15 +15,12 @@ pub struct Model {
     /// The public key in base64.
     #[sea_orm(column_type = "Text")]
     pub key: String,
-    /// Until when its server wants it to be believed, in ms.
+    /// Until when its server wants it to be believed, in ms; so it says in the document of this time.
     pub valid_until_ts: i64,
     /// Since when it signs no more, in ms.
     pub expired_ts: Option<i64>,
     /// When we heard it, in ms.
     pub fetched_ts: i64,
-    /// The document that lists it, signed by its server, as JSON: other servers may ask for it.
-    #[sea_orm(column_type = "Text")]
-    pub document: String,
 }
 
 /// None: what belongs to what is in the queries.

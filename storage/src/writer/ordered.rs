@@ -6,14 +6,14 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-use super::purge;
 use super::rows::{Existing, delete, insert, update, values};
+use super::{purge, remote_keys};
 use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, email_address,
         filter, notification, openid_token, pending_redaction, presence, profile,
-        purge as purge_entity, pusher, reading, refresh_token, registration_token, remote_key,
-        report, room, server_key, sliding_connection, staged_event, summary, unspread_profile,
+        purge as purge_entity, pusher, reading, refresh_token, registration_token, report, room,
+        server_key, sliding_connection, staged_event, summary, unspread_profile,
     },
     error::{Error, Result},
     id::RoomRow,
@@ -224,14 +224,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
         }
         Plain::Secret(model) => add(db, model).await,
         Plain::ServerKey(model) => put(db, model, &[server_key::Column::KeyId]).await,
-        Plain::RemoteKey(model) => {
-            put(
-                db,
-                model,
-                &[remote_key::Column::Server, remote_key::Column::KeyId],
-            )
-            .await
-        }
+        Plain::RemoteKeys(told) => remote_keys::put(db, told).await,
         Plain::Destination(model) => put(db, model, &[destination::Column::Server]).await,
         Plain::DestinationDelete { server } => {
             let it = destination::Column::Server.eq(server.as_str());

@@ -17,6 +17,15 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("valid_until_ts"))
                 .col(big_integer_null("expired_ts"))
                 .col(big_integer("fetched_ts"))
+                .take(),
+        )
+        .await?;
+    let key = &["server", "valid_until_ts"];
+    manager
+        .create_table(
+            clustered(manager, "remote_key_documents", key)
+                .col(text("server"))
+                .col(big_integer("valid_until_ts"))
                 .col(text("document"))
                 .take(),
         )
