@@ -1,9 +1,9 @@
 //! `GET /_matrix/federation/v1/backfill/{roomId}`: server-server API, "Backfilling and retrieving missing events".
 
 use actix_web::{HttpResponse, web};
-use spec::object;
+use spec::{json::encode_object, object};
 
-use super::{Room, answer, event_id, events, room_id};
+use super::{Room, event_id, events, json, room_id};
 use crate::{ApiError, Shared, params::Params, x_matrix::Signed};
 
 /// How many events are given where nobody says.
@@ -31,14 +31,17 @@ pub(crate) async fn handle(
     }
     let limit = params.integer("limit")?.unwrap_or(LIMIT);
     let limit = usize::try_from(limit).map_err(|_| ApiError::invalid_param("limit is negative"))?;
-    let found = engine
+    let own = shared.server_name().to_string();
+    let now_ms = shared.clock.now_ms();
+    let answer = engine
         .read(origin.clone(), |inbound| async move {
-            inbound.backfill(&origin, &room, &from, limit).await
+            let found = inbound.backfill(&origin, &room, &from, limit).await?;
+            Ok(encode_object(&object! {
+                "origin" => own,
+                "origin_server_ts" => now_ms,
+                "pdus" => events(found),
+            }))
         })
         .await?;
-    Ok(answer(&object! {
-        "origin" => shared.server_name().as_str(),
-        "origin_server_ts" => shared.clock.now_ms(),
-        "pdus" => events(found),
-    }))
+    Ok(json(answer))
 }

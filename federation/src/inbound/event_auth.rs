@@ -2,9 +2,9 @@
 //! information".
 
 use actix_web::{HttpResponse, web};
-use spec::object;
+use spec::{json::encode_object, object};
 
-use super::{Room, answer, event_id, events, room_id};
+use super::{Room, event_id, events, json, room_id};
 use crate::{ApiError, x_matrix::Signed};
 
 /// The auth chain of an event.
@@ -14,10 +14,11 @@ pub(crate) async fn handle(
     Signed { origin, .. }: Signed,
 ) -> Result<HttpResponse, ApiError> {
     let (room, id) = (room_id(&path.0)?, event_id(&path.1)?);
-    let chain = engine
+    let answer = engine
         .read(origin.clone(), |inbound| async move {
-            inbound.event_auth(&origin, &room, &id).await
+            let chain = inbound.event_auth(&origin, &room, &id).await?;
+            Ok(encode_object(&object! { "auth_chain" => events(chain) }))
         })
         .await?;
-    Ok(answer(&object! { "auth_chain" => events(chain) }))
+    Ok(json(answer))
 }

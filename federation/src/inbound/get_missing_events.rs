@@ -2,9 +2,9 @@
 //! events".
 
 use actix_web::{HttpResponse, web};
-use spec::object;
+use spec::{json::encode_object, object};
 
-use super::{Room, answer, body, event_ids, events, room_id};
+use super::{Room, body, event_ids, events, json, room_id};
 use crate::{ApiError, x_matrix::Signed};
 
 /// How many events are given where nobody says.
@@ -35,12 +35,13 @@ pub(crate) async fn handle(
     let min_depth = integer("min_depth", 0)?;
     let limit = usize::try_from(integer("limit", LIMIT)?)
         .map_err(|_| ApiError::invalid_param("limit is negative"))?;
-    let found = engine
+    let answer = engine
         .read(origin.clone(), |inbound| async move {
-            inbound
+            let found = inbound
                 .missing_events(&origin, &room, &earliest, &latest, limit, min_depth)
-                .await
+                .await?;
+            Ok(encode_object(&object! { "events" => events(found) }))
         })
         .await?;
-    Ok(answer(&object! { "events" => events(found) }))
+    Ok(json(answer))
 }

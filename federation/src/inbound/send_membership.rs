@@ -4,11 +4,11 @@
 use actix_web::{HttpResponse, web};
 use engine::inbound::{SentMembership, Signed as SignedMembership};
 use spec::{
-    json::{Object, Value},
+    json::{Object, Value, encode},
     object,
 };
 
-use super::{Room, answer, answer_value, body, event_id, events, room_id, texts};
+use super::{Room, body, event_id, events, json, room_id, texts};
 use crate::{ApiError, Shared, params::Params, x_matrix::Signed};
 
 /// Takes in a join, and gives the room in return; without most member events, if the query says `omit_members=true`.
@@ -20,15 +20,19 @@ pub(crate) async fn join(
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
     let omit_members = params.one("omit_members") == Some("true");
-    let sent = send(&engine, "join", &path, signed, omit_members).await?;
-    Ok(answer(&object! {
-        "origin" => shared.server_name().as_str(),
-        "state" => events(sent.state),
-        "auth_chain" => events(sent.auth_chain),
-        "event" => sent.event,
-        "members_omitted" => sent.members_omitted,
-        "servers_in_room" => texts(sent.servers),
-    }))
+    let own = shared.server_name().to_string();
+    let form = |sent: SentMembership| {
+        object! {
+            "origin" => own,
+            "state" => events(sent.state),
+            "auth_chain" => events(sent.auth_chain),
+            "event" => sent.event,
+            "members_omitted" => sent.members_omitted,
+            "servers_in_room" => texts(sent.servers),
+        }
+        .into()
+    };
+    send(&engine, "join", &path, signed, omit_members, form).await
 }
 
 /// The same for servers that know the first version only, which has no partial answer.
@@ -38,13 +42,16 @@ pub(crate) async fn join_v1(
     path: web::Path<(String, String)>,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    let sent = send(&engine, "join", &path, signed, false).await?;
-    Ok(with_status(object! {
-        "origin" => shared.server_name().as_str(),
-        "state" => events(sent.state),
-        "auth_chain" => events(sent.auth_chain),
-        "event" => sent.event,
-    }))
+    let own = shared.server_name().to_string();
+    let form = |sent: SentMembership| {
+        with_status(object! {
+            "origin" => own,
+            "state" => events(sent.state),
+            "auth_chain" => events(sent.auth_chain),
+            "event" => sent.event,
+        })
+    };
+    send(&engine, "join", &path, signed, false, form).await
 }
 
 /// Takes in a leave.
@@ -53,8 +60,8 @@ pub(crate) async fn leave(
     path: web::Path<(String, String)>,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    send(&engine, "leave", &path, signed, false).await?;
-    Ok(answer(&Object::new()))
+    let form = |_| Object::new().into();
+    send(&engine, "leave", &path, signed, false, form).await
 }
 
 /// The same for servers that know the first version only.
@@ -63,13 +70,13 @@ pub(crate) async fn leave_v1(
     path: web::Path<(String, String)>,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    send(&engine, "leave", &path, signed, false).await?;
-    Ok(with_status(Object::new()))
+    let form = |_| with_status(Object::new());
+    send(&engine, "leave", &path, signed, false, form).await
 }
 
 /// An answer as the first versions have it: the status, once more, and what is answered.
-fn with_status(body: Object) -> HttpResponse {
-    answer_value(&Value::Array(vec![200.into(), body.into()]))
+fn with_status(body: Object) -> Value {
+    Value::Array(vec![200.into(), body.into()])
 }
 
 /// Takes in a knock, and gives what somebody outside may know of the room in return.
@@ -78,20 +85,20 @@ pub(crate) async fn knock(
     path: web::Path<(String, String)>,
     signed: Signed,
 ) -> Result<HttpResponse, ApiError> {
-    let sent = send(&engine, "knock", &path, signed, false).await?;
-    Ok(answer(
-        &object! { "knock_room_state" => events(sent.state) },
-    ))
+    let form = |sent: SentMembership| object! { "knock_room_state" => events(sent.state) }.into();
+    send(&engine, "knock", &path, signed, false, form).await
 }
 
-/// Takes the event in, to be brought to the others in the room as well.
+/// Takes the event in, to be brought to the others in the room as well. `form` makes the answer of what is given in return,
+/// which may be a large room: not on a thread that serves others.
 async fn send(
     engine: &Room,
     membership: &'static str,
     path: &(String, String),
     mut signed: Signed,
     omit_members: bool,
-) -> Result<SentMembership, ApiError> {
+    form: impl FnOnce(SentMembership) -> Value + Send + 'static,
+) -> Result<HttpResponse, ApiError> {
     let room = room_id(&path.0)?;
     let ask = SignedMembership {
         membership,
@@ -100,7 +107,11 @@ async fn send(
         omit_members,
     };
     let origin = signed.origin;
-    engine
-        .ask(|inbound| async move { inbound.send_membership(&origin, &room, ask).await })
-        .await
+    let answer = engine
+        .ask(|inbound| async move {
+            let sent = inbound.send_membership(&origin, &room, ask).await?;
+            Ok(encode(&form(sent)))
+        })
+        .await?;
+    Ok(json(answer))
 }

@@ -1,9 +1,9 @@
 //! `GET /_matrix/federation/v1/state/{roomId}`: server-server API, "Retrieving events".
 
 use actix_web::{HttpResponse, web};
-use spec::object;
+use spec::{json::encode_object, object};
 
-use super::{Room, answer, event_id, events, room_id};
+use super::{Room, event_id, events, json, room_id};
 use crate::{ApiError, params::Params, x_matrix::Signed};
 
 /// The state before an event, and its auth chain.
@@ -15,12 +15,12 @@ pub(crate) async fn handle(
 ) -> Result<HttpResponse, ApiError> {
     let room = room_id(&path)?;
     let id = event_id(params.required("event_id")?)?;
-    let (state, chain) = engine
+    let answer = engine
         .read(origin.clone(), |inbound| async move {
-            inbound.state(&origin, &room, &id).await
+            let (state, chain) = inbound.state(&origin, &room, &id).await?;
+            let answer = object! { "pdus" => events(state), "auth_chain" => events(chain) };
+            Ok(encode_object(&answer))
         })
         .await?;
-    Ok(answer(
-        &object! { "pdus" => events(state), "auth_chain" => events(chain) },
-    ))
+    Ok(json(answer))
 }
