@@ -207,3 +207,56 @@ impl Transport {
         Ok(tcp)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spec::discovery::{Next, Resolution, Srv};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::transport::{AddressFilter, Dns};
+
+    /// Server-server API, "Resolving server names": of several services in the order of their priorities, and on to the next
+    /// where one does not answer, or not as the server.
+    #[tokio::test]
+    async fn where_one_service_does_not_answer_the_next_is_tried() {
+        let listen = async || {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            (listener, port)
+        };
+        let (mute, mute_port) = listen().await;
+        let (last, last_port) = listen().await;
+        let (gone, gone_port) = listen().await;
+        drop(gone);
+        let record = |priority, port| Srv {
+            priority,
+            weight: 0,
+            port,
+            target: "localhost".to_owned(),
+        };
+        let records = vec![
+            record(30, last_port),
+            record(10, gone_port),
+            record(20, mute_port),
+        ];
+        let resolution = Resolution::of("example.org").unwrap().well_known(None);
+        let Next::Found(target) = resolution.services(records, |_| 0).next() else {
+            panic!("there are services");
+        };
+        let filter = AddressFilter::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let transport = Transport::new(Dns::from_system(), filter, None, &[]).unwrap();
+        // Neither is the server, nor speaks TLS.
+        let answering = async {
+            for listener in [&mute, &last] {
+                drop(listener.accept().await.unwrap());
+            }
+        };
+        let (dialled, ()) = tokio::join!(transport.dial(&target), answering);
+        let error = dialled.err().expect("nobody is the server");
+        assert!(
+            matches!(&error, TransportError::Tls { way: Way::Direct(to), .. } if to.port() == last_port),
+            "{error:?}"
+        );
+    }
+}
