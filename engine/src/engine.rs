@@ -146,20 +146,20 @@ impl Engine {
         ));
         // First, so that whoever is woken by a join finds the rooms as they are.
         if settings.presence.enabled {
-            store.subscribe(presence.clone());
+            store.subscribe(&presence);
         }
         let ignores = Arc::new(Ignores::new(store.clone()));
-        store.subscribe(ignores.clone());
+        store.subscribe(&ignores);
         let guest_doors = Arc::new(GuestDoors::default());
-        store.subscribe(guest_doors.clone());
+        store.subscribe(&guest_doors);
         let rosters = Arc::new(Rosters::new());
-        store.subscribe(rosters.clone());
+        store.subscribe(&rosters);
         // Before whoever wakes those that wait for counts.
         let scores = Scores::default();
-        store.subscribe(scores.queue.clone());
-        store.subscribe(notifier.clone());
+        store.subscribe(&scores.queue);
+        store.subscribe(&notifier);
         let typing = Arc::new(Typing::new(steady, notifier.clone(), ephemeral.clone()));
-        store.subscribe(typing.clone());
+        store.subscribe(&typing);
         let context = Arc::new(Context {
             server_name: settings.server_name,
             default_room_version: settings.default_room_version,

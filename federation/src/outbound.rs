@@ -33,7 +33,7 @@ use std::{
 
 use engine::{Engine, chance::Chance};
 use ruma::{OwnedServerName, ServerName};
-use storage::{Listener, Position, Store};
+use storage::{Position, Store};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, SemaphorePermit},
@@ -112,7 +112,7 @@ impl Outbound {
     ) -> Self {
         let own = engine.server_name().to_owned();
         let news = Arc::new(News::after(store.position(), own.clone()));
-        store.subscribe(Arc::clone(&news) as Arc<dyn Listener>);
+        store.subscribe(&news);
         let inner = Inner {
             engine,
             servers,

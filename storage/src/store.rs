@@ -4,7 +4,7 @@ use std::{
     any::Any,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
@@ -159,8 +159,10 @@ impl Store {
         Position(self.inner.shared.position.load(Ordering::Acquire))
     }
 
-    /// Has `listener` hear of every commit from now on.
-    pub fn subscribe(&self, listener: Arc<dyn Listener>) {
+    /// Has `listener` hear of every commit from now on, for as long as somebody else keeps it: most listeners have the store,
+    /// and would keep each other for ever.
+    pub fn subscribe<L: Listener + 'static>(&self, listener: &Arc<L>) {
+        let listener: Weak<L> = Arc::downgrade(listener);
         let listeners = &self.inner.shared.listeners;
         listeners
             .lock()

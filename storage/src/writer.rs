@@ -8,7 +8,7 @@ use std::{
     error::Error as StdError,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicI64, Ordering},
     },
 };
@@ -69,7 +69,7 @@ pub(crate) struct Shared {
     pub(crate) ids: Arc<Ids>,
     pub(crate) state_keys: StateKeys,
     pub(crate) position: AtomicI64,
-    pub(crate) listeners: Mutex<Vec<Arc<dyn Listener>>>,
+    pub(crate) listeners: Mutex<Vec<Weak<dyn Listener>>>,
 }
 
 pub(crate) struct Writer {
@@ -189,12 +189,11 @@ impl Writer {
     }
 
     fn announce(&self, changes: &[(Position, Arc<Logged>)]) {
-        let listeners = self
-            .shared
-            .listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let listeners: Vec<Arc<dyn Listener>> = {
+            let listeners = self.shared.listeners.lock();
+            let listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+            listeners.iter().filter_map(Weak::upgrade).collect()
+        };
         for listener in listeners {
             let heard = catch_unwind(AssertUnwindSafe(|| listener.committed(changes)));
             if heard.is_err() {

@@ -68,7 +68,7 @@ impl Pair {
         let own = name(house);
         let wire = Wire {
             own: own.clone(),
-            servers: Arc::clone(&self.servers),
+            servers: Arc::downgrade(&self.servers),
             script: Arc::clone(&self.script),
             meddler: Arc::clone(&self.meddler),
         };

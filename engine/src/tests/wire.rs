@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -25,7 +25,8 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Wire {
     pub(super) own: OwnedServerName,
-    pub(super) servers: Arc<Mutex<HashMap<OwnedServerName, Engine>>>,
+    /// Not kept from here: they have the wire.
+    pub(super) servers: Weak<Mutex<HashMap<OwnedServerName, Engine>>>,
     pub(super) meddler: Meddler,
     pub(super) script: Arc<Script>,
 }
@@ -122,14 +123,10 @@ impl Wire {
     }
 
     fn to(&self, server: &ServerName) -> Result<Engine, PeerError> {
-        let servers = self
-            .servers
-            .lock()
-            .expect("no test panics while it holds this");
-        servers
-            .get(server)
-            .cloned()
-            .ok_or_else(|| PeerError::Unreachable(server.to_owned()))
+        let unreachable = || PeerError::Unreachable(server.to_owned());
+        let servers = self.servers.upgrade().ok_or_else(unreachable)?;
+        let servers = servers.lock().expect("no test panics while it holds this");
+        servers.get(server).cloned().ok_or_else(unreachable)
     }
 }
 

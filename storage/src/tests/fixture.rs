@@ -140,7 +140,7 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn of(store: &Store) -> Arc<Self> {
         let ear = Arc::new(Self::default());
-        store.subscribe(Arc::clone(&ear) as _);
+        store.subscribe(&ear);
         ear
     }
 

@@ -356,7 +356,8 @@ impl Listener for Faulty {
 async fn a_faulty_listener_stops_neither_the_writer_nor_the_others() {
     on_each(async |store| {
         let room = Room::new(&store).await;
-        store.subscribe(Arc::new(Faulty));
+        let faulty = Arc::new(Faulty);
+        store.subscribe(&faulty);
         let ear = Ear::of(&store);
         for expected in 1..=2 {
             let committed = store.write(room.send(&store)).await.unwrap();
