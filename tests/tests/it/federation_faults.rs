@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use tests::{
-    Peer, TestServer,
     eventually::eventually,
     federation::Neighbourhood,
     path::v3,
@@ -10,12 +9,7 @@ use tests::{
     sync::Sync,
 };
 
-async fn server_and_peer() -> Option<(Neighbourhood, TestServer, Peer)> {
-    let machine = Neighbourhood::new();
-    let server = machine.server().await?;
-    let peer = machine.peer().await;
-    Some((machine, server, peer))
-}
+use super::scene::{Scene, server_and_peer};
 
 /// Wherever in the handshake it ends, the user can join afterwards, and is in the room once.
 #[tokio::test]
@@ -103,13 +97,17 @@ async fn a_join_of_another_servers_user_survives_a_kill() {
 /// A transaction that was not answered is sent again, and everything in it is there once.
 #[tokio::test]
 async fn a_transaction_survives_a_kill() {
-    let Some((_machine, mut server, peer)) = server_and_peer().await else {
+    let Some(scene) = Scene::new("12").await else {
         return;
     };
-    let alice = server.user("alice").await;
-    let carol = peer.user("carol");
-    let room = alice.creates_room().public().await;
-    peer.joins(&server, &room, &carol).await;
+    let Scene {
+        mut server,
+        alice,
+        peer,
+        carol,
+        room,
+        ..
+    } = scene;
     let start = alice.syncs().await.next_batch();
     let mut all = Vec::new();
     for txn in ["one", "two", "three"] {
@@ -151,13 +149,17 @@ async fn a_transaction_survives_a_kill() {
 /// What was acknowledged while it waited for what it builds on is taken in after a kill, and nobody sends it again.
 #[tokio::test]
 async fn events_that_were_acknowledged_and_wait_survive_a_kill() {
-    let Some((_machine, mut server, peer)) = server_and_peer().await else {
+    let Some(scene) = Scene::new("12").await else {
         return;
     };
-    let alice = server.user("alice").await;
-    let carol = peer.user("carol");
-    let room = alice.creates_room().public().await;
-    peer.joins(&server, &room, &carol).await;
+    let Scene {
+        mut server,
+        alice,
+        peer,
+        carol,
+        room,
+        ..
+    } = scene;
     let start = alice.syncs().await.next_batch();
     let missed: Vec<Pdu> = (0..3)
         .map(|n| peer.says(&room, &carol, &n.to_string()))

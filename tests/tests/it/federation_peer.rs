@@ -3,21 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Peer, TestServer,
     federation::Neighbourhood,
     path::{join, v3},
     peer::{Pdu, Reply},
 };
 
+use super::scene::{Scene, server_and_peer};
+
 /// Room versions that differ in the form of events, and in who must be believed.
 const VERSIONS: [&str; 6] = ["1", "3", "5", "6", "10", "12"];
-
-async fn server_and_peer() -> Option<(Neighbourhood, TestServer, Peer)> {
-    let machine = Neighbourhood::new();
-    let server = machine.server().await?;
-    let peer = machine.peer().await;
-    Some((machine, server, peer))
-}
 
 #[tokio::test]
 async fn a_user_of_the_peer_joins_and_talks() {
@@ -73,13 +67,17 @@ async fn a_local_user_joins_a_room_of_the_peer() {
 
 #[tokio::test]
 async fn what_was_missed_is_fetched() {
-    let Some((_machine, server, peer)) = server_and_peer().await else {
+    let Some(scene) = Scene::new("12").await else {
         return;
     };
-    let alice = server.user("alice").await;
-    let carol = peer.user("carol");
-    let room = alice.creates_room().public().await;
-    peer.joins(&server, &room, &carol).await;
+    let Scene {
+        server,
+        alice,
+        peer,
+        carol,
+        room,
+        ..
+    } = scene;
     let missed: Vec<_> = (0..5)
         .map(|n| peer.says(&room, &carol, &n.to_string()))
         .collect();
@@ -255,13 +253,16 @@ async fn only_servers_that_are_allowed_are_talked_to() {
 /// What comes in is counted for the operator.
 #[tokio::test]
 async fn transactions_that_come_in_are_measured() {
-    let Some((_machine, server, peer)) = server_and_peer().await else {
+    let Some(scene) = Scene::new("12").await else {
         return;
     };
-    let alice = server.user("alice").await;
-    let carol = peer.user("carol");
-    let room = alice.creates_room().public().await;
-    peer.joins(&server, &room, &carol).await;
+    let Scene {
+        server,
+        peer,
+        carol,
+        room,
+        ..
+    } = scene;
     let measured = async |name: &str| -> f64 {
         let text = server.get("/metrics").await.bytes;
         let text = String::from_utf8(text).expect("text");

@@ -3,40 +3,11 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Peer, Room, TestServer, User, federation::Neighbourhood, path::v3, peer::Pdu};
+use tests::{path::v3, peer::Pdu};
 
-/// A server with Alice, and a public room of hers in which Carol and Cleo of a peer are.
-struct Scene {
-    machine: Neighbourhood,
-    server: TestServer,
-    alice: User,
-    peer: Peer,
-    carol: String,
-    cleo: String,
-    room: Room,
-}
+use super::scene::Scene;
 
 impl Scene {
-    async fn new() -> Option<Self> {
-        let machine = Neighbourhood::new();
-        let server = machine.server().await?;
-        let alice = server.user("alice").await;
-        let peer = machine.peer().await;
-        let (carol, cleo) = (peer.user("carol"), peer.user("cleo"));
-        let room = alice.creates_room().public().version("10").await;
-        peer.joins(&server, &room, &carol).await;
-        peer.joins(&server, &room, &cleo).await;
-        Some(Self {
-            machine,
-            server,
-            alice,
-            peer,
-            carol,
-            cleo,
-            room,
-        })
-    }
-
     /// Waits until the peer has an event of Alice's.
     async fn has(&self, id: &str) {
         let found = |pdu: &Value| (self.peer.room(&self.room).id_of(pdu) == id).then_some(());
@@ -92,17 +63,18 @@ fn event_id(id: &str) -> String {
 /// RECV-05, FREAD-10.
 #[tokio::test]
 async fn what_was_soft_failed_is_given_to_who_asks_for_it_and_to_nobody_else() {
-    let Some(scene) = Scene::new().await else {
+    let Some(scene) = Scene::new("10").await else {
         return;
     };
     let Scene {
         server,
         alice,
         peer,
-        cleo,
         room,
         ..
     } = &scene;
+    let cleo = &peer.user("cleo");
+    peer.joins(server, room, cleo).await;
     let (name, message) = scene.soft_fails().await;
     for pdu in [&name, &message] {
         let answer = peer.gets(server, &["event", &pdu.id], "").await.ok();
@@ -160,7 +132,7 @@ async fn what_was_soft_failed_is_given_to_who_asks_for_it_and_to_nobody_else() {
 /// FREAD-10: nor what the rules refuse.
 #[tokio::test]
 async fn what_was_rejected_is_given_to_nobody() {
-    let Some(scene) = Scene::new().await else {
+    let Some(scene) = Scene::new("10").await else {
         return;
     };
     let Scene {
@@ -195,7 +167,7 @@ async fn what_was_rejected_is_given_to_nobody() {
 /// FREAD-02, FREAD-03.
 #[tokio::test]
 async fn states_and_auth_chains_are_exactly_those_of_the_event() {
-    let Some(scene) = Scene::new().await else {
+    let Some(scene) = Scene::new("10").await else {
         return;
     };
     let Scene {
@@ -301,7 +273,7 @@ async fn states_and_auth_chains_are_exactly_those_of_the_event() {
 /// FREAD-07.
 #[tokio::test]
 async fn a_query_that_is_not_known_is_not_found() {
-    let Some(scene) = Scene::new().await else {
+    let Some(scene) = Scene::new("10").await else {
         return;
     };
     let answer = scene.peer.gets(&scene.server, &["query", "weather"], "");
@@ -311,7 +283,7 @@ async fn a_query_that_is_not_known_is_not_found() {
 /// RECV-06.
 #[tokio::test]
 async fn what_is_missing_is_asked_for_from_what_is_known_to_what_came() {
-    let Some(scene) = Scene::new().await else {
+    let Some(scene) = Scene::new("10").await else {
         return;
     };
     let Scene {
@@ -338,7 +310,7 @@ async fn what_is_missing_is_asked_for_from_what_is_known_to_what_came() {
 /// FED-12.
 #[tokio::test]
 async fn a_server_that_a_room_keeps_out_is_not_sent_an_invite() {
-    let Some(scene) = Scene::new().await else {
+    let Some(scene) = Scene::new("10").await else {
         return;
     };
     let Scene { machine, alice, .. } = &scene;

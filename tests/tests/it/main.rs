@@ -44,6 +44,7 @@ mod receipts;
 mod relations;
 mod reports;
 mod rooms;
+mod scene;
 mod search;
 mod session;
 mod sliding;

@@ -7,7 +7,7 @@ use tests::{
     peer::{Pdu, Reply, now_ms, object, value},
 };
 
-use super::{Scene, joins};
+use super::Scene;
 
 const HOUR_MS: i64 = 60 * 60 * 1000;
 const YEAR_MS: i64 = 365 * 24 * HOUR_MS;
@@ -368,7 +368,7 @@ async fn the_age_of_a_key_counts_from_room_version_5_on() {
         let join = held.draft(&dave, "m.room.member", Some(&dave), &content);
         let join = Pdu::seal(held.version(), &join, third.key());
         peer.adds(&room, &join);
-        joins(alice, &room, peer).await.ok();
+        alice.joins_via(&room, peer.name()).await.ok();
         let seen = alice.state(&room, "m.room.member", &dave).await.status == 200;
         assert_eq!(seen, believed, "in {version}");
         let honest = peer.says(&room, carol, "honestly");
@@ -419,7 +419,7 @@ async fn a_retired_key_signs_what_is_older_than_its_end() {
             join["origin_server_ts"] = json!(now_ms() - age_ms);
             peer.adds(&room, &Pdu::seal(held.version(), &join, &old));
         }
-        joins(alice, &room, peer).await.ok();
+        alice.joins_via(&room, peer.name()).await.ok();
         alice
             .state(&room, "m.room.member", &third.user("dave"))
             .await

@@ -7,7 +7,7 @@ use tests::{
     peer::{Pdu, now_ms},
 };
 
-use super::{Scene, joins};
+use super::Scene;
 
 #[tokio::test]
 async fn what_is_no_invite_of_a_local_user_is_refused() {
@@ -224,7 +224,7 @@ async fn an_invite_that_lies_about_the_version_closes_no_room() {
             .syncs_when(&since, |sync| sync.invited(&room).cloned())
             .await;
         // The server of the room says what it is.
-        joins(alice, &room, peer).await.ok();
+        alice.joins_via(&room, peer.name()).await.ok();
         let create = alice.state(&room, "m.room.create", "").await.ok();
         assert_eq!(create["room_version"], truth, "after {lie}");
         let said = alice.says(&room, "I am in").await;
@@ -277,7 +277,7 @@ async fn an_honest_invite_holds_after_one_that_lies_about_the_version() {
             .await
             .ok();
         alice.syncs().await;
-        joins(alice, &room, peer).await.ok();
+        alice.joins_via(&room, peer.name()).await.ok();
         let said = alice.says(&room, "I am in").await;
         alice.syncs_until(&room, &said).await;
     }

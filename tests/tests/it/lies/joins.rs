@@ -9,12 +9,12 @@ use tests::{
     peer::{Pdu, Reply},
 };
 
-use super::{Scene, joins};
+use super::Scene;
 
 /// Joins through the liar and is refused, in time; then through the same one, honest, and is not.
 async fn is_seen_through(scene: &Scene, lie: &str, room: &Room) {
     let Scene { alice, peer, .. } = scene;
-    let answer = joins(alice, room, peer).await;
+    let answer = alice.joins_via(room, peer.name()).await;
     assert!(
         (400..=502).contains(&answer.status) && answer.status != 500,
         "{lie}: {}",
@@ -27,7 +27,7 @@ async fn is_seen_through(scene: &Scene, lie: &str, room: &Room) {
         .contains(&json!(room.id));
     assert!(!joined, "{lie}");
     peer.forgets_scripts();
-    let answer = joins(alice, room, peer).await;
+    let answer = alice.joins_via(room, peer.name()).await;
     assert_eq!(answer.status, 200, "after {lie}: {}", answer.summary());
     scene.talks().await;
 }
@@ -211,7 +211,7 @@ async fn forged_members_and_powers_are_left_out_of_the_room() {
         }
         Reply::ok(body)
     });
-    joins(alice, &room, peer).await.ok();
+    alice.joins_via(&room, peer.name()).await.ok();
     for (kind, key) in [
         ("m.room.member", eve),
         ("m.room.topic", ""),
