@@ -41,12 +41,10 @@ impl Endpoint {
         let run = move |request: HttpRequest, mut payload: Payload| {
             let handler = handler.clone();
             async move {
-                match Args::from_request(&request, &mut payload).await {
-                    Ok(arguments) => handler
-                        .call(arguments)
-                        .await
-                        .respond_to(&request)
-                        .map_into_boxed_body(),
+                // Reading the request and carrying it out have the heap each for its own time: what waits has to be small.
+                let arguments = Box::pin(Args::from_request(&request, &mut payload)).await;
+                match arguments.map(|arguments| Box::pin(handler.call(arguments))) {
+                    Ok(answer) => answer.await.respond_to(&request).map_into_boxed_body(),
                     Err(error) => HttpResponse::from_error(error),
                 }
             }

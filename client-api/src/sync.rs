@@ -24,34 +24,20 @@ pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
     request: HttpRequest,
-    Authed {
-        requester, body, ..
-    }: Authed<Request>,
+    asked: Authed<Request>,
 ) -> Result<Written, ApiError> {
-    let under_old_name = !body.use_state_after && wants_state_after(&request)?;
-    let presence = presence(&body.set_presence)?;
-    let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
     // On the heap for the time that it takes: what waits has to be small.
-    let filter = Box::pin(filter(&engine, &requester, &request, body.filter));
-    let (filter, relations) = filter.await?;
-    let ask = Arc::new(SyncAsk {
-        since: body.since,
-        filter,
-        relations,
-        timeout: body.timeout.unwrap_or_default().min(timeout_max),
-        full_state: body.full_state,
-        use_state_after: body.use_state_after || under_old_name,
-        presence,
-    });
+    let asked = Box::pin(read(&engine, &shared, &request, asked)).await?;
+    let Asked {
+        requester,
+        ask,
+        under_old_name,
+    } = asked;
     let news = tokio::select! {
         news = look(&shared, &engine, &requester, Arc::clone(&ask)) => news?,
         // A server that stops lets nobody wait: they come back to the next one.
         () = shared.sockets.stopping() => {
-            let at_once = SyncAsk {
-                timeout: Duration::ZERO,
-                ..SyncAsk::clone(&ask)
-            };
-            look(&shared, &engine, &requester, at_once).await?
+            look(&shared, &engine, &requester, at_once(&ask)).await?
         }
     };
     if under_old_name {
@@ -61,6 +47,50 @@ pub(crate) async fn handle(
         ));
     }
     Ok(Written(news.json))
+}
+
+/// A request to sync.
+struct Asked {
+    requester: Requester,
+    ask: Arc<SyncAsk>,
+    /// Whether `state_after` is asked for by its old name.
+    under_old_name: bool,
+}
+
+async fn read(
+    engine: &web::Data<Engine>,
+    shared: &Shared,
+    request: &HttpRequest,
+    Authed {
+        requester, body, ..
+    }: Authed<Request>,
+) -> Result<Asked, ApiError> {
+    let under_old_name = !body.use_state_after && wants_state_after(request)?;
+    let presence = presence(&body.set_presence)?;
+    let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
+    let (filter, relations) = filter(engine, &requester, request, body.filter).await?;
+    let ask = SyncAsk {
+        since: body.since,
+        filter,
+        relations,
+        timeout: body.timeout.unwrap_or_default().min(timeout_max),
+        full_state: body.full_state,
+        use_state_after: body.use_state_after || under_old_name,
+        presence,
+    };
+    Ok(Asked {
+        requester,
+        ask: Arc::new(ask),
+        under_old_name,
+    })
+}
+
+/// The same without waiting.
+fn at_once(ask: &SyncAsk) -> Arc<SyncAsk> {
+    Arc::new(SyncAsk {
+        timeout: Duration::ZERO,
+        ..ask.clone()
+    })
 }
 
 /// Whether the query asks for `state_after` by the name that it had before it was specified (MSC4222).
