@@ -179,7 +179,8 @@ fn connect_mailer(
         return Ok(());
     };
     let (from, clock, chance) = (from.0.clone(), Arc::clone(clock), Arc::clone(chance));
-    let smtp = Smtp::new(server, from, email, clock, chance).map_err(Error::Mail)?;
+    let authorities = tls::authorities(&email.trusted_ca).map_err(Error::Tls)?;
+    let smtp = Smtp::new(server, from, email, &authorities, clock, chance).map_err(Error::Mail)?;
     engine.connect_mailer(Arc::new(smtp), settings::mail(config));
     Ok(())
 }

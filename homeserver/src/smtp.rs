@@ -9,10 +9,11 @@ use futures_util::future::BoxFuture;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::response::Category;
 use lettre::transport::smtp::{self, extension::ClientId};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use rustls_pki_types::CertificateDer;
 
 use crate::config::{Email, MailSecurity, MailServer};
 
@@ -31,18 +32,26 @@ pub(crate) struct Smtp {
 }
 
 impl Smtp {
-    /// Connects to nothing yet.
+    /// Connects to nothing yet. `authorities` are trusted besides those of the system.
     ///
     /// # Errors
-    /// The server's name cannot be that of a certificate, or the system's certificates cannot be read.
+    /// The server's name cannot be that of a certificate, or the certificates of authorities cannot be read.
     pub(crate) fn new(
         server: &MailServer,
         from: Mailbox,
         email: &Email,
+        authorities: &[CertificateDer<'_>],
         clock: Arc<dyn Clock>,
         chance: Arc<Chance>,
     ) -> Result<Self, smtp::Error> {
-        let parameters = || TlsParameters::new(server.host.clone());
+        let parameters = || {
+            let mut parameters = TlsParameters::builder(server.host.clone());
+            for authority in authorities {
+                let certificate = Certificate::from_der(authority.to_vec())?;
+                parameters = parameters.add_root_certificate(certificate);
+            }
+            parameters.build()
+        };
         let tls = match email.security {
             MailSecurity::Tls => Tls::Wrapper(parameters()?),
             MailSecurity::StartTls => Tls::Required(parameters()?),

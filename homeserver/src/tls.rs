@@ -66,7 +66,7 @@ pub(crate) fn optional(
 ///
 /// # Errors
 /// The file cannot be read, or holds none.
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let unreadable = |source| Error::Unreadable {
         path: path.to_owned(),
         source,
@@ -92,9 +92,18 @@ pub(crate) fn check(config: &Config) -> Result<(), Error> {
         &config.federation_listener.tls_cert,
         &config.federation_listener.tls_key,
     )?;
-    config
-        .federation
-        .trusted_ca
-        .iter()
-        .try_for_each(|path| certificates(path).map(drop))
+    authorities(&config.federation.trusted_ca)?;
+    authorities(&config.email.trusted_ca).map(drop)
+}
+
+/// The certificates in all of these PEM files.
+///
+/// # Errors
+/// The first file that cannot be used.
+pub(crate) fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let mut found = Vec::new();
+    for path in paths {
+        found.extend(certificates(path)?);
+    }
+    Ok(found)
 }

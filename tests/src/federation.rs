@@ -4,9 +4,16 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{Peer, TestServer, server::Settings, switch::Switch};
 
@@ -92,6 +99,24 @@ impl Neighbourhood {
     pub async fn peer_at(&self, host: &str) -> Peer {
         let (certificate, key) = (self.file("cert.pem"), self.file("key.pem"));
         Peer::start(host, Path::new(&certificate), Path::new(&key)).await
+    }
+
+    /// What accepts TLS with the certificate of the machine.
+    ///
+    /// # Panics
+    /// If its files are gone.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        let chain = CertificateDer::pem_file_iter(self.file("cert.pem")).expect("a file");
+        let chain = chain.collect::<Result<_, _>>().expect("certificates");
+        let key = PrivateKeyDer::from_pem_file(self.file("key.pem")).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions of TLS")
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("a certificate and its key");
+        TlsAcceptor::from(Arc::new(config))
     }
 
     /// A file of the machine: `cert.pem` or `key.pem`.

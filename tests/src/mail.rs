@@ -1,11 +1,12 @@
-//! A mail server on a script: it takes e-mails over SMTP, without encryption, and keeps them; or refuses as it is told.
+//! A mail server on a script: it takes e-mails over SMTP, in the clear or encrypted, and keeps them; or refuses as it is told.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// An e-mail that was taken.
 #[derive(Clone, Debug)]
@@ -14,6 +15,27 @@ pub struct Letter {
     pub to: String,
     /// Headers and body, as they came.
     pub data: String,
+    /// Whether nobody on the way could read it.
+    pub encrypted: bool,
+}
+
+/// How a mail server keeps connections private.
+#[derive(Clone)]
+pub enum Privacy {
+    /// Not at all.
+    None,
+    /// From the beginning.
+    Tls(TlsAcceptor),
+    /// When the client asks for it.
+    StartTls(TlsAcceptor),
+}
+
+/// What came of a part of a conversation.
+enum Next<S> {
+    /// It is over.
+    Over,
+    /// It goes on encrypted.
+    Encrypt(S),
 }
 
 impl Letter {
@@ -51,14 +73,22 @@ impl MailServer {
     /// # Panics
     /// If there is no port.
     pub async fn start() -> (Self, String) {
+        Self::start_with(Privacy::None).await
+    }
+
+    /// The same with encryption.
+    ///
+    /// # Panics
+    /// If there is no port.
+    pub async fn start_with(privacy: Privacy) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let server = Self::default();
         let serving = server.clone();
         tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
-                let server = serving.clone();
-                tokio::spawn(async move { server.serve(connection).await });
+                let (server, privacy) = (serving.clone(), privacy.clone());
+                tokio::spawn(async move { server.serve(connection, privacy).await });
             }
         });
         (server, address)
@@ -76,12 +106,50 @@ impl MailServer {
     }
 
     /// A client that goes away in the middle has sent nothing.
-    async fn serve(&self, mut connection: TcpStream) -> Option<()> {
-        let (read, mut write) = connection.split();
-        let mut lines = BufReader::new(read).lines();
-        write.write_all(b"220 mail.example\r\n").await.ok()?;
+    async fn serve(&self, connection: TcpStream, privacy: Privacy) -> Option<()> {
+        let greeting = "220 mail.example\r\n";
+        let (acceptor, connection) = match privacy {
+            Privacy::Tls(acceptor) => (acceptor, connection),
+            Privacy::None => {
+                self.converse(connection, greeting, &["mail.example"], false)
+                    .await?;
+                return Some(());
+            }
+            Privacy::StartTls(acceptor) => {
+                let abilities = ["mail.example", "STARTTLS"];
+                match self
+                    .converse(connection, greeting, &abilities, false)
+                    .await?
+                {
+                    Next::Over => return Some(()),
+                    Next::Encrypt(connection) => {
+                        let encrypted = acceptor.accept(connection).await.ok()?;
+                        self.converse(encrypted, "", &["mail.example"], true)
+                            .await?;
+                        return Some(());
+                    }
+                }
+            }
+        };
+        let encrypted = acceptor.accept(connection).await.ok()?;
+        self.converse(encrypted, greeting, &["mail.example"], true)
+            .await?;
+        Some(())
+    }
+
+    /// Greets, and answers until the client goes or wants to go on encrypted. `abilities` is what a client is told first.
+    async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        greeting: &str,
+        abilities: &[&str],
+        encrypted: bool,
+    ) -> Option<Next<S>> {
+        let mut stream = BufReader::new(stream);
+        stream.write_all(greeting.as_bytes()).await.ok()?;
+        stream.flush().await.ok()?;
         let mut to = String::new();
-        while let Some(line) = lines.next_line().await.ok()? {
+        while let Some(line) = next_line(&mut stream).await {
             let refusal = lock(&self.refusal).clone();
             let answer = match line.split([' ', ':']).next().unwrap_or_default() {
                 "MAIL" => refusal.unwrap_or_else(|| "250 go on".to_owned()),
@@ -91,29 +159,55 @@ impl MailServer {
                     "250 go on".to_owned()
                 }
                 "DATA" => {
-                    write.write_all(b"354 go on\r\n").await.ok()?;
+                    says(&mut stream, "354 go on").await?;
                     let mut data = String::new();
-                    while let Some(line) = lines.next_line().await.ok()?.filter(|l| l != ".") {
+                    while let Some(line) = next_line(&mut stream).await.filter(|l| l != ".") {
                         data.push_str(line.strip_prefix('.').unwrap_or(&line));
                         data.push_str("\r\n");
                     }
-                    let to = to.clone();
-                    lock(&self.letters).push(Letter { to, data });
+                    lock(&self.letters).push(Letter {
+                        to: to.clone(),
+                        data,
+                        encrypted,
+                    });
                     "250 taken".to_owned()
                 }
+                "STARTTLS" if abilities.contains(&"STARTTLS") => {
+                    says(&mut stream, "220 go on").await?;
+                    return Some(Next::Encrypt(stream.into_inner()));
+                }
+                "EHLO" => {
+                    let (last, first) = abilities.split_last()?;
+                    for ability in first {
+                        says(&mut stream, &format!("250-{ability}")).await?;
+                    }
+                    format!("250 {last}")
+                }
                 "QUIT" => {
-                    write.write_all(b"221 bye\r\n").await.ok()?;
-                    return Some(());
+                    says(&mut stream, "221 bye").await?;
+                    return Some(Next::Over);
                 }
                 _ => "250 mail.example".to_owned(),
             };
-            write
-                .write_all(format!("{answer}\r\n").as_bytes())
-                .await
-                .ok()?;
+            says(&mut stream, &answer).await?;
         }
-        Some(())
+        Some(Next::Over)
     }
+}
+
+/// The next line, without its end; `None` when there are no more.
+async fn next_line<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> Option<String> {
+    let mut line = String::new();
+    let read = stream.read_line(&mut line).await.ok()?;
+    (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+async fn says<S: AsyncWrite + Unpin>(stream: &mut S, line: &str) -> Option<()> {
+    stream
+        .write_all(format!("{line}\r\n").as_bytes())
+        .await
+        .ok()?;
+    stream.flush().await.ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,5 +1,6 @@
 //! Section `email`: e-mails about missed messages.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
@@ -21,6 +22,10 @@ section! {
         /// How the connection is kept private: "tls" from the beginning (port 465), "starttls"
         /// (port 587), or "none" (port 25), which is for a mail server on the same machine.
         security: MailSecurity, default "tls";
+
+        /// Certificate authorities that the mail server may have its certificate from, besides the usual ones:
+        /// PEM files.
+        trusted_ca: Vec<PathBuf>, default [];
 
         /// The name to log in with, where the mail server wants one.
         username: Option<MailUser>, example "rookery";

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tests::{
     MailServer, TestServer, User,
     eventually::eventually,
-    mail::Letter,
+    federation::Neighbourhood,
+    mail::{Letter, Privacy},
     server::{Settings, binary},
 };
 
@@ -23,13 +24,19 @@ fn pusher(address: &str) -> Value {
 /// A server that sends e-mails as soon as it can, by a mail server on a script.
 async fn with_mail() -> Option<(TestServer, MailServer)> {
     let (mail, address) = MailServer::start().await;
+    let further = r#"security = "none""#;
+    Some((sending_by(&address, further).await?, mail))
+}
+
+/// A server that sends e-mails as soon as it can by the mail server at `address`, with these further settings.
+async fn sending_by(address: &str, further: &str) -> Option<TestServer> {
     let name = format!("rookery-it-{:016x}.toml", rand::random::<u64>());
     let file = std::env::temp_dir().join(name);
     let text = format!(
         r#"
         [email]
         server = "{address}"
-        security = "none"
+        {further}
         from = "Rookery <noreply@rookery.test>"
         delay = "1 ms"
         public_url = "https://rookery.test"
@@ -42,7 +49,7 @@ async fn with_mail() -> Option<(TestServer, MailServer)> {
     let server = TestServer::start_with(settings).await;
     // Nobody misses it if it stays.
     let _ = std::fs::remove_file(&file);
-    Some((server?, mail))
+    server
 }
 
 /// The administrator of the server that runs notes an address.
@@ -172,6 +179,60 @@ async fn an_email_waits_for_a_mail_server_that_is_down_and_ends_with_its_address
         (pushers(&bob).await == 0).then_some(())
     })
     .await;
+}
+
+/// Bob, who wants e-mails, has missed a message.
+async fn misses_a_message(server: &TestServer) {
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    assert!(notes(server, &[&bob.id, "bob@example.org"]).0);
+    bob.post(SET, &pusher("bob@example.org")).await.ok();
+    alice.says(&room, "secret").await;
+}
+
+#[tokio::test]
+async fn mail_goes_encrypted_from_the_beginning_or_when_the_server_offers_it() {
+    let machine = Neighbourhood::new();
+    for (privacy, security) in [
+        (Privacy::Tls(machine.acceptor()), "tls"),
+        (Privacy::StartTls(machine.acceptor()), "starttls"),
+    ] {
+        let (mail, address) = MailServer::start_with(privacy).await;
+        let further = format!(
+            "security = \"{security}\"\ntrusted_ca = [\"{}\"]",
+            machine.file("cert.pem")
+        );
+        let Some(server) = sending_by(&address, &further).await else {
+            return;
+        };
+        misses_a_message(&server).await;
+        let letter = gets(&mail, "secret").await;
+        assert!(letter.encrypted, "{security}");
+    }
+}
+
+#[tokio::test]
+async fn no_mail_goes_where_anybody_could_read_it() {
+    let machine = Neighbourhood::new();
+    for (privacy, security) in [
+        // Nobody knows who has signed the certificate.
+        (Privacy::Tls(machine.acceptor()), "tls"),
+        (Privacy::StartTls(machine.acceptor()), "starttls"),
+        // Whoever stands between leaves out the offer.
+        (Privacy::None, "starttls"),
+    ] {
+        let (mail, address) = MailServer::start_with(privacy).await;
+        let further = format!("security = \"{security}\"");
+        let Some(server) = sending_by(&address, &further).await else {
+            return;
+        };
+        misses_a_message(&server).await;
+        eventually("a failure", async || {
+            server.log().contains("a notification waits").then_some(())
+        })
+        .await;
+        assert!(mail.letters().is_empty(), "{security}");
+    }
 }
 
 #[tokio::test]
