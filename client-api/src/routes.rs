@@ -157,7 +157,8 @@ fn aliases(router: &mut Router) {
 fn waiting(router: &mut Router) {
     router.endpoint(sync::handle);
     let path = "/_matrix/client/unstable/org.matrix.msc2108/sync/sse";
-    router.custom(&Method::GET, &[path], None, sync::events::handle);
+    let requests = Some(Class::Requests);
+    router.custom(&Method::GET, &[path], requests, sync::events::handle);
     let path = "/_matrix/client/v4/sync";
     router.custom(&Method::POST, &[path], None, sync::sliding::handle_current);
     let path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";

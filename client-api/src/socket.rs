@@ -17,8 +17,11 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 use engine::{Engine, SyncAsk};
 
-pub(crate) use self::registry::Registry;
-use self::{connection::Connection, registry::Name};
+pub(crate) use self::registry::{FULL_PAUSE, Place, Registry};
+use self::{
+    connection::{Client, Connection, Names},
+    registry::Name,
+};
 use crate::{Shared, error::ApiError, limits::Class, sync};
 
 /// Opens a socket: `GET /_matrix/client/unstable/org.rookery.ws/stream`.
@@ -48,7 +51,7 @@ pub(crate) async fn handle(
         relations,
         timeout: Duration::ZERO,
         full_state: false,
-        use_state_after: query.use_state_after,
+        use_state_after: query.use_state_after || query.under_old_name,
         presence: sync::presence(&query.set_presence)?,
     };
     let first = if query.sliding {
@@ -56,16 +59,32 @@ pub(crate) async fn handle(
     } else {
         Some(sync::look(&shared, &engine, &requester, ask.clone()).await?)
     };
-    let (response, session, stream) =
-        actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]).map_err(
-            |error| ApiError::invalid_param(format!("The WebSocket handshake is broken: {error}")),
-        )?;
     let entry = shared.sockets.enter(Name {
         user_id: requester.user_id.clone(),
         device_id: requester.device_id.clone(),
         conn_id: query.conn_id,
     });
-    let connection = Connection::new(engine, shared, requester, token, ask, session, stream);
+    let entry = entry.ok_or_else(|| ApiError::limit_exceeded(FULL_PAUSE))?;
+    let shaken = actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]);
+    let (response, session, stream) = match shaken {
+        Ok(shaken) => shaken,
+        Err(error) => {
+            shared.sockets.leave(&entry);
+            return Err(ApiError::invalid_param(format!(
+                "The WebSocket handshake is broken: {error}"
+            )));
+        }
+    };
+    let names = match query.under_old_name && !query.use_state_after {
+        true => Names::Old,
+        false => Names::Stable,
+    };
+    let client = Client {
+        requester,
+        token,
+        names,
+    };
+    let connection = Connection::new(engine, shared, client, ask, session, stream);
     actix_web::rt::spawn(connection.run(first, entry));
     Ok(response)
 }

@@ -111,7 +111,7 @@ fn wants_state_after(request: &HttpRequest) -> Result<bool, ApiError> {
 }
 
 /// `state_after` under the name that it had before it was specified.
-fn with_old_names(json: &[u8]) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn with_old_names(json: &[u8]) -> serde_json::Result<Vec<u8>> {
     let mut body: Value = serde_json::from_slice(json)?;
     for kind in ["/rooms/join", "/rooms/leave"] {
         let rooms = body.pointer_mut(kind).and_then(Value::as_object_mut);

@@ -30,6 +30,7 @@ use crate::{
     sync::{
         self, News,
         sliding::{self, Found},
+        with_old_names,
     },
 };
 
@@ -98,12 +99,27 @@ type Work = LocalBoxFuture<'static, (Option<String>, Result<Value, ApiError>)>;
 /// A look for news.
 type Look = LocalBoxFuture<'static, Result<News, ApiError>>;
 
+/// By which names state after the timeline is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// By that of the specification.
+    Stable,
+    /// By the one that it had before (MSC4222).
+    Old,
+}
+
+/// Who opened a socket.
+pub(super) struct Client {
+    pub(super) requester: Requester,
+    pub(super) token: String,
+    pub(super) names: Names,
+}
+
 /// An open socket.
 pub(super) struct Connection {
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
-    requester: Requester,
-    token: String,
+    client: Client,
     /// What to ask for next: `since` is where the last push ended.
     ask: Arc<SyncAsk>,
     session: Session,
@@ -121,8 +137,7 @@ impl Connection {
     pub(super) fn new(
         engine: web::Data<Engine>,
         shared: web::Data<Shared>,
-        requester: Requester,
-        token: String,
+        client: Client,
         ask: SyncAsk,
         session: Session,
         stream: MessageStream,
@@ -130,8 +145,7 @@ impl Connection {
         Self {
             engine,
             shared,
-            requester,
-            token,
+            client,
             ask: Arc::new(SyncAsk {
                 timeout: WAIT_FOR_NEWS,
                 ..ask
@@ -158,7 +172,7 @@ impl Connection {
             () = shared.sockets.stopping() => Err(End::Restart),
         };
         let end = served.err().unwrap_or(End::Gone);
-        tracing::debug!(user = %self.requester.user_id, ?end, "a socket closes");
+        tracing::debug!(user = %self.client.requester.user_id, ?end, "a socket closes");
         shared.sockets.leave(&entry);
         // A client that does not read does not read this either.
         let _ = timeout(WRITE_MAX, self.session.close(end.reason())).await;
@@ -222,14 +236,14 @@ impl Connection {
 
     /// The next look for news, from where the last push ended.
     fn look(&self) -> Look {
-        let (engine, requester) = (self.engine.clone(), self.requester.clone());
+        let (engine, requester) = (self.engine.clone(), self.client.requester.clone());
         let (shared, ask) = (self.shared.clone(), Arc::clone(&self.ask));
         async move { sync::look(&shared, &engine, &requester, ask).await }.boxed_local()
     }
 
     /// Has the connections of sliding sync look for news.
     fn slide(&mut self) {
-        let (engine, requester) = (self.engine.clone(), self.requester.clone());
+        let (engine, requester) = (self.engine.clone(), self.client.requester.clone());
         let shared = self.shared.clone();
         let window = &self.window;
         let is_unacknowledged = |pos: &str| window.has(pos);
@@ -262,7 +276,7 @@ impl Connection {
 
     fn work(&self, Frame { id, ask }: Frame) -> Work {
         let (engine, shared) = (self.engine.clone(), self.shared.clone());
-        let token = self.token.clone();
+        let token = self.client.token.clone();
         async move {
             let result = request::perform(engine, shared, token, id.clone(), ask).await;
             (id, result)
@@ -277,7 +291,11 @@ impl Connection {
             return Ok(());
         }
         self.window.push(&news.next_batch, Instant::now());
-        let body = String::from_utf8(news.json).map_err(|_| End::Failed)?;
+        let json = match self.client.names {
+            Names::Stable => news.json,
+            Names::Old => with_old_names(&news.json).map_err(|_| End::Failed)?,
+        };
+        let body = String::from_utf8(json).map_err(|_| End::Failed)?;
         self.write(body).await
     }
 
@@ -371,8 +389,8 @@ impl Connection {
 
     async fn check_token(&mut self) -> Result<(), End> {
         // On the heap for the time that it takes: thousands of sockets wait.
-        let known = Box::pin(self.engine.authenticate(&self.token));
-        self.requester = known.await.map_err(failed)?;
+        let known = Box::pin(self.engine.authenticate(&self.client.token));
+        self.client.requester = known.await.map_err(failed)?;
         Ok(())
     }
 }

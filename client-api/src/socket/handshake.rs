@@ -28,6 +28,9 @@ pub(super) struct Query {
     pub(super) filter: Option<Filter>,
     #[serde(default)]
     pub(super) use_state_after: bool,
+    /// The same by the name that it had before it was specified (MSC4222).
+    #[serde(default, rename = "org.matrix.msc4222.use_state_after")]
+    pub(super) under_old_name: bool,
     #[serde(default)]
     pub(super) set_presence: PresenceState,
     #[serde(default)]

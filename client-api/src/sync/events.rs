@@ -17,6 +17,7 @@ use crate::{
     Shared,
     error::ApiError,
     extract::{self, Authed},
+    socket::{FULL_PAUSE, Place},
 };
 
 /// How long a look for news waits. Then a comment is sent, so that whoever stands between keeps the line open.
@@ -30,6 +31,8 @@ struct Feed {
     ask: SyncAsk,
     /// Whether `state_after` is asked for by its old name.
     under_old_name: bool,
+    /// Among those of the user.
+    _place: Place,
     /// What was found before the stream began.
     first: Option<News>,
 }
@@ -59,6 +62,8 @@ pub(crate) async fn handle(
         use_state_after: body.use_state_after || under_old_name,
         presence: presence(&body.set_presence)?,
     };
+    let place = shared.sockets.stream(&requester.user_id);
+    let place = place.ok_or_else(|| ApiError::limit_exceeded(FULL_PAUSE))?;
     // Before the stream begins, so that a bad token or filter is an HTTP error.
     let first = look(&shared, &engine, &requester, ask.clone()).await?;
     let feed = Feed {
@@ -67,6 +72,7 @@ pub(crate) async fn handle(
         token,
         ask,
         under_old_name,
+        _place: place,
         first: Some(first),
     };
     Ok(HttpResponse::Ok()

@@ -183,6 +183,64 @@ async fn a_newer_socket_takes_the_place_of_an_older() {
 }
 
 #[tokio::test]
+async fn nobody_opens_more_sockets_and_streams_than_anybody_needs() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let mut sockets = Vec::new();
+    for n in 0..100 {
+        let query = format!("sliding=true&conn_id={n}");
+        sockets.push(alice.opens_socket(&query).await);
+    }
+    let open = async |conn_id: &str| {
+        let query = format!("sliding=true&conn_id={conn_id}");
+        Socket::open(server.connection(), &alice.token, &query).await
+    };
+    let (status, body) = open("more").await.err().expect("a refusal");
+    assert_eq!(
+        (status, &body["errcode"]),
+        (429, &json!("M_LIMIT_EXCEEDED"))
+    );
+    assert!(body["retry_after_ms"].is_u64(), "{body}");
+    // A newer one of the same name takes the place of the older, and a closed one leaves its own.
+    assert!(open("7").await.is_ok());
+    drop(sockets.pop());
+    tests::eventually::eventually("there is a place", async || open("more").await.ok()).await;
+
+    let path = "/_matrix/client/unstable/org.matrix.msc2108/sync/sse";
+    let mut streams = Vec::new();
+    for _ in 0..100 {
+        streams.push(alice.opens_events("", None).await);
+    }
+    alice.get(path).await.refused(429, "M_LIMIT_EXCEEDED");
+}
+
+/// SYNC-09: under the name that it had before it was specified, too.
+#[tokio::test]
+async fn a_socket_knows_state_after_by_its_old_name() {
+    let Some(server) = TestServer::start_own().await else {
+        return;
+    };
+    let alice = server.user("alice").await;
+    let room = alice.creates_room().await;
+    let name = "org.matrix.msc4222";
+    let mut socket = alice
+        .opens_socket(&format!("{name}.use_state_after=true"))
+        .await;
+    let first = socket.push().await;
+    let joined = first.joined(&room).expect("the room");
+    assert!(
+        joined[format!("{name}.state_after")].is_object(),
+        "{joined}"
+    );
+    assert!(joined.get("state_after").is_none() && joined.get("state").is_none());
+    let mut socket = alice.opens_socket("use_state_after=true").await;
+    let first = socket.push().await;
+    assert!(first.joined(&room).expect("the room")["state_after"].is_object());
+}
+
+#[tokio::test]
 async fn a_revoked_token_closes_its_sockets() {
     let Some(server) = TestServer::start_own().await else {
         return;
