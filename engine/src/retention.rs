@@ -62,6 +62,12 @@ impl Engine {
                     "forgotten rooms wait for the next round"
                 );
             }
+            if let Err(error) = self.context.connections.expire().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "old connections wait for the next round"
+                );
+            }
             tokio::time::sleep(ROUND).await;
         }
     }

@@ -33,6 +33,7 @@ pub mod searchable;
 pub mod secret;
 pub mod server_key;
 pub mod sliding_connection;
+pub mod sliding_room;
 pub mod snapshot;
 pub mod staged_event;
 pub mod state_key;

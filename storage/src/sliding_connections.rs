@@ -4,12 +4,18 @@ use ruma::UserId;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::{
-    entity::sliding_connection::{Column, Entity, Model},
+    entity::{
+        sliding_connection::{Column, Entity, Model},
+        sliding_room,
+    },
     error::Result,
 };
 
 /// A connection as stored.
 pub type StoredConnection = Model;
+
+/// A room of a connection as stored.
+pub type StoredRoom = sliding_room::Model;
 
 /// The connection of this name. One look-up by primary key.
 pub async fn find(
@@ -24,6 +30,15 @@ pub async fn find(
         conn_id.to_owned(),
     );
     Ok(Entity::find_by_id(key).one(db).await?)
+}
+
+/// The rooms of the connection with this number, by room and generation. One query, on the primary key.
+pub async fn rooms(db: &impl ConnectionTrait, number: i64) -> Result<Vec<StoredRoom>> {
+    let rooms = sliding_room::Entity::find()
+        .filter(sliding_room::Column::Number.eq(number))
+        .order_by_asc(sliding_room::Column::Room)
+        .order_by_asc(sliding_room::Column::Generation);
+    Ok(rooms.all(db).await?)
 }
 
 /// The names of a device's connections, the one last written first. One query, on the primary key.

@@ -17,11 +17,23 @@ use crate::{
         access_token, account, delayed_event, destination, device, email_address, filter,
         membership::Membership, notification, openid_token, pending_redaction, presence, profile,
         purge, pusher, reading, refresh_token, registration_token, remote_key, remote_key_document,
-        report, secret, server_key, sliding_connection, staged_event, unspread_profile,
+        report, secret, server_key, sliding_connection, sliding_room, staged_event,
+        unspread_profile,
     },
     id::{EventRow, Position, RoomRow, SnapshotRow, StateKeyRow},
     purges::Lifetime,
 };
+
+/// What a client of sliding sync has with an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlidingAnswered {
+    /// The connection as it is then.
+    pub connection: sliding_connection::Model,
+    /// Of a connection that is kept: the rooms that are not as they were in the generation `used`.
+    pub rooms: Vec<sliding_room::Model>,
+    /// Whether all of it is here, and nothing counts that was kept of it before.
+    pub whole: bool,
+}
 
 /// One atomic unit of writing.
 #[derive(Clone, Debug, Default)]
@@ -536,7 +548,7 @@ pub enum Plain {
     /// A filter; replaces the one of the same user and ID.
     Filter(filter::Model),
     /// What a client of sliding sync has been sent; replaces the row of the same user, device and name.
-    SlidingConnection(sliding_connection::Model),
+    SlidingConnection(SlidingAnswered),
     /// A client of sliding sync is forgotten.
     SlidingConnectionDelete {
         /// Whose.
@@ -545,6 +557,11 @@ pub enum Plain {
         device_id: String,
         /// Which.
         conn_id: String,
+    },
+    /// Clients of sliding sync that were last written down before this time are forgotten.
+    SlidingConnectionsExpired {
+        /// In ms.
+        before_ts: i64,
     },
     /// Who is there, for the next start; replaces the row of the same user.
     Presence(presence::Model),

@@ -36,6 +36,7 @@ mod prepared;
 mod purge;
 mod remote_keys;
 mod rows;
+mod sliding;
 mod summaries;
 mod texts;
 pub(crate) use self::{batch::position, prepared::prepare};

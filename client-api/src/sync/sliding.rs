@@ -23,8 +23,6 @@ use crate::{Shared, error::ApiError};
 const RULES_MAX: usize = 100;
 /// How many ranges a list may have: each costs what it shows.
 const RANGES_MAX: usize = 20;
-/// The most events of a room in one answer.
-const TIMELINE_MAX: u64 = 1_000;
 
 /// Looks for news on the connection, and waits for them as long as `ask` says.
 async fn look(

@@ -44,7 +44,11 @@ use super::{
 use crate::{Error, Requester, Result, notifier::Glance, rooms::Rooms};
 
 /// How many events of a room an answer may have.
-const TIMELINE_MAX: usize = 1_000;
+pub const TIMELINE_MAX: usize = 1_000;
+
+/// How many events the timelines of an answer may have together: some 10 MiB as events mostly are. Where that is less than was
+/// asked for, each room gets the same, at least one, and pages back from there.
+const EVENTS_MAX: usize = 10_000;
 
 /// How many changes of the whole server a client without news may be behind.
 const BEHIND_MAX: i64 = 4_096;
@@ -72,10 +76,11 @@ pub(crate) async fn slide(
 ) -> Result<SlidingAnswer> {
     let context = &rooms.context;
     let connections = &context.connections;
-    let opened = connections.open(by, &ask.conn_id, ask.pos.as_deref());
+    // What is awaited is on the heap for its time: what thousands of clients keep while they wait has to be small.
+    let opened = Box::pin(connections.open(by, &ask.conn_id, ask.pos.as_deref()));
     let opened = opened.await?;
     let deadline = Instant::now() + ask.timeout.min(TIMEOUT_MAX);
-    let mut follower = context.notifier.follow(&by.user_id, false).await?;
+    let mut follower = Box::pin(context.notifier.follow(&by.user_id, false)).await?;
     // Until this returns, the user is there.
     let _syncing = context
         .presence
@@ -84,7 +89,7 @@ pub(crate) async fn slide(
     loop {
         // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
         let ephemeral = context.ephemeral.last();
-        let glance = rooms.glance(&follower).await?;
+        let glance = Box::pin(rooms.glance(&follower)).await?;
         let to = SyncToken {
             position: glance.position,
             ephemeral,
@@ -95,7 +100,7 @@ pub(crate) async fn slide(
             ..from
         });
         // The counts below are those of this position or a later one.
-        context.scored(glance.position).await?;
+        Box::pin(context.scored(glance.position)).await?;
         let build = Build {
             rooms,
             by,
@@ -110,7 +115,9 @@ pub(crate) async fn slide(
             ask,
             opened: &opened,
         };
-        let (mut answer, sent) = slide.look(&glance).await?;
+        let looked = Box::new(Box::pin(slide.look(&glance)).await?);
+        drop(glance);
+        let (mut answer, sent) = *looked;
         if from.is_none() || answer.has_news() || Instant::now() >= deadline {
             // Without news nothing is noted either, so that the client is not two answers behind when it loses one; unless
             // it would stay so far behind that what changed since has to be looked up in the store.
@@ -124,12 +131,14 @@ pub(crate) async fn slide(
                 answer.pos = pos;
                 return Ok(answer);
             }
-            let Some(pos) = connections.issue(&opened, sent, to).await? else {
+            let issued = Box::pin(connections.issue(&opened, sent, to));
+            let Some(pos) = issued.await? else {
                 return superseded(&opened).await;
             };
             answer.pos = pos;
             return Ok(answer);
         }
+        drop((answer, sent));
         tokio::select! {
             () = follower.rung() => {}
             () = tokio::time::sleep_until(deadline) => {}
@@ -149,7 +158,7 @@ async fn superseded(opened: &Opened) -> Result<SlidingAnswer> {
 
 impl Slide<'_> {
     /// What is new now, and what the client has with it.
-    async fn look(&self, glance: &Glance) -> Result<(SlidingAnswer, Sent)> {
+    async fn look(mut self, glance: &Glance) -> Result<(SlidingAnswer, Sent)> {
         let listings = &self.build.rooms.context.listings;
         let listing = listings.of(&self.build, glance).await?;
         let mut sent = self.opened.sent.clone();
@@ -160,6 +169,10 @@ impl Slide<'_> {
             None => Changes::default(),
         };
         self.fall_behind(&mut sent, &windows, &changes);
+        let telling = windows.rooms.iter();
+        let telling =
+            telling.filter(|(row, wanted)| self.may_have_timeline(**row, wanted, &changes));
+        self.build.timeline_max = timeline_max(telling.count());
         let rooms = self.rooms(&listing, &windows, &changes, &mut sent).await?;
         let extensions = self.extensions(&listing, &windows, &changes, &rooms);
         let answer = SlidingAnswer {
@@ -169,6 +182,15 @@ impl Slide<'_> {
             pos: String::new(),
         };
         Ok((answer, sent))
+    }
+
+    /// Whether a wanted room may have a timeline in this answer.
+    fn may_have_timeline(&self, row: RoomRow, wanted: &Wanted, changes: &Changes) -> bool {
+        let known = self.opened.sent.get(&row);
+        known.is_none_or(|known| {
+            known.upto.is_some() || wanted.config.timeline_limit > known.config.timeline_limit
+        }) || changes.rooms.contains_key(&row)
+            || changes.memberships.iter().any(|own| own.room == row)
     }
 
     /// Notes of the rooms that nobody wants now, but that have news, up to where the client has them.
@@ -241,6 +263,12 @@ impl Slide<'_> {
         let told = self.room(&room, listed, wanted, change, is_dm).await?;
         Ok(Some((row, told)))
     }
+}
+
+/// How many events each of so many rooms may have.
+fn timeline_max(rooms: usize) -> usize {
+    let share = EVENTS_MAX.checked_div(rooms).unwrap_or(EVENTS_MAX);
+    share.clamp(1, TIMELINE_MAX)
 }
 
 /// The position in a token of sliding sync, which pages through messages as well.

@@ -11,14 +11,19 @@ use super::{
 use crate::{SetState, SyncAsk};
 
 /// A room of both servers: alice is here, bob is there and may do all that a moderator may.
-async fn moderated_room(pair: &Pair, version: &str) -> (OwnedRoomId, Person, Person) {
+pub(super) async fn moderated_room(pair: &Pair, version: &str) -> (OwnedRoomId, Person, Person) {
     let (room, alice, bob) = pair.joined_room(version).await;
     let levels = levels(&alice, &room, 50).await;
     pair.deliver(&pair.here, &pair.there, &[levels]).await;
     (room, alice, bob)
 }
 
-async fn sets(by: &Person, room: &OwnedRoomId, event_type: &str, content: Object) -> OwnedEventId {
+pub(super) async fn sets(
+    by: &Person,
+    room: &OwnedRoomId,
+    event_type: &str,
+    content: Object,
+) -> OwnedEventId {
     let ask = SetState {
         event_type: event_type.to_owned(),
         state_key: String::new(),

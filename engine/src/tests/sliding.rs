@@ -5,15 +5,23 @@ use std::time::Duration;
 use ruma::{OwnedRoomId, RoomId};
 use serde_json::json;
 use spec::object;
+use storage::{
+    Write,
+    sliding_connections::{self, StoredRoom},
+};
 
 use super::{
     federation::{name, pairs},
     fixture::{House, Person, houses, houses_with, target, with_account},
+    forks::{moderated_room, sets},
 };
 use crate::{
-    CreateRoom, Preset, SetState,
+    CreateRoom, Error, Preset, SetState,
     retention::RetentionSettings,
-    sync::sliding::{ListAsk, ListFilters, RoomAnswer, RoomConfig, SlidingAnswer, SlidingAsk},
+    sync::sliding::{
+        ListAsk, ListFilters, RequiredState, RoomAnswer, RoomConfig, SlidingAnswer, SlidingAsk,
+        StateElement,
+    },
 };
 
 /// A request for all rooms that pass, with these many events.
@@ -347,5 +355,180 @@ async fn invites_of_other_servers_are_filtered_by_what_they_say() {
             let found: Vec<&OwnedRoomId> = found.rooms.keys().collect();
             assert_eq!(found, [expected], "{filters:?}");
         }
+    }
+}
+
+/// SSS-07.
+#[tokio::test]
+async fn a_connection_that_nobody_uses_is_forgotten() {
+    for house in houses().await {
+        let (_, bob, _) = two(&house).await;
+        let old = bob.slides(None).await;
+        let kept = async || {
+            let db = house.engine.context.store.reader();
+            let by = &bob.requester;
+            let names = sliding_connections::of_device(db, &by.user_id, by.device()).await;
+            names.unwrap().len()
+        };
+        for (days, left) in [(29, 1), (2, 0)] {
+            house.clock.advance(days * 24 * 3_600_000);
+            house.engine.context.connections.expire().await.unwrap();
+            assert_eq!(kept().await, left);
+        }
+        // A server that was not there all the time knows nothing of it.
+        let again = House::on(house.engine.context.store.clone());
+        let bob = again.person("bob");
+        let ask = ask(Some(&old.pos), ListFilters::default(), 1);
+        let answer = bob.engine.slide(&bob.requester, &ask).await;
+        assert!(matches!(answer, Err(Error::UnknownPos)), "{answer:?}");
+    }
+}
+
+/// An answer of 1,000 events for each of many rooms had no bound.
+#[tokio::test]
+async fn the_timelines_of_an_answer_share_what_there_is_place_for() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        for _ in 0..20 {
+            let other = alice.creates("12", Preset::Public).await;
+            bob.joins(&other).await.unwrap();
+        }
+        for n in 0..500 {
+            alice.says(&room, &n.to_string()).await.unwrap();
+        }
+        let slides = async |pos: Option<&str>, rooms: SlidingAsk| {
+            let ask = SlidingAsk {
+                pos: pos.map(str::to_owned),
+                ..rooms
+            };
+            bob.engine.slide(&bob.requester, &ask).await.unwrap()
+        };
+        let first = slides(None, ask(None, ListFilters::default(), 1_000)).await;
+        assert_eq!(first.rooms.len(), 21);
+        let cut = &first.rooms[&room];
+        assert_eq!((cut.timeline.len(), cut.limited), (10_000 / 21, true));
+        assert!(cut.prev_batch.is_some());
+        let last = said(cut).pop();
+        assert_eq!(last.as_deref(), Some("499"), "the newest");
+        let others = first.rooms.iter().filter(|(id, _)| **id != room);
+        for (_, whole) in others {
+            assert!(!whole.limited && whole.timeline.len() < 20);
+        }
+        // What comes then, comes without a gap.
+        alice.says(&room, "more").await.unwrap();
+        let next = slides(Some(&first.pos), ask(None, ListFilters::default(), 1_000)).await;
+        assert_eq!(said(&next.rooms[&room]), ["more"]);
+        assert!(!next.rooms[&room].limited);
+        // Alone it gets all that it wants.
+        let mut alone = ask(None, ListFilters::default(), 0);
+        alone.lists.clear();
+        let config = RoomConfig {
+            timeline_limit: 1_000,
+            ..RoomConfig::default()
+        };
+        alone.subscriptions.insert(room.clone(), config);
+        let alone = slides(None, alone).await;
+        assert!(!alone.rooms[&room].limited && alone.rooms[&room].timeline.len() > 500);
+    }
+}
+
+/// Each answer wrote down all rooms of a connection anew.
+#[tokio::test]
+async fn an_answer_writes_down_what_it_has_changed() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let mut rooms = vec![room];
+        for _ in 0..9 {
+            let room = alice.creates("12", Preset::Public).await;
+            bob.joins(&room).await.unwrap();
+            rooms.push(room);
+        }
+        let db = house.engine.context.store.reader();
+        // The rows of the last answer, and of what the client had before.
+        let rows = async || {
+            // Behind what is on its way.
+            let nothing = house.engine.context.store.write(Write::default());
+            nothing.await.unwrap();
+            let by = &bob.requester;
+            let found = sliding_connections::find(db, &by.user_id, by.device(), "").await;
+            let found = found.unwrap().expect("the connection");
+            let rows = sliding_connections::rooms(db, found.number).await.unwrap();
+            let is_new = |row: &&StoredRoom| Some(row.generation) == found.issued;
+            let new = rows.iter().filter(is_new).count();
+            (new, rows.len() - new)
+        };
+        let first = bob.slides(None).await;
+        assert_eq!(rows().await, (0, 10));
+        // One at a time falls out of the windows with news.
+        let nothing = |pos: &str| SlidingAsk {
+            pos: Some(pos.to_owned()),
+            ..SlidingAsk::default()
+        };
+        let slides = async |ask: SlidingAsk| bob.engine.slide(&bob.requester, &ask).await.unwrap();
+        let mut pos = first.pos;
+        for room in &rooms[..3] {
+            alice.says(room, "news").await.unwrap();
+            let own = bob.says(room, "and more").await;
+            own.unwrap();
+            // Something that is told, so that the answer counts.
+            let mut ask = nothing(&pos);
+            let config = RoomConfig {
+                timeline_limit: 10,
+                ..RoomConfig::default()
+            };
+            ask.subscriptions.insert(rooms[9].clone(), config);
+            alice.says(&rooms[9], "news").await.unwrap();
+            let lost = slides(ask.clone()).await;
+            let lost_rows = rows().await;
+            let answer = slides(ask).await;
+            assert_ne!(lost.pos, answer.pos);
+            assert_eq!(rows().await, lost_rows, "what nobody has is gone");
+            assert!(lost_rows.0 <= 2 && lost_rows.1 == 10, "{lost_rows:?}");
+            pos = answer.pos;
+        }
+        // After a restart all is as it was.
+        let again = House::on(house.engine.context.store.clone());
+        let bob = again.person("bob");
+        let back = bob.slides(Some(&pos)).await;
+        for room in &rooms[..3] {
+            assert_eq!(said(&back.rooms[room]), ["news", "and more"]);
+            assert!(!back.rooms[room].initial);
+        }
+        assert_eq!(back.rooms.len(), 3);
+    }
+}
+
+/// SSS-18: state that is no more is told as such.
+#[tokio::test]
+async fn state_that_a_resolution_takes_away_is_told() {
+    for pair in pairs().await {
+        let (room, alice, bob) = moderated_room(&pair, "11").await;
+        let carol = pair.here.person("carol");
+        carol.joins(&room).await.unwrap();
+        let members = StateElement {
+            event_type: Some("m.room.member".to_owned()),
+            state_key: None,
+        };
+        let required = RequiredState {
+            include: vec![members],
+            ..RequiredState::default()
+        };
+        let slides = async |pos: Option<&str>| {
+            let mut ask = ask(pos, ListFilters::default(), 10);
+            for list in ask.lists.values_mut() {
+                list.config.required_state = vec![required.clone()];
+            }
+            alice.engine.slide(&alice.requester, &ask).await.unwrap()
+        };
+        let first = slides(None).await;
+        assert_eq!(first.rooms[&room].required_state.len(), 3);
+        // Bob does not know of Carol when he closes the room.
+        let closed = object! { "join_rule" => "invite" };
+        let closed = sets(&bob, &room, "m.room.join_rules", closed).await;
+        pair.deliver(&pair.there, &pair.here, &[closed]).await;
+        let next = slides(Some(&first.pos)).await;
+        let removed = ("m.room.member".to_owned(), "@carol:here".to_owned());
+        assert_eq!(next.rooms[&room].removed_state, [removed]);
+        assert!(next.rooms[&room].required_state.is_empty());
     }
 }

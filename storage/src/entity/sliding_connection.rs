@@ -1,8 +1,8 @@
-//! What clients of sliding sync have been sent.
+//! Clients of sliding sync.
 
 use sea_orm::entity::prelude::*;
 
-/// A row of `sliding_connections`: a client that syncs by windows, and what it knows.
+/// A row of `sliding_connections`: a client that syncs by windows. What it knows of each room is in `sliding_rooms`.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sliding_connections")]
 pub struct Model {
@@ -17,9 +17,13 @@ pub struct Model {
     pub conn_id: String,
     /// Different each time that the client begins anew.
     pub number: i64,
-    /// What was sent: JSON of the engine's.
+    /// The newest generation that the client is known to have.
+    pub used: i64,
+    /// That of the last answer, if it is another.
+    pub issued: Option<i64>,
+    /// How rooms are wanted: JSON of the engine's.
     #[sea_orm(column_type = "Text")]
-    pub state: String,
+    pub configs: String,
     /// When it was last written, in ms.
     pub written_ts: i64,
 }

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use super::rows::{Existing, delete, insert, update, values};
-use super::{purge, remote_keys};
+use super::{purge, remote_keys, sliding};
 use crate::{
     entity::{
         access_token, account, alias, counter, delayed_event, destination, device, email_address,
@@ -192,24 +192,15 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             delete::<profile::Entity>(db, it.and(profile::Column::Field.eq(field))).await
         }
         Plain::Filter(model) => put(db, model, &[filter::Column::UserId, filter::Column::Id]).await,
-        Plain::SlidingConnection(model) => {
-            let key = &[
-                sliding_connection::Column::UserId,
-                sliding_connection::Column::DeviceId,
-                sliding_connection::Column::ConnId,
-            ];
-            put(db, model, key).await
-        }
+        Plain::SlidingConnection(answered) => sliding::answered(db, answered).await,
         Plain::SlidingConnectionDelete {
             user_id,
             device_id,
             conn_id,
-        } => {
-            let it = sliding_connection::Column::UserId
-                .eq(user_id.as_str())
-                .and(sliding_connection::Column::DeviceId.eq(device_id))
-                .and(sliding_connection::Column::ConnId.eq(conn_id));
-            delete::<sliding_connection::Entity>(db, it).await
+        } => sliding::forget(db, sliding::named(user_id.as_str(), device_id, conn_id)).await,
+        Plain::SlidingConnectionsExpired { before_ts } => {
+            let it = sliding_connection::Column::WrittenTs.lt(*before_ts);
+            sliding::forget(db, Condition::all().add(it)).await
         }
         Plain::Presence(model) => put(db, model, &[presence::Column::UserId]).await,
         Plain::PresenceDelete { user_id } => {
@@ -400,7 +391,7 @@ async fn devices_delete(db: &impl ConnectionTrait, user_id: &str, which: &Which<
     use sliding_connection::Column as Sliding;
     tokens_delete(db, user_id, which).await?;
     let these = which.condition(Sliding::UserId, user_id, Sliding::DeviceId);
-    delete::<sliding_connection::Entity>(db, these).await?;
+    sliding::forget(db, these).await?;
     delete::<Entity>(
         db,
         which.condition(Column::UserId, user_id, Column::DeviceId),

@@ -669,6 +669,24 @@ async fn the_older_dialect_is_understood() {
         .ok();
     assert_eq!(of(&next, &room)["timeline"][0]["content"]["body"], "well");
     assert_eq!(types(of(&next, &room)), ["m.room.member"]);
+    // More of the timeline, and no name any more, which is no name at all.
+    let mut more = body.clone();
+    more["lists"]["all"]["timeline_limit"] = json!(20);
+    alice
+        .sets_state(&room, "m.room.name", "", &json!({}))
+        .await
+        .ok();
+    let wider = alice.post(LEGACY, &more).query("pos", pos).await.ok();
+    let wider = of(&wider, &room);
+    assert_eq!(wider["unstable_expanded_timeline"], true);
+    assert!(
+        wider.get("name").is_none() && wider["heroes"].is_array(),
+        "{wider}"
+    );
+    let invites =
+        json!({"lists": {"invites": {"ranges": [[0, 9]], "filters": {"is_invite": true}}}});
+    let invites = alice.post(LEGACY, &invites).await.ok();
+    assert_eq!(ids(&invites), [invite.id.as_str()]);
     // Its tokens page through messages.
     let prev = of(&next, &room)["prev_batch"].as_str().expect("prev_batch");
     for from in [prev, pos] {
@@ -680,6 +698,45 @@ async fn the_older_dialect_is_understood() {
             .ok();
         assert_eq!(page["chunk"][0]["content"]["body"], "hello");
     }
+}
+
+/// SSS-13, SSS-19, SSS-21.
+#[tokio::test]
+async fn limited_timelines_are_aggregated_and_strangers_hear_of_no_ban() {
+    let server = TestServer::start().await;
+    let [alice, bob, carol] = server.users(["alice", "bob", "carol"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let event = alice.says(&room, "frist").await;
+    let edit = json!({
+        "msgtype": "m.text", "body": "* first", "m.new_content": {"msgtype": "m.text", "body": "first"},
+        "m.relates_to": {"rel_type": "m.replace", "event_id": event},
+    });
+    alice.sends(&room, "m.room.message", &edit).await.ok();
+    let required = json!({"exclude": [{"type": "m.room.member"}], "lazy_members": true});
+    let lists = json!({"all": {"timeline_limit": 2, "required_state": required}});
+    let mut client = Client::new(&bob, lists);
+    let first = client.syncs(0).await;
+    let seen = of(&first, &room);
+    assert_eq!(seen["limited"], true);
+    let relations = &seen["timeline_events"][0]["unsigned"]["m.relations"];
+    assert_eq!(
+        relations["m.replace"]["content"]["body"], "* first",
+        "{seen}"
+    );
+    assert_eq!(types(seen), ["m.room.member"], "needed, though excluded");
+    // Its tokens page through relations.
+    let relation = json!({"rel_type": "m.annotation", "event_id": event, "key": "+1"});
+    let reaction = json!({"m.relates_to": relation});
+    alice.sends(&room, "m.reaction", &reaction).await.ok();
+    let path = format!("/_matrix/client/v1/rooms/{}/relations/{event}", room.id);
+    let pos = client.pos.clone().expect("a token");
+    let page = bob.get(path).query("from", pos).await.ok();
+    let page = page["chunk"].as_array().expect("a page");
+    assert_eq!(page.len(), 1, "what was there at the token: {page:?}");
+
+    alice.bans(&room, &carol).await.ok();
+    let nothing = Client::new(&carol, all([0, 9], 1)).syncs(0).await;
+    assert_eq!(nothing["lists"]["all"]["count"], 0);
 }
 
 /// SSS-08, SSS-09 and hostile values.

@@ -7,13 +7,13 @@ use engine::{
     Engine,
     sync::sliding::{
         ExtensionsAsk, ListAsk, ListFilters, RequiredState, RoomConfig, Scope, SlidingAsk,
-        StateElement,
+        StateElement, TIMELINE_MAX,
     },
 };
 use ruma::{OwnedRoomId, presence::PresenceState};
 use serde::Deserialize;
 
-use super::{Names, TIMELINE_MAX, check, look, write};
+use super::{Names, check, look, write};
 use crate::{Shared, error::ApiError, extract::RawAuthed, reply::Written, sync::presence};
 
 /// Opaque identifiers, of that length.
@@ -228,5 +228,5 @@ impl Extension {
 
 /// How many events a client gets that wants so many.
 pub(super) fn limit(wanted: u64) -> usize {
-    usize::try_from(wanted.min(TIMELINE_MAX)).unwrap_or_default()
+    usize::try_from(wanted).map_or(TIMELINE_MAX, |wanted| wanted.min(TIMELINE_MAX))
 }

@@ -3,7 +3,10 @@
 //! A connection is in one of two *generations*: the one that the client has used last, and the one that came with the
 //! last answer, which may have been lost. A token (`pos`) names the generation and a place in the log; what was sent of a
 //! room is mostly "all up to that place", so that a generation is new only when a room is sent for the first time, falls
-//! out of the windows with news, or is wanted in another way. Then it is written down, and a restart loses nothing.
+//! out of the windows with news, or is wanted in another way. Then what has changed is written down ([`stored`]), and a
+//! restart loses nothing.
+
+mod stored;
 
 use std::{
     collections::HashMap,
@@ -14,12 +17,10 @@ use std::{
 use quick_cache::{Weighter, sync::Cache};
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
-use storage::{
-    Plain, Position, RoomRow, StateKeyRow, Store, Write,
-    sliding_connections::{self, StoredConnection},
-};
+use storage::{Plain, Position, RoomRow, StateKeyRow, Store, Write, sliding_connections};
 use tokio::sync::Notify;
 
+use self::stored::Configs;
 use super::ask::RoomConfig;
 use crate::{Clock, Error, Requester, Result, chance::Chance, sync::token::SyncToken};
 
@@ -27,6 +28,9 @@ use crate::{Clock, Error, Requester, Result, chance::Chance, sync::token::SyncTo
 const ROOMS_MAX: u64 = 1_000_000;
 /// How many connections a device may have. The one that was quiet for longest is forgotten for a new one.
 const CONNECTIONS_MAX: usize = 16;
+
+/// How long a connection is kept on which nothing new was sent, in ms: 30 days. Its client has to begin anew.
+const IDLE_MS: i64 = 30 * 24 * 3_600_000;
 
 /// A place in a connection: `p<connection>.<generation>.<position>.<ephemeral>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +110,7 @@ pub(super) struct Opened {
     generation: u64,
     /// The number of the generation that this request may issue: no answer ever had it.
     next: u64,
+    configs: Configs,
     /// What the client has.
     pub(super) sent: Sent,
     /// Where it is; `None` at the beginning.
@@ -128,6 +133,8 @@ struct Generation {
 
 struct Connection {
     number: i64,
+    /// How its rooms are wanted, as far as that is stored.
+    configs: Configs,
     /// The number of the next generation.
     next: u64,
     /// The newest generation that the client is known to have.
@@ -261,6 +268,7 @@ impl Connections {
                 number: i64::from_le_bytes(self.chance.bytes()) >> 8 & i64::MAX >> 8,
                 generation: 0,
                 next: 1,
+                configs: Configs::default(),
                 sent: Sent::new(),
                 from: None,
             });
@@ -289,6 +297,7 @@ impl Connections {
             // Now that the client has it, nobody goes back to what was before.
             let connection = Connection {
                 number: connection.number,
+                configs: connection.configs.clone(),
                 next: connection.next,
                 used: issued.clone(),
                 issued: None,
@@ -305,6 +314,7 @@ impl Connections {
             number: pos.number,
             generation: pos.generation,
             next: connection.next,
+            configs: connection.configs.clone(),
             sent,
             from: Some(pos.token),
         })
@@ -353,6 +363,7 @@ impl Connections {
 
     /// What is kept of the connection after an answer with which the client has `sent`, in memory and in the store.
     fn kept(&self, opened: &Opened, sent: Sent) -> Result<(Arc<Connection>, Write)> {
+        let (configs, answered) = stored::answered(opened, &sent, self.clock.now_ms())?;
         let issued = Generation {
             number: opened.next,
             sent,
@@ -369,13 +380,21 @@ impl Connections {
         };
         let connection = Connection {
             number: opened.number,
+            configs,
             next: opened.next + 1,
             used,
             issued,
         };
-        let stored = self.to_store(&opened.turn.name, &connection)?;
-        let write = Write::plain(vec![Plain::SlidingConnection(stored)]);
+        let write = Write::plain(vec![Plain::SlidingConnection(answered)]);
         Ok((Arc::new(connection), write))
+    }
+
+    /// Forgets the connections that nobody has used for long.
+    pub(crate) async fn expire(&self) -> Result<()> {
+        let before_ts = self.clock.now_ms().saturating_sub(IDLE_MS);
+        let expired = Plain::SlidingConnectionsExpired { before_ts };
+        self.store.write(Write::plain(vec![expired])).await?;
+        Ok(())
     }
 
     /// Forgets the connections of a device that are too many for one more.
@@ -412,98 +431,11 @@ impl Connections {
             device_id,
             conn_id,
         } = name;
-        let stored = sliding_connections::find(db, user_id, device_id, conn_id).await?;
-        let stored = stored.ok_or(Error::UnknownPos)?;
-        Ok(Arc::new(from_store(&stored)?))
+        let found = sliding_connections::find(db, user_id, device_id, conn_id).await?;
+        let found = found.ok_or(Error::UnknownPos)?;
+        let rooms = sliding_connections::rooms(db, found.number).await?;
+        Ok(Arc::new(stored::read(&found, &rooms)?))
     }
-
-    fn to_store(&self, name: &Name, connection: &Connection) -> Result<StoredConnection> {
-        let mut written = Written::default();
-        written.add(&connection.used);
-        if let Some(issued) = &connection.issued {
-            written.add(issued);
-        }
-        let state = serde_json::to_string(&written)
-            .map_err(|error| Error::Internal(format!("a sliding connection: {error}")))?;
-        Ok(StoredConnection {
-            user_id: name.user_id.to_string(),
-            device_id: name.device_id.clone(),
-            conn_id: name.conn_id.clone(),
-            number: connection.number,
-            state,
-            written_ts: self.clock.now_ms(),
-        })
-    }
-}
-
-/// A connection as it is stored.
-#[derive(Default, Serialize, Deserialize)]
-struct Written {
-    /// What rooms are wanted like; they are few.
-    configs: Vec<RoomConfig>,
-    /// One or two, the older first.
-    generations: Vec<(u64, Vec<WrittenRoom>)>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct WrittenRoom(
-    RoomRow,
-    Shown,
-    Option<Position>,
-    /// In the list of configurations.
-    usize,
-    Position,
-    bool,
-    Vec<StateKeyRow>,
-);
-
-impl Written {
-    fn add(&mut self, generation: &Generation) {
-        let rooms = generation.sent.iter().map(|(row, sent)| {
-            let known = self.configs.iter().position(|known| *known == *sent.config);
-            let config = known.unwrap_or_else(|| {
-                self.configs.push((*sent.config).clone());
-                self.configs.len() - 1
-            });
-            let members = sent.members.iter().copied().collect();
-            WrittenRoom(
-                *row, sent.shown, sent.upto, config, sent.start, sent.is_dm, members,
-            )
-        });
-        let rooms = rooms.collect();
-        self.generations.push((generation.number, rooms));
-    }
-}
-
-fn from_store(stored: &StoredConnection) -> Result<Connection> {
-    let written: Written = serde_json::from_str(&stored.state).map_err(|_| Error::UnknownPos)?;
-    let configs: Vec<Arc<RoomConfig>> = written.configs.into_iter().map(Arc::new).collect();
-    let mut generations = written.generations.into_iter().map(|(number, rooms)| {
-        let rooms = rooms.into_iter().map(
-            |WrittenRoom(row, shown, upto, config, start, is_dm, members)| {
-                let sent = SentRoom {
-                    shown,
-                    upto,
-                    config: configs.get(config)?.clone(),
-                    start,
-                    is_dm,
-                    members: members.into_iter().collect(),
-                };
-                Some((row, sent))
-            },
-        );
-        let sent = rooms.collect::<Option<Sent>>()?;
-        Some(Generation { number, sent })
-    });
-    let mut read = || generations.next().flatten();
-    let (used, issued) = (read().ok_or(Error::UnknownPos)?, read());
-    let newest = issued.as_ref().unwrap_or(&used);
-    Ok(Connection {
-        number: stored.number,
-        next: newest.number + 1,
-        used,
-        issued,
-    })
 }
 
 #[cfg(test)]
@@ -536,49 +468,5 @@ mod tests {
                 "{garbage}"
             );
         }
-    }
-
-    #[test]
-    fn what_was_sent_is_read_back_as_it_was_written() {
-        let room = |limit, upto| SentRoom {
-            shown: Shown::Joined,
-            upto,
-            config: Arc::new(RoomConfig {
-                timeline_limit: limit,
-                required_state: Vec::new(),
-            }),
-            start: Position(4),
-            is_dm: true,
-            members: [StateKeyRow(5), StateKeyRow(2)].into_iter().collect(),
-        };
-        let rooms: Sent = [
-            (RoomRow(1), room(1, None)),
-            (RoomRow(2), room(20, Some(Position(3)))),
-            (RoomRow(3), room(1, None)),
-        ]
-        .into_iter()
-        .collect();
-        let mut written = Written::default();
-        written.add(&Generation {
-            number: 8,
-            sent: rooms.clone(),
-        });
-        written.add(&Generation {
-            number: 9,
-            sent: Sent::new(),
-        });
-        assert_eq!(written.configs.len(), 2);
-        let stored = StoredConnection {
-            user_id: String::new(),
-            device_id: String::new(),
-            conn_id: String::new(),
-            number: 6,
-            state: serde_json::to_string(&written).expect("JSON"),
-            written_ts: 0,
-        };
-        let read = from_store(&stored).expect("ours");
-        assert_eq!((read.number, read.used.number), (6, 8));
-        assert_eq!(read.used.sent, rooms);
-        assert_eq!(read.issued.expect("two").number, 9);
     }
 }

@@ -1,12 +1,15 @@
 //! What a room was called, and by whom, when the user was last in it.
 
 use spec::event::Event;
+use storage::{members::Membership, write::NewMembership};
 
 use super::{
     Slide,
     answer::{Hero, RoomAnswer},
 };
-use crate::{Result, rooms::RoomHandle, states::StateMap, sync::roster::HEROES_MAX};
+use crate::{
+    Result, room::new_membership, rooms::RoomHandle, states::StateMap, sync::roster::HEROES_MAX,
+};
 
 /// Of how many state events at most the members are counted, all of which have to be read.
 const STATE_MAX: usize = 2_000;
@@ -48,26 +51,31 @@ impl Slide<'_> {
         if state.len() > STATE_MAX {
             return Ok(());
         }
-        let members = room.members_in(state).await?;
-        let are = |which: &'static str| {
-            let events = members.iter().map(|known| known.event.as_ref());
-            events.filter(move |event| text(event, "membership") == Some(which))
+        let known = room.members_in(state).await?;
+        let members: Vec<NewMembership> = known
+            .iter()
+            .filter_map(|known| new_membership(&known.event))
+            .collect();
+        let are = |which| {
+            let members = members.iter();
+            members.filter(move |member| member.membership == which)
         };
         if facts.members {
-            answer.joined_count = Some(are("join").count() as u64);
-            answer.invited_count = Some(are("invite").count() as u64);
+            answer.joined_count = Some(are(Membership::Join).count() as u64);
+            answer.invited_count = Some(are(Membership::Invite).count() as u64);
         }
         if is_unnamed {
-            let own = self.build.by.user_id.as_str();
-            let others =
-                |which: &'static str| are(which).filter(|event| event.state_key() != Some(own));
-            let present = others("join").chain(others("invite"));
-            let mut heroes: Vec<Hero> = present.filter_map(hero).take(HEROES_MAX).collect();
-            if heroes.is_empty() {
-                let absent = others("leave").chain(others("ban"));
-                heroes = absent.filter_map(hero).take(HEROES_MAX).collect();
+            let own = &self.build.by.user_id;
+            let heroes = |which: [Membership; 2]| -> Vec<Hero> {
+                let others = which.into_iter().flat_map(are);
+                let others = others.filter(|member| member.user_id != *own);
+                others.map(hero).take(HEROES_MAX).collect()
+            };
+            let mut present = heroes([Membership::Join, Membership::Invite]);
+            if present.is_empty() {
+                present = heroes([Membership::Leave, Membership::Ban]);
             }
-            answer.heroes = Some(heroes);
+            answer.heroes = Some(present);
         }
         Ok(())
     }
@@ -77,10 +85,10 @@ fn text<'a>(event: &'a Event, key: &str) -> Option<&'a str> {
     event.content().get(key)?.as_str()
 }
 
-fn hero(member: &Event) -> Option<Hero> {
-    Some(Hero {
-        user_id: member.state_key()?.to_owned(),
-        displayname: text(member, "displayname").map(str::to_owned),
-        avatar_url: text(member, "avatar_url").map(str::to_owned),
-    })
+fn hero(member: &NewMembership) -> Hero {
+    Hero {
+        user_id: member.user_id.to_string(),
+        displayname: member.displayname.clone(),
+        avatar_url: member.avatar_url.clone(),
+    }
 }

@@ -5,7 +5,7 @@ use sea_orm_migration::{
     schema::{big_integer, big_integer_null, text, text_null},
 };
 
-use super::clustered;
+use super::{clustered, index};
 
 pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
@@ -19,9 +19,21 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             .col(text("device_id"))
             .col(text("conn_id"))
             .col(big_integer("number"))
-            .col(text("state"))
+            .col(big_integer("used"))
+            .col(big_integer_null("issued"))
+            .col(text("configs"))
             .col(big_integer("written_ts"))
             .take(),
+        )
+        .await?;
+    manager
+        .create_table(
+            clustered(manager, "sliding_rooms", &["number", "room", "generation"])
+                .col(big_integer("number"))
+                .col(big_integer("room"))
+                .col(big_integer("generation"))
+                .col(text_null("state"))
+                .take(),
         )
         .await?;
     manager
@@ -33,5 +45,12 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer_null("last_active_ts"))
                 .take(),
         )
+        .await?;
+    manager
+        .create_index(index(
+            "sliding_connections",
+            "sliding_connections_written",
+            &["written_ts"],
+        ))
         .await
 }
