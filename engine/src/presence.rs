@@ -197,6 +197,16 @@ impl Presence {
         }
     }
 
+    /// The user's account is closed: they are not there any more, and have nothing to say.
+    pub(crate) fn close(&self, user: &UserId) {
+        if self.table().knows(user) {
+            self.change(user, |person| {
+                *person = person::Person::default();
+                Update::OfOthers
+            });
+        }
+    }
+
     /// Changes what is known of a user; returns the number of the change, if others see one.
     fn change(
         &self,

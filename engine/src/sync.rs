@@ -250,7 +250,7 @@ impl Build<'_> {
             }
         }
         response.presence.events = self
-            .changed_presence(from.ephemeral, joined, &changes, self.own_presence)
+            .changed_presence(from, joined, &changes, self.own_presence)
             .await?;
         changes.rooms.retain(|row, _| joined.contains(row));
         let mut rooms = changes.rooms.into_iter();

@@ -298,6 +298,30 @@ pub async fn joined_of_users(
     Ok(found)
 }
 
+/// Which of these users are joined to a room by an event after `from` (exclusive) up to `to` (inclusive), each with the room, in
+/// no order: who came in, or has changed how they are shown there. 256 users a query, on the index (user_id, position).
+pub async fn joined_since(
+    db: &impl ConnectionTrait,
+    users: &[&UserId],
+    from: Position,
+    to: Position,
+) -> Result<Vec<(String, RoomRow)>> {
+    let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
+    let mut found = Vec::new();
+    for chunk in padded(&users) {
+        let these = membership::Entity::find()
+            .select_only()
+            .column(membership::Column::UserId)
+            .column(membership::Column::Room)
+            .filter(membership::Column::UserId.is_in(chunk))
+            .filter(membership::Column::Position.gt(from))
+            .filter(membership::Column::Position.lte(to))
+            .filter(membership::Column::Membership.eq(Membership::Join));
+        found.extend(these.into_tuple::<(String, RoomRow)>().all(db).await?);
+    }
+    Ok(found)
+}
+
 /// All rooms that `a` and `b` are both joined to, by room. One query, on the index
 /// (user_id, membership).
 pub async fn shared_rooms(

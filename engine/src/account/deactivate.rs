@@ -26,6 +26,8 @@ impl Engine {
         erase: Erase,
     ) -> Result<()> {
         self.accounts().deactivate(by, attempt, erase).await?;
+        // Before they leave: who shares a room with them hears of it.
+        self.context.presence.close(&by.user_id);
         if erase == Erase::Content {
             self.context.erased.add(by.user_id.clone()).await?;
         }
@@ -57,6 +59,9 @@ impl Accounts {
                 except: None,
             },
             Plain::EmailAddressesDelete {
+                user_id: user_id.clone(),
+            },
+            Plain::PresenceDelete {
                 user_id: user_id.clone(),
             },
         ];

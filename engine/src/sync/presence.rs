@@ -2,12 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use ruma::{OwnedUserId, api::client::filter::Filter, events::presence::PresenceEvent, serde::Raw};
+use ruma::{
+    OwnedUserId, UserId, api::client::filter::Filter, events::presence::PresenceEvent, serde::Raw,
+};
 use spec::{json::encode_object, object};
-use storage::RoomRow;
+use storage::{
+    Position, RoomRow,
+    members::{self, Membership},
+};
 
-use super::{Build, changes::Changes, filter};
-use crate::{Error, Result, presence::PresenceStatus};
+use super::{Build, changes::Changes, filter, token::SyncToken};
+use crate::{
+    Error, Result,
+    presence::{PresenceState, PresenceStatus},
+    room::new_membership,
+};
 
 /// The type of all these events.
 const TYPE: &str = "m.presence";
@@ -26,20 +35,23 @@ impl Build<'_> {
     ) -> Result<Vec<Raw<PresenceEvent>>> {
         let presence = &self.rooms.context.presence;
         let users = presence.present().into_iter().collect();
-        self.presence_events(users, joined).await
+        self.presence_events(users, joined, &BTreeSet::new()).await
     }
 
     /// Of a later sync: those whose presence has changed, and those who are there and whom the user meets anew, because one
     /// of them joined a room. `own`: the change that this sync has made by itself, which is no news.
     pub(super) async fn changed_presence(
         &self,
-        since: i64,
+        since: SyncToken,
         joined: &imbl::HashSet<RoomRow>,
         changes: &Changes,
         own: Option<i64>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
+        if !is_wanted(&self.ask.filter.presence) {
+            return Ok(Vec::new());
+        }
         let presence = &self.rooms.context.presence;
-        let changed = presence.changed_since(since).into_iter();
+        let changed = presence.changed_since(since.ephemeral).into_iter();
         let mut users: BTreeSet<OwnedUserId> = changed
             .filter(|(user, number)| Some(*number) != own || *user != self.by.user_id)
             .map(|(user, _)| user)
@@ -47,7 +59,7 @@ impl Build<'_> {
         let is_there = |user: &OwnedUserId| {
             presence
                 .shown(user)
-                .is_some_and(|shown| shown.state != crate::presence::PresenceState::Offline)
+                .is_some_and(|shown| shown.state != PresenceState::Offline)
         };
         for change in changes.rooms.values() {
             for user in &change.joiners {
@@ -56,6 +68,7 @@ impl Build<'_> {
                 }
             }
         }
+        users.extend(self.long_joined(since.position, changes).await?);
         let entered: imbl::HashSet<RoomRow> = changes
             .rooms
             .iter()
@@ -67,23 +80,58 @@ impl Build<'_> {
             let met = presence.sharing(&self.by.user_id, there, &entered).await?;
             users.extend(met.into_iter().filter(|user| *user != self.by.user_id));
         }
-        self.presence_events(users, joined).await
+        self.presence_events(users, joined, &gone(changes)).await
     }
 
+    /// Those who are there and came in where so much has happened that the changes do not have all of it. One query for 256 of
+    /// all who are there, if there is such a room.
+    async fn long_joined(
+        &self,
+        since: Position,
+        changes: &Changes,
+    ) -> Result<BTreeSet<OwnedUserId>> {
+        let is_truncated = |row: &RoomRow| {
+            let change = changes.rooms.get(row);
+            change.is_some_and(|change| change.truncated)
+        };
+        if !changes.rooms.keys().any(is_truncated) {
+            return Ok(BTreeSet::new());
+        }
+        let context = &self.rooms.context;
+        let there = context.presence.present();
+        let there: Vec<&UserId> = there.iter().map(AsRef::as_ref).collect();
+        let (db, to) = (context.store.reader(), self.to.position);
+        let joined = members::joined_since(db, &there, since, to).await?;
+        let joined = joined.into_iter().filter(|(_, row)| is_truncated(row));
+        Ok(joined
+            .filter_map(|(user, _)| UserId::parse(user).ok())
+            .filter(|user| *user != self.by.user_id)
+            .collect())
+    }
+
+    /// `gone`: users of whom is told that they are not there any more, though no room is shared with them now.
     async fn presence_events(
         &self,
         users: BTreeSet<OwnedUserId>,
         joined: &imbl::HashSet<RoomRow>,
+        gone: &BTreeSet<OwnedUserId>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
         let wanted = &self.ask.filter.presence;
         if users.is_empty() || !is_wanted(wanted) {
             return Ok(Vec::new());
         }
         let context = &self.rooms.context;
-        let users = context
+        let is_offline = |user: &OwnedUserId| {
+            let shown = context.presence.shown(user).unwrap_or_default();
+            shown.state == PresenceState::Offline
+        };
+        let gone: Vec<OwnedUserId> = users.intersection(gone).cloned().collect();
+        let sharing = context
             .presence
             .sharing(&self.by.user_id, users, joined)
             .await?;
+        let mut users: BTreeSet<OwnedUserId> = sharing.into_iter().collect();
+        users.extend(gone.into_iter().filter(is_offline));
         let by_sender = |user: &OwnedUserId| {
             !wanted.not_senders.contains(user)
                 && wanted
@@ -107,4 +155,14 @@ impl Build<'_> {
         }
         Ok(events)
     }
+}
+
+/// Those who left a room by these changes.
+fn gone(changes: &Changes) -> BTreeSet<OwnedUserId> {
+    let events = changes.rooms.values().flat_map(|change| &change.events);
+    let members = events.filter_map(|placed| new_membership(&placed.event));
+    members
+        .filter(|member| matches!(member.membership, Membership::Leave | Membership::Ban))
+        .map(|member| member.user_id)
+        .collect()
 }

@@ -260,3 +260,59 @@ async fn who_is_there_is_stored_once_a_minute() {
         assert!(stored().await.is_empty(), "she is gone");
     }
 }
+
+/// PRES-03: in a gap that the memory does not reach over, those who came in before its last page were left out.
+#[tokio::test]
+async fn who_came_in_long_ago_is_there_as_well() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let room = alice.creates("12", Preset::Public).await;
+        syncs(&bob, None).await;
+        let since = syncs(&alice, None).await.next_batch;
+        bob.joins(&room).await.unwrap();
+        for n in 0..100 {
+            alice.says(&room, &n.to_string()).await.unwrap();
+        }
+        // With no memory of any of it.
+        let again = House::on(house.engine.context.store.clone());
+        let (alice, bob) = (again.person("alice"), again.person("bob"));
+        bob.engine
+            .set_presence(&bob.requester, PresenceState::Online, None)
+            .unwrap();
+        let last = again.engine.context.ephemeral.last();
+        let position = since.split_once('_').expect("two parts").0;
+        let since = format!("{position}_{last}");
+        let sync = syncs(&alice, Some(&since)).await;
+        assert!(sync.rooms.join[&room].timeline.limited);
+        assert!(said(&sync, &bob).is_some(), "{:?}", sync.presence);
+    }
+}
+
+/// Whose account is closed is not there any more, and is forgotten.
+#[tokio::test]
+async fn whose_account_is_closed_is_gone() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let room = alice.creates("12", Preset::Public).await;
+        bob.joins(&room).await.unwrap();
+        let presence = house.engine.context.presence.clone();
+        let status = Some("in the garden".to_owned());
+        bob.engine
+            .set_presence(&bob.requester, PresenceState::Busy, status)
+            .unwrap();
+        let since = syncs(&alice, None).await.next_batch;
+        presence.close(&bob.requester.user_id);
+        // Though they leave before anybody looks.
+        bob.leaves(&room).await.unwrap();
+        let gone = syncs(&alice, Some(&since)).await;
+        let content = said(&gone, &bob).expect("it is told");
+        assert_eq!(
+            content["content"],
+            serde_json::json!({"presence": "offline"})
+        );
+        presence.store_all().await;
+        let stored = storage::presences::all(house.engine.context.store.reader()).await;
+        let of_bob = |row: &storage::presences::Presence| row.user_id == "@bob:here";
+        assert!(!stored.unwrap().iter().any(of_bob));
+    }
+}

@@ -316,6 +316,28 @@ async fn joining_after_leaving_shows_the_room_only_as_joined() {
     assert!(sync.joined(&room).is_some() && sync.left(&room).is_none());
 }
 
+/// SYNC-10: the same after an invite that was turned down in between.
+#[tokio::test]
+async fn joining_after_turning_down_an_invite_shows_the_room_only_as_joined() {
+    let server = TestServer::start().await;
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let since = bob.syncs().await.next_batch();
+    bob.leaves(&room).await.ok();
+    for _ in 0..2 {
+        alice.invites(&room, &bob).await.ok();
+        bob.leaves(&room).await.ok();
+    }
+    alice.invites(&room, &bob).await.ok();
+    bob.joins(&room).await.ok();
+    for full in [false, true] {
+        let sync = bob.syncs().since(&since).query("full_state", full).await;
+        let joined = sync.joined(&room).expect("the room");
+        assert!(joined["timeline"]["events"].is_array());
+        assert!(sync.left(&room).is_none() && sync.0["rooms"]["invite"][&room.id].is_null());
+    }
+}
+
 #[tokio::test]
 async fn full_state_is_sent_on_request() {
     let server = TestServer::start().await;
