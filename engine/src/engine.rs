@@ -83,6 +83,8 @@ pub struct Settings {
     pub former_keys: BTreeMap<String, PublishedKey>,
     /// The identity servers by which users may invite, by name without port; `*` and `?` stand for any text and character.
     pub identity_servers: Vec<String>,
+    /// Whether push gateways may be told over plain HTTP.
+    pub plain_push_gateways: bool,
 }
 
 impl Settings {
@@ -97,6 +99,7 @@ impl Settings {
             notices: None,
             former_keys: BTreeMap::new(),
             identity_servers: Vec::new(),
+            plain_push_gateways: false,
             server_name,
         }
     }
@@ -181,7 +184,7 @@ impl Engine {
             audiences: Audiences::default(),
             scores,
             transactions: Transactions::new(store.clone()),
-            deliveries: Deliveries::default(),
+            deliveries: Deliveries::new(settings.plain_push_gateways),
             asked: Asked::default(),
             walks: Lately::new(),
             staging: Arc::default(),

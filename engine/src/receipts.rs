@@ -132,18 +132,15 @@ impl RoomHandle {
         event_id: &EventId,
         backwards: Backwards,
     ) -> Result<Option<Logged>> {
-        if self.is_elsewhere(event_id).await? {
+        let Some(new) = self.place_of(event_id).await? else {
             return Ok(None);
-        }
+        };
         let (db, room) = (self.context.store.reader(), self.meta.row);
         let earlier = account_data::find(db, &by.user_id, Some(room), FULLY_READ).await?;
         let earlier = earlier.and_then(|json| serde_json::from_str::<Value>(&json).ok());
         let earlier = earlier.and_then(|marker| EventId::parse(marker["event_id"].as_str()?).ok());
         if let Some(earlier) = earlier.filter(|_| backwards == Backwards::Ignored) {
-            let (old, new) = (
-                self.position_of(&earlier).await?,
-                self.position_of(event_id).await?,
-            );
+            let old = self.position_of(&earlier).await?;
             if new.is_some() && new <= old {
                 return Ok(None);
             }
@@ -197,9 +194,9 @@ impl RoomHandle {
         event_id: &EventId,
         thread: &ReceiptThread,
     ) -> Result<Option<Logged>> {
-        if self.is_elsewhere(event_id).await? {
+        let Some(new) = self.place_of(event_id).await? else {
             return Ok(None);
-        }
+        };
         let db = self.context.store.reader();
         let earlier = receipts::of_user(db, self.meta.row, &by.user_id).await?;
         let same = |earlier: &receipts::StoredReceipt| {
@@ -208,10 +205,7 @@ impl RoomHandle {
         if let Some(earlier) = earlier.into_iter().find(same)
             && let Ok(earlier) = EventId::parse(earlier.event_id)
         {
-            let (old, new) = (
-                self.position_of(&earlier).await?,
-                self.position_of(event_id).await?,
-            );
+            let old = self.position_of(&earlier).await?;
             if new.is_some() && new <= old {
                 return Ok(None);
             }
@@ -274,19 +268,19 @@ impl RoomHandle {
         self.write_logged(logged).await
     }
 
-    /// Whether an event is of another room, so that nobody reads up to it in this one. One that is not here at all may
-    /// come yet.
-    async fn is_elsewhere(&self, event_id: &EventId) -> Result<bool> {
+    /// Where an event stands, if it is here and has a place: one that is not here at all may come yet. `None`: it is of another
+    /// room, so that nobody reads up to it in this one.
+    async fn place_of(&self, event_id: &EventId) -> Result<Option<Option<Position>>> {
         let stored = events::by_id(self.context.store.reader(), event_id).await?;
-        Ok(stored.is_some_and(|stored| stored.room != self.meta.row))
+        Ok(match stored {
+            None => Some(None),
+            Some(stored) => (stored.room == self.meta.row).then_some(stored.position),
+        })
     }
 
     /// Where an event of this room stands; `None` for one that the room does not have.
     async fn position_of(&self, event_id: &EventId) -> Result<Option<Position>> {
-        let stored = events::by_id(self.context.store.reader(), event_id).await?;
-        Ok(stored
-            .filter(|stored| stored.room == self.meta.row)
-            .and_then(|stored| stored.position))
+        Ok(self.place_of(event_id).await?.flatten())
     }
 
     async fn write_logged(&self, logged: Vec<Logged>) -> Result<()> {

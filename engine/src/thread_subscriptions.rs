@@ -127,7 +127,7 @@ impl Engine {
             .automatic)
     }
 
-    /// Has the user follow a thread: because they wish it, or because of an event in it (`cause`). What they wish stands
+    /// Has the user follow a thread, and hear of no others that nobody mentions them in: because they wish it, or because of an event in it (`cause`). What they wish stands
     /// above that.
     ///
     /// # Errors
@@ -156,6 +156,7 @@ impl Engine {
                 return Err(Error::Unsubscribed);
             }
         }
+        self.accounts().tell_threads_apart(&by.user_id).await?;
         self.put_subscription(&by.user_id, &room, root, (true, cause.is_some()))
             .await
     }

@@ -3,7 +3,7 @@
 mod lifetime;
 mod well_known;
 
-pub(crate) use self::well_known::target;
+pub(crate) use self::well_known::{anywhere, target};
 
 use std::{convert::Infallible, sync::Arc};
 

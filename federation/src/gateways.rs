@@ -12,12 +12,14 @@ use http::{
     request::Builder,
 };
 use http_body_util::Full;
+use spec::discovery::Target;
 use tokio::runtime::Handle;
 use url::Url;
 
 use crate::{
+    Settings,
     client::AGENT,
-    discovery::target,
+    discovery::{anywhere, target},
     transport::{Limits, Transport},
 };
 
@@ -30,20 +32,26 @@ const LIMITS: Limits = Limits {
 /// The way to push gateways.
 pub(crate) struct HttpGateways {
     transport: Arc<Transport>,
+    /// Whether gateways of plain HTTP are told as well.
+    plain: bool,
     /// Where the connections live.
     runtime: Handle,
 }
 
 impl HttpGateways {
-    pub(crate) fn new(transport: Arc<Transport>, runtime: Handle) -> Self {
-        Self { transport, runtime }
+    pub(crate) fn new(transport: Arc<Transport>, settings: &Settings, runtime: Handle) -> Self {
+        Self {
+            transport,
+            plain: settings.plain_push_gateways,
+            runtime,
+        }
     }
 }
 
 impl Gateways for HttpGateways {
     fn notify(&self, url: String, body: String) -> BoxFuture<'_, Result<Vec<u8>, GatewayFailure>> {
         let transport = Arc::clone(&self.transport);
-        let posted = self.runtime.spawn(post(transport, url, body));
+        let posted = self.runtime.spawn(post(transport, self.plain, url, body));
         Box::pin(async move {
             posted
                 .await
@@ -64,11 +72,15 @@ impl Gateways for HttpGateways {
 
 async fn post(
     transport: Arc<Transport>,
+    plain: bool,
     url: String,
     body: String,
 ) -> Result<Vec<u8>, GatewayFailure> {
     let with = |request: Builder| request.header(CONTENT_TYPE, "application/json");
-    let answer = send(&transport, &url, with, body.into()).await?;
+    let answer = match plain && url.starts_with("http://") {
+        true => send_plain(&transport, &url, with, body.into()).await?,
+        false => send(&transport, &url, with, body.into()).await?,
+    };
     if !answer.status().is_success() {
         return Err(refusal(answer.status()));
     }
@@ -102,6 +114,29 @@ async fn send(
     with: impl FnOnce(Builder) -> Builder,
     body: Bytes,
 ) -> Result<Response<Bytes>, GatewayFailure> {
+    let (target, request) = request(url, target, with, body)?;
+    let answer = transport.send(&target, request, LIMITS).await;
+    answer.map_err(|error| GatewayFailure(error.to_string()))
+}
+
+/// The same over plain HTTP.
+async fn send_plain(
+    transport: &Transport,
+    url: &str,
+    with: impl FnOnce(Builder) -> Builder,
+    body: Bytes,
+) -> Result<Response<Bytes>, GatewayFailure> {
+    let (target, request) = request(url, anywhere, with, body)?;
+    let answer = transport.send_plain(&target, request, LIMITS).await;
+    answer.map_err(|error| GatewayFailure(error.to_string()))
+}
+
+fn request(
+    url: &str,
+    target: fn(&Url) -> Option<Target>,
+    with: impl FnOnce(Builder) -> Builder,
+    body: Bytes,
+) -> Result<(Target, Request<Full<Bytes>>), GatewayFailure> {
     let nowhere = || GatewayFailure(format!("{url} leads nowhere"));
     let url = Url::parse(url).map_err(|_| nowhere())?;
     let target = target(&url).ok_or_else(nowhere)?;
@@ -110,8 +145,7 @@ async fn send(
         .header(HOST, &target.authority)
         .header(USER_AGENT, AGENT);
     let request = with(request).body(Full::new(body)).map_err(|_| nowhere())?;
-    let answer = transport.send(&target, request, LIMITS).await;
-    answer.map_err(|error| GatewayFailure(error.to_string()))
+    Ok((target, request))
 }
 
 fn refusal(status: StatusCode) -> GatewayFailure {

@@ -112,6 +112,8 @@ pub struct Settings {
     pub key_validity_ms: i64,
     /// Private networks that may be connected to.
     pub allow_addresses: Vec<IpNet>,
+    /// Whether push gateways may be told over plain HTTP.
+    pub plain_push_gateways: bool,
     /// The proxy that all connections to others go through.
     pub proxy: Option<Proxy>,
     /// Certificate authorities besides those of the system.
@@ -142,7 +144,7 @@ impl Federation {
         chance: Arc<Chance>,
     ) -> Result<Self, TrustError> {
         let (transport, discovery) = outward(&settings, &clock, Arc::clone(&chance))?;
-        let gateways = HttpGateways::new(Arc::clone(&transport), Handle::current());
+        let gateways = HttpGateways::new(Arc::clone(&transport), &settings, Handle::current());
         engine.connect_gateways(Arc::new(gateways));
         let identity = HttpIdentity::new(Arc::clone(&transport), Handle::current());
         engine.connect_identity(Arc::new(identity));

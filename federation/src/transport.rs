@@ -104,6 +104,27 @@ impl Transport {
         }
     }
 
+    /// The same over plain HTTP, on a connection of its own: anybody on the way can read it and answer.
+    ///
+    /// # Errors
+    /// See [`TransportError`].
+    pub(crate) async fn send_plain(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let exchange = async {
+            let mut sender = self.open_plain(target).await?;
+            let answer = sender.send_request(request).await?;
+            whole(answer, limits.body_bytes_max).await
+        };
+        match timeout(limits.time, exchange).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(TransportError::Timeout(limits.time)),
+        }
+    }
+
     /// Connects to the target and closes the connection again.
     ///
     /// # Errors
@@ -157,18 +178,27 @@ impl Transport {
         answer: Response<Incoming>,
         body_bytes_max: usize,
     ) -> Result<Response<Bytes>, TransportError> {
-        let (head, mut body) = answer.into_parts();
-        let mut read = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else {
-                continue;
-            };
-            if read.len() + data.len() > body_bytes_max {
-                return Err(TransportError::TooLarge(body_bytes_max));
-            }
-            read.extend_from_slice(&data);
-        }
+        let answer = whole(answer, body_bytes_max).await?;
         self.pool.put(key, sender);
-        Ok(Response::from_parts(head, read.freeze()))
+        Ok(answer)
     }
+}
+
+/// An answer with its body.
+async fn whole(
+    answer: Response<Incoming>,
+    body_bytes_max: usize,
+) -> Result<Response<Bytes>, TransportError> {
+    let (head, mut body) = answer.into_parts();
+    let mut read = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        if read.len() + data.len() > body_bytes_max {
+            return Err(TransportError::TooLarge(body_bytes_max));
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok(Response::from_parts(head, read.freeze()))
 }

@@ -12,6 +12,7 @@ use ruma::{
 /// The default rules of `user`, those for polls among them under their unstable ids (MSC3930).
 pub(crate) fn of(user: &UserId) -> Ruleset {
     let mut rules = Ruleset::server_default(user);
+    rules.postcontent.clear();
     rules
         .override_
         .insert(poll("poll_response", "response", None, Vec::new()));
@@ -28,6 +29,15 @@ pub(crate) fn of(user: &UserId) -> Ruleset {
         rules.underride.insert(poll(&name, what, None, quiet));
     }
     rules
+}
+
+/// The default rules that tell threads that the user follows from others (MSC4306). They are those of users who have ever followed
+/// one: nobody else has a client with which to follow those that they want to hear of.
+pub(crate) fn for_threads() -> [ConditionalPushRule; 2] {
+    [
+        ConditionalPushRule::unsubscribed_thread(),
+        ConditionalPushRule::subscribed_thread(),
+    ]
 }
 
 fn poll(

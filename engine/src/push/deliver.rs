@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream};
 use ruma::{OwnedUserId, UserId};
 use storage::{
     Plain, Write,
@@ -30,6 +31,9 @@ use crate::{Engine, Result, context::Context};
 
 /// How many users are told at once.
 const USERS_TOGETHER: usize = 32;
+
+/// By how many of their pushers a user is told at once: one that takes its time holds up no other.
+const PUSHERS_TOGETHER: usize = 8;
 
 /// How long a user is told until it is another's turn: longer than one gateway may take.
 const TURN: Duration = Duration::from_secs(30);
@@ -63,11 +67,28 @@ pub(crate) struct Deliveries {
     /// Empty as long as this server sends no e-mail.
     pub(super) post: OnceLock<Post>,
     turns: Turns,
+    /// Whether gateways of plain HTTP are told as well.
+    plain: bool,
     /// What has changed since it was last looked who is to be told.
     changes: Mutex<Changes>,
 }
 
 impl Deliveries {
+    pub(crate) fn new(plain: bool) -> Self {
+        Self {
+            plain,
+            ..Self::default()
+        }
+    }
+
+    /// How the address of a gateway may begin.
+    pub(super) fn schemes(&self) -> &'static [&'static str] {
+        match self.plain {
+            true => &["https", "http"],
+            false => &["https"],
+        }
+    }
+
     /// These users may have something to be told.
     pub(crate) fn wake(&self, users: impl IntoIterator<Item = OwnedUserId>) {
         self.turns.wake(users);
@@ -122,23 +143,21 @@ impl Context {
         Ok(())
     }
 
-    /// Tells one user all that their pushers were not told, until their turn is over; they get another one then. A pusher
+    /// Tells one user all that their pushers were not told, by some of them side by side, until their turn is over; they get another one then. A pusher
     /// that fails is in no other's way.
     async fn push_to(&self, user: &OwnedUserId) -> Result<()> {
         let until = Instant::now() + TURN;
         let now_ms = self.clock.steady_ms();
-        for pusher in pushers::of_user(self.store.reader(), user).await? {
-            if !is_due(pusher.retry_ts, now_ms) {
-                continue;
-            }
+        let mut due = pushers::of_user(self.store.reader(), user).await?;
+        due.retain(|pusher| is_due(pusher.retry_ts, now_ms));
+        let telling = stream::iter(due).for_each_concurrent(PUSHERS_TOGETHER, async |pusher| {
             if Instant::now() >= until {
                 self.deliveries.wake([user.clone()]);
-                return Ok(());
-            }
-            if let Err(error) = self.push_by(user, pusher, until).await {
+            } else if let Err(error) = self.push_by(user, pusher, until).await {
                 report(&error);
             }
-        }
+        });
+        telling.await;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ruma::{
-    OwnedUserId, UInt, UserId,
+    EventId, OwnedUserId, UInt, UserId,
     power_levels::NotificationPowerLevels,
     push::{FlattenedJson, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
     room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
@@ -21,7 +21,7 @@ use storage::{
     EventRow, Limit, Logged, Plain, Position, RoomRow, SnapshotRow, events,
     members::Membership,
     notifications::{self, EVERYBODY, MAIN, Notification, Reading},
-    receipts,
+    receipts, thread_subscriptions,
     timeline::Spot,
     write::{NewEvent, NewMembership, Outcome as Fate},
 };
@@ -165,7 +165,7 @@ impl Context {
         followed: &mut Followed,
     ) {
         let user = UserId::parse(receipt.user_id.as_str());
-        let event = ruma::EventId::parse(receipt.event_id.as_str());
+        let event = EventId::parse(receipt.event_id.as_str());
         if let (Ok(user), Ok(event)) = (user, event) {
             let thread = (receipt.thread_id.as_str(), &*event);
             let done = self
@@ -194,32 +194,44 @@ impl Context {
         })
     }
 
-    /// A receipt: its user has read up to the event, if that is here.
+    /// A receipt: its user has read up to the event. One that is not here yet is waited for.
     async fn follow_receipt(
         &self,
         position: Position,
         room: RoomRow,
         user: &UserId,
-        (thread, event_id): (&str, &ruma::EventId),
+        (thread, event_id): (&str, &EventId),
         followed: &mut Followed,
     ) -> Result<()> {
         if !is_local(self, user) {
             return Ok(());
         }
-        let stored = events::by_id(self.store.reader(), event_id).await?;
-        let spot = stored.filter(|stored| stored.room == room);
-        let Some(spot) = spot.and_then(|stored| stored.spot()) else {
+        let Some(stored) = events::by_id(self.store.reader(), event_id).await? else {
+            self.scores.awaited.insert(event_id.to_owned(), ());
             return Ok(());
         };
-        let up_to = read_by(spot);
-        followed.plain.push(reading(room, user, thread, up_to));
-        let change = Change::Read {
-            room,
-            user: user.to_owned(),
-            thread: thread.to_owned(),
-            up_to,
-        };
-        followed.changes.push((position, Arc::new(change)));
+        if let Some(spot) = stored.spot().filter(|_| stored.room == room) {
+            followed.reads(position, room, user, thread, read_by(spot));
+        }
+        Ok(())
+    }
+
+    /// Those of this server who have read an event before it came. One query if anybody may have, none otherwise.
+    async fn follow_awaited(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
+        let event_id = news.event.id();
+        if self.scores.awaited.remove(event_id).is_none() {
+            return Ok(());
+        }
+        // What they have read since takes the place of it.
+        let receipts = receipts::of_events(self.store.reader(), &[event_id.as_str()]).await?;
+        for receipt in receipts.iter().filter(|receipt| receipt.room == news.room) {
+            if let Ok(user) = UserId::parse(receipt.user_id.as_str())
+                && is_local(self, &user)
+            {
+                let (thread, up_to) = (&*receipt.thread_id, news.position);
+                followed.reads(news.position, news.room, &user, thread, up_to);
+            }
+        }
         Ok(())
     }
 
@@ -230,6 +242,7 @@ impl Context {
             Fate::Outlier if news.member.is_some() => self.notify(&news, followed).await?,
             Fate::Outlier | Fate::SoftFailed | Fate::Rejected => return Ok(()),
         }
+        self.follow_awaited(&news, followed).await?;
         if news.event.event_type() == "m.room.redaction" {
             self.withdraw(&news, followed).await?;
         }
@@ -300,7 +313,8 @@ impl Context {
     async fn notify(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
         let sender = news.event.sender();
         let thread = thread::of(self, news.room, news.event).await?;
-        let thread = thread.map_or_else(|| MAIN.to_owned(), |root| root.to_string());
+        let root = thread;
+        let thread = root.as_ref().map_or(MAIN, |root| root.as_str()).to_owned();
         let own = is_local(self, sender).then(|| sender.to_owned());
         if own.is_some() && news.fate == Fate::Accepted {
             followed
@@ -309,7 +323,7 @@ impl Context {
         }
         let (everybody, some) = match news.redacted {
             true => (Outcome::default(), Vec::new()),
-            false => self.outcomes(news).await?,
+            false => self.outcomes(news, root.as_deref()).await?,
         };
         let noted_ts = self.clock.steady_ms();
         let row = |user: &str, outcome: &Outcome, than: &Outcome| Notification {
@@ -351,7 +365,11 @@ impl Context {
     }
 
     /// What the event does for everybody in the room, and for those who have to be looked at one by one.
-    async fn outcomes(&self, news: &News<'_>) -> Result<(Outcome, Vec<(OwnedUserId, Outcome)>)> {
+    async fn outcomes(
+        &self,
+        news: &News<'_>,
+        thread: Option<&EventId>,
+    ) -> Result<(Outcome, Vec<(OwnedUserId, Outcome)>)> {
         let sender = news.event.sender();
         let here = news.fate == Fate::Accepted;
         let personal = match here {
@@ -373,6 +391,7 @@ impl Context {
         let rules = self.rules_of(&ids).await?;
         let ignored = self.ignores.of_many(&ids).await?;
         let names = self.names(news.snapshot, &rules).await?;
+        let followers = self.followers(news.room, thread, &rules).await?;
         let asks_for_power = rules.values().any(|rules| rules.asks_for_power);
         let levels = match asks_for_power || mentions_the_room(news.event) {
             true => self.levels(news).await?,
@@ -405,10 +424,32 @@ impl Context {
             {
                 outcome::decide_power(ruleset.to_mut(), |kind| may_notify(levels, sender, kind));
             }
+            if rules.asks_for_threads && thread.is_some() {
+                outcome::decide_thread(ruleset.to_mut(), followers.contains(user.as_str()));
+            }
             let outcome = outcome::of(&ruleset, &flat, &context).await?;
             some.push((user, outcome));
         }
         Ok((everybody, some))
+    }
+
+    /// Those who follow the thread of an event and whose rules ask for it. One query for 256 of these.
+    async fn followers(
+        &self,
+        room: RoomRow,
+        thread: Option<&EventId>,
+        rules: &HashMap<OwnedUserId, Arc<Rules>>,
+    ) -> Result<BTreeSet<String>> {
+        let asking = rules.iter().filter(|(_, rules)| rules.asks_for_threads);
+        let asking: Vec<&UserId> = asking.map(|(user, _)| user.as_ref()).collect();
+        match thread {
+            Some(root) if !asking.is_empty() => {
+                let db = self.store.reader();
+                let found = thread_subscriptions::followers(db, room, root, &asking).await?;
+                Ok(found.into_iter().collect())
+            }
+            _ => Ok(BTreeSet::new()),
+        }
     }
 
     /// What the conditions of rules may look at besides the event: the room as it is at it.
@@ -541,6 +582,27 @@ impl Context {
         }
         let before = notifications::place_of(self.store.reader(), room, KEPT).await?;
         Ok(before.map(|before| Plain::NotificationsPruned { room, before }))
+    }
+}
+
+impl Followed {
+    /// A user has read up to a place.
+    fn reads(
+        &mut self,
+        position: Position,
+        room: RoomRow,
+        user: &UserId,
+        thread: &str,
+        up_to: Position,
+    ) {
+        self.plain.push(reading(room, user, thread, up_to));
+        let change = Change::Read {
+            room,
+            user: user.to_owned(),
+            thread: thread.to_owned(),
+            up_to,
+        };
+        self.changes.push((position, Arc::new(change)));
     }
 }
 

@@ -50,18 +50,37 @@ fn outcome(actions: &[Action], highlight: bool) -> Result<Outcome> {
 
 /// Decides the conditions that ask what the sender may do: by their kind of notification.
 pub(super) fn decide_power(rules: &mut Ruleset, may: impl Fn(&str) -> bool) {
+    decide(rules, |condition| match condition {
+        PushCondition::SenderNotificationPermission(asked) => Some(may(asked.key.as_ref())),
+        _ => None,
+    });
+}
+
+/// Decides the conditions that ask whether the user follows the thread of the event (MSC4306).
+pub(super) fn decide_thread(rules: &mut Ruleset, follows: bool) {
+    decide(rules, |condition| match condition {
+        PushCondition::ThreadSubscription(asked) => Some(asked.subscribed == follows),
+        _ => None,
+    });
+}
+
+/// Takes out the conditions that hold, and the rules with those that do not, where it is known by anything else than the event.
+fn decide(rules: &mut Ruleset, holds: impl Fn(&PushCondition) -> Option<bool>) {
     let decided = |mut rule: ConditionalPushRule| {
-        rule.conditions.retain(|condition| match condition {
-            PushCondition::SenderNotificationPermission(asked) if may(asked.key.as_ref()) => false,
-            PushCondition::SenderNotificationPermission(_) => {
-                rule.enabled = false;
-                true
+        rule.conditions.retain(|condition| match holds(condition) {
+            Some(holds) => {
+                rule.enabled &= holds;
+                !holds
             }
-            _ => true,
+            None => true,
         });
         rule
     };
-    for list in [&mut rules.override_, &mut rules.underride] {
+    for list in [
+        &mut rules.override_,
+        &mut rules.postcontent,
+        &mut rules.underride,
+    ] {
         *list = std::mem::take(list).into_iter().map(decided).collect();
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Rules {
     pub(super) names_the_user: bool,
     /// Whether a rule that the user has added asks what the sender may do.
     pub(super) asks_for_power: bool,
+    /// Whether a rule asks which threads the user follows.
+    pub(super) asks_for_threads: bool,
     bytes: u64,
 }
 
@@ -52,6 +54,11 @@ impl Rules {
     fn new(user: &UserId, stored: Option<&str>, ignores_nobody: bool) -> Result<Self> {
         let own = stored.map(|stored| rules::parse(user, Some(stored)));
         let own = own.transpose()?;
+        let asks_for_threads = own
+            .iter()
+            .flat_map(conditional)
+            .flat_map(|rule| &rule.conditions)
+            .any(|condition| matches!(condition, PushCondition::ThreadSubscription(_)));
         let added = own
             .iter()
             .flat_map(conditional)
@@ -64,6 +71,7 @@ impl Rules {
             personal: stored.is_some() || !ignores_nobody,
             names_the_user: kinds.contains("contains_display_name"),
             asks_for_power: kinds.contains("sender_notification_permission"),
+            asks_for_threads,
             // Parsed they take about twice what they take as JSON.
             bytes: BYTES_MIN + 2 * stored.map_or(0, str::len) as u64,
             own,
@@ -81,7 +89,8 @@ impl Rules {
 
 /// The rules that have conditions.
 fn conditional(rules: &Ruleset) -> impl Iterator<Item = &ConditionalPushRule> {
-    rules.override_.iter().chain(&rules.underride)
+    let lists = [&rules.override_, &rules.postcontent, &rules.underride];
+    lists.into_iter().flatten()
 }
 
 #[derive(Clone)]

@@ -75,7 +75,7 @@ impl Engine {
     /// [`Error::InvalidParam`]: it leads nowhere, is too long, or this server does not tell anybody in this way.
     /// [`Error::EmailNotFound`]: the address is not the user's. [`Error::TooLarge`]: there are too many.
     pub async fn set_pusher(&self, by: &Requester, pusher: Pusher, append: bool) -> Result<()> {
-        check(&pusher)?;
+        check(&pusher, self.context.deliveries.schemes())?;
         if pusher.kind == PusherKind::Email {
             self.check_email(by, &pusher.pushkey).await?;
         }
@@ -148,7 +148,7 @@ impl Engine {
     }
 }
 
-fn check(pusher: &Pusher) -> Result<()> {
+fn check(pusher: &Pusher, schemes: &[&str]) -> Result<()> {
     let invalid = |sentence: String| Err(Error::InvalidParam(sentence));
     let texts = [
         &pusher.app_display_name,
@@ -170,7 +170,7 @@ fn check(pusher: &Pusher) -> Result<()> {
         return invalid(format!("\"data\" may have {DATA_BYTES_MAX} bytes"));
     }
     match pusher.kind {
-        PusherKind::Http if !leads_to_gateway(&pusher.data) => invalid(format!(
+        PusherKind::Http if !leads_to_gateway(&pusher.data, schemes) => invalid(format!(
             "The url of a push gateway begins with https:// and its path is {PATH}"
         )),
         PusherKind::Web if !web::leads_somewhere(&pusher.pushkey, &pusher.data) => invalid(
@@ -181,8 +181,8 @@ fn check(pusher: &Pusher) -> Result<()> {
     }
 }
 
-fn leads_to_gateway(data: &Map<String, Value>) -> bool {
+fn leads_to_gateway(data: &Map<String, Value>, schemes: &[&str]) -> bool {
     let url = data.get("url").and_then(Value::as_str);
     let url = url.and_then(|url| Url::parse(url).ok());
-    url.is_some_and(|url| url.scheme() == "https" && url.has_host() && url.path() == PATH)
+    url.is_some_and(|url| schemes.contains(&url.scheme()) && url.has_host() && url.path() == PATH)
 }

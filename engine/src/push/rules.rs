@@ -65,7 +65,8 @@ impl Accounts {
         rule_id: &str,
     ) -> Result<AnyPushRule> {
         let rules = self.push_rules_of(&by.user_id).await?;
-        let rule = rules.get(kind, rule_id).map(|rule| rule.to_owned());
+        let rule = rules.get(meant(kind), rule_id);
+        let rule = rule.map(|rule| rule.to_owned());
         rule.ok_or(Error::NotFound(Subject::PushRule))
     }
 
@@ -97,13 +98,15 @@ impl Accounts {
         rule_id: &str,
     ) -> Result<()> {
         self.change_push_rules(by, |rules| {
-            rules.remove(kind, rule_id).map_err(|error| match error {
-                RemovePushRuleError::ServerDefault => Error::InvalidParam(
-                    "A default rule cannot be deleted: disable it, or change its actions"
-                        .to_owned(),
-                ),
-                _ => Error::NotFound(Subject::PushRule),
-            })
+            rules
+                .remove(meant(kind), rule_id)
+                .map_err(|error| match error {
+                    RemovePushRuleError::ServerDefault => Error::InvalidParam(
+                        "A default rule cannot be deleted: disable it, or change its actions"
+                            .to_owned(),
+                    ),
+                    _ => Error::NotFound(Subject::PushRule),
+                })
         })
         .await
     }
@@ -120,7 +123,7 @@ impl Accounts {
         enabled: bool,
     ) -> Result<()> {
         self.change_push_rules(by, |rules| {
-            let set = rules.set_enabled(kind, rule_id, enabled);
+            let set = rules.set_enabled(meant(kind), rule_id, enabled);
             set.map_err(|_| Error::NotFound(Subject::PushRule))
         })
         .await
@@ -138,7 +141,7 @@ impl Accounts {
         actions: Vec<Action>,
     ) -> Result<()> {
         self.change_push_rules(by, |rules| {
-            let set = rules.set_actions(kind, rule_id, actions);
+            let set = rules.set_actions(meant(kind), rule_id, actions);
             set.map_err(|_| Error::NotFound(Subject::PushRule))
         })
         .await
@@ -148,6 +151,18 @@ impl Accounts {
     pub(crate) async fn push_rules_of(&self, user: &UserId) -> Result<Ruleset> {
         let stored = account_data::find(self.store().reader(), user, None, PUSH_RULES).await?;
         parse(user, stored.as_deref())
+    }
+
+    /// Has the rules of a user tell threads that they follow from others, from now on. Nothing else may change the rules
+    /// meanwhile: see [`Accounts::alone`].
+    pub(crate) async fn tell_threads_apart(&self, user: &UserId) -> Result<()> {
+        let mut rules = self.push_rules_of(user).await?;
+        if tells_threads_apart(&rules) {
+            return Ok(());
+        }
+        rules.postcontent.extend(defaults::for_threads());
+        self.log_account_data(user, None, PUSH_RULES, &content(&rules)?)
+            .await
     }
 
     /// Reads the rules, has `change` change them, and writes them if they have changed.
@@ -179,7 +194,28 @@ pub(crate) fn parse(user: &UserId, stored: Option<&str>) -> Result<Ruleset> {
         .map_err(|error| Error::Internal(format!("stored push rules: {error}")))?;
     let mut rules = stored.global;
     rules.update_with_server_default(defaults);
+    if tells_threads_apart(&rules) {
+        for mut rule in defaults::for_threads() {
+            if let Some(earlier) = rules.postcontent.shift_take(rule.rule_id.as_str()) {
+                (rule.enabled, rule.actions) = (earlier.enabled, earlier.actions);
+            }
+            rules.postcontent.insert(rule);
+        }
+    }
     Ok(rules)
+}
+
+/// Whether the default rules for threads are among these.
+fn tells_threads_apart(rules: &Ruleset) -> bool {
+    rules.postcontent.iter().any(|rule| rule.default)
+}
+
+/// The kind of rules that a client means: also by the name that one kind has where rules are listed.
+fn meant(kind: RuleKind) -> RuleKind {
+    match kind.as_str() {
+        "postcontent" => RuleKind::PostContent,
+        _ => kind,
+    }
 }
 
 /// The content of `m.push_rules` with these rules.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use quick_cache::sync::Cache;
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedEventId, OwnedUserId, UserId};
 use storage::{Listener, Logged, Plain, Position, RoomRow, Write, notifications};
 use tokio::{
     sync::Notify,
@@ -28,6 +28,9 @@ const BATCH_MAX: usize = 256;
 
 /// For how many pairs of user and room the counts are remembered: some 200 bytes each.
 const TALLIES_MAX: usize = 50_000;
+
+/// How many events may be awaited that somebody has read already: some 100 bytes each.
+const AWAITED_MAX: usize = 10_000;
 
 /// After how many entries it is written down how far the log has been followed, though nothing came of them.
 const FLOOR_EVERY: i64 = 1_000;
@@ -118,6 +121,8 @@ pub(crate) struct Scores {
     pub(super) tallies: Cache<(OwnedUserId, RoomRow), Arc<Tally>>,
     /// How many notifications a room has got since old ones were last looked for.
     pub(super) grown: Mutex<HashMap<RoomRow, u64>>,
+    /// Events that users of this server have read, as they say, and that are not here yet.
+    pub(super) awaited: Cache<OwnedEventId, ()>,
     recent: Mutex<Recent>,
     unwritten: Mutex<Unwritten>,
     /// Held by whoever follows the log: up to where it has been followed; `None` before anybody has.
@@ -140,6 +145,7 @@ impl Default for Scores {
             personal: Personal::default(),
             tallies: Cache::new(TALLIES_MAX),
             grown: Mutex::default(),
+            awaited: Cache::new(AWAITED_MAX),
             recent: Mutex::new(Recent {
                 start: Position::MIN,
                 last: Position::MIN,

@@ -48,7 +48,11 @@ async fn page(
 }
 
 /// All events of a room as somebody scrolls through it, in the order in which they come; the pages are short.
-async fn scrolled(person: &Person, room: &OwnedRoomId, direction: Direction) -> Vec<OwnedEventId> {
+pub(super) async fn scrolled(
+    person: &Person,
+    room: &OwnedRoomId,
+    direction: Direction,
+) -> Vec<OwnedEventId> {
     const PAGES_MAX: usize = 200;
     let (mut from, mut seen) = (None, Vec::new());
     for _ in 0..PAGES_MAX {

@@ -3,15 +3,19 @@
 use ruma::{
     OwnedEventId, OwnedRoomId,
     api::client::sync::sync_events::v3::Response,
-    push::{NewConditionalPushRule, NewPushRule, NewSimplePushRule},
+    push::{Action, NewConditionalPushRule, NewPushRule, NewSimplePushRule, RuleKind},
 };
 use serde_json::json;
 use spec::{json::Object, object};
 
-use super::fixture::{House, Person, houses};
+use super::{
+    backfill::scrolled,
+    federation::pairs,
+    fixture::{House, Person, houses, target},
+};
 use crate::{
-    CreateRoom, Error, NotificationsAsk, Preset, ReceiptThread, Redact, RulePlace, Send, SyncAsk,
-    account_data::Place,
+    CreateRoom, Direction, Error, NotificationsAsk, Preset, ReceiptThread, Redact, RulePlace, Send,
+    SyncAsk, account_data::Place,
 };
 
 impl Person {
@@ -132,6 +136,29 @@ async fn counts_come_with_the_event_and_go_with_what_is_read() {
     }
 }
 
+/// RCPT-02: a receipt may come before its event, and counts when that comes.
+#[tokio::test]
+async fn what_was_read_before_it_came_is_read() {
+    for pair in pairs().await {
+        let (room, alice, bob) = pair.joined_room("12").await;
+        let handle = alice.room(&room).await;
+        let unread = async || counts(&alice.syncs(None).await, &room).unwrap().0;
+        let first = bob.says(&room, "one").await.unwrap();
+        let second = bob.says(&room, "two").await.unwrap();
+        // Neither is here, so that this server knows of nothing that is unread.
+        for event in [&second, &first] {
+            let read =
+                handle.set_receipt(&alice.requester, "m.read", event, ReceiptThread::Unthreaded);
+            read.await.unwrap();
+        }
+        assert_eq!(unread().await, 0);
+        let both = [first, second];
+        pair.deliver(&pair.there, &pair.here, &both).await;
+        // The last word is that she has read the first one.
+        assert_eq!(unread().await, 1);
+    }
+}
+
 #[tokio::test]
 async fn threads_are_counted_and_read_by_themselves() {
     for house in houses().await {
@@ -187,6 +214,81 @@ async fn threads_are_counted_and_read_by_themselves() {
         bob.reads(&room, &last, ReceiptThread::Unthreaded).await;
         let sync = bob.syncs_threads(None).await;
         assert_eq!(at(&sync), (Some(0), None), "all is read at once");
+    }
+}
+
+/// MSC4306.
+#[tokio::test]
+async fn who_follows_a_thread_hears_of_no_other() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let carol = house.person("carol");
+        carol.joins(&room).await.unwrap();
+        let followed = alice.says(&room, "followed").await.unwrap();
+        let other = alice.says(&room, "other").await.unwrap();
+        let reply = async |root: &OwnedEventId, mut content: Object| {
+            let relation = object! { "rel_type" => "m.thread", "event_id" => root.as_str() };
+            content.insert("m.relates_to".to_owned(), relation.into());
+            alice.sends_content(&room, content).await
+        };
+        let text = || object! { "body" => "reply", "msgtype" => "m.text" };
+        let follow = house
+            .engine
+            .subscribe_thread(&bob.requester, &room, &followed, None);
+        follow.await.unwrap();
+        let mut heard = Vec::new();
+        let unread = async |whom: &Person| counts(&whom.syncs(None).await, &room).unwrap();
+        let reads_all = async |event: &OwnedEventId| {
+            bob.reads(&room, event, ReceiptThread::Unthreaded).await;
+        };
+        reads_all(&other).await;
+        // Before anything else is looked at, so that nothing is counted of an other time.
+        for (root, content) in [
+            (&followed, text()),
+            (&other, text()),
+            (&other, mention("bob!", &bob)),
+        ] {
+            let event = reply(root, content).await;
+            heard.push(unread(&bob).await);
+            reads_all(&event).await;
+        }
+        assert_eq!(heard, [(1, 0), (0, 0), (1, 1)]);
+        assert_eq!(unread(&carol).await.0, 5, "as ever");
+        // What is said outside of threads is as ever, and a muted room does not mute the thread.
+        let event = alice.says(&room, "hello").await.unwrap();
+        assert_eq!(unread(&bob).await, (1, 0));
+        reads_all(&event).await;
+        bob.mutes(&room).await;
+        let event = reply(&followed, text()).await;
+        assert_eq!(unread(&bob).await, (1, 0));
+        reads_all(&event).await;
+        let accounts = house.engine.accounts();
+        let (kind, rule) = (
+            RuleKind::from("postcontent"),
+            ".io.element.msc4306.rule.subscribed_thread",
+        );
+        let disabled = accounts.set_push_rule_enabled(&bob.requester, kind.clone(), rule, false);
+        disabled.await.unwrap();
+        let event = reply(&followed, text()).await;
+        assert_eq!(unread(&bob).await, (0, 0), "neither rule");
+        reads_all(&event).await;
+        let enabled = accounts.set_push_rule_enabled(&bob.requester, kind.clone(), rule, true);
+        enabled.await.unwrap();
+        let stop = house
+            .engine
+            .unsubscribe_thread(&bob.requester, &room, &followed);
+        stop.await.unwrap();
+        reply(&followed, text()).await;
+        assert_eq!(unread(&bob).await, (0, 0), "no more");
+        // Only who follows threads has the rules.
+        assert!(
+            accounts
+                .push_rule(&bob.requester, kind.clone(), rule)
+                .await
+                .is_ok()
+        );
+        let none = accounts.push_rule(&carol.requester, kind, rule).await;
+        assert!(matches!(none, Err(Error::NotFound(_))), "{none:?}");
     }
 }
 
@@ -512,5 +614,55 @@ async fn what_is_redacted_is_unread_no_more() {
         let ask = NotificationsAsk::default();
         let listed = bob.engine.notifications(&bob.requester, &ask).await;
         assert_eq!(listed.unwrap().notifications.len(), 1);
+    }
+}
+
+/// PUSH-05: neither what comes from before one was there, nor what a ban has made void.
+#[tokio::test]
+async fn history_and_what_is_soft_failed_notify_nobody() {
+    for pair in pairs().await {
+        let (room, alice, bob) = pair.joined_room("12").await;
+        let mentions = alice
+            .sends_content(&room, mention("before you came", &bob))
+            .await;
+        let since = bob.syncs(None).await.next_batch;
+        let found = scrolled(&bob, &room, Direction::Backward).await;
+        assert!(!found.contains(&mentions), "it was not brought yet");
+        assert!(found.len() > 5, "history was fetched");
+        assert!(listed(&bob).await.is_empty());
+        pair.deliver(&pair.here, &pair.there, std::slice::from_ref(&mentions))
+            .await;
+        assert_eq!(listed(&bob).await, [mentions], "what is news notifies");
+        assert_eq!(counts(&bob.syncs(Some(&since)).await, &room), Some((1, 1)));
+
+        // Bob's server does not know yet that he is banned.
+        let handle = alice.room(&room).await;
+        handle.ban(&alice.requester, target(&bob)).await.unwrap();
+        let late = bob.sends_content(&room, mention("hello?", &alice)).await;
+        pair.deliver(&pair.there, &pair.here, &[late]).await;
+        assert!(listed(&alice).await.is_empty());
+        assert_eq!(counts(&alice.syncs(None).await, &room), Some((0, 0)));
+    }
+}
+
+/// PUSH-16: a message between two is one though a third has come before anybody asks what it does.
+#[tokio::test]
+async fn rules_see_the_room_as_it_was_at_the_event() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        alice.says(&room, "between us").await.unwrap();
+        house.person("carol").joins(&room).await.unwrap();
+        alice.says(&room, "among us").await.unwrap();
+        let ask = NotificationsAsk::default();
+        let page = bob
+            .engine
+            .notifications(&bob.requester, &ask)
+            .await
+            .unwrap();
+        let loud = page.notifications.iter().map(|found| {
+            let sound = |action: &Action| action.sound().is_some();
+            found.actions.iter().any(sound)
+        });
+        assert_eq!(loud.collect::<Vec<_>>(), [false, true], "newest first");
     }
 }

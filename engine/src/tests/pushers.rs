@@ -11,10 +11,13 @@ use ruma::OwnedRoomId;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::fixture::{House, Person, houses};
+use super::{
+    federation::pairs,
+    fixture::{House, Person, houses, with_account},
+};
 use crate::{
-    Error, GatewayFailure, Gateways, Preset, PushService, Pusher, PusherKind, ReceiptThread,
-    WebPush,
+    CreateRoom, Error, GatewayFailure, Gateways, Preset, PushService, Pusher, PusherKind,
+    ReceiptThread, WebPush,
 };
 
 /// How long a test waits for what must come.
@@ -28,6 +31,9 @@ struct Script {
 
 impl Gateways for Script {
     fn notify(&self, url: String, body: String) -> BoxFuture<'_, Result<Vec<u8>, GatewayFailure>> {
+        if url.starts_with("https://tarpit.") {
+            return Box::pin(std::future::pending());
+        }
         let body = serde_json::from_str(&body).expect("JSON");
         self.heard.send((url, body)).expect("the test listens");
         let answer = self.answers.lock().unwrap().pop_front();
@@ -247,5 +253,119 @@ async fn pushers_end_with_their_session_and_move_with_their_device() {
                 "{url}"
             );
         }
+    }
+}
+
+/// PUSH-11, PUSH-12: all that a gateway is told of an event and of a count.
+#[tokio::test]
+async fn gateways_hear_who_and_where() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let mut post = Post::of(&house);
+        sets(&bob, pusher("key", &json!({}))).await;
+        let handle = alice.room(&room).await;
+        let name = crate::SetState {
+            event_type: "m.room.name".to_owned(),
+            state_key: String::new(),
+            content: spec::object! { "name" => "The Attic" },
+        };
+        handle.set_state(&alice.requester, name).await.unwrap();
+        let event = alice.says(&room, "hello").await.unwrap();
+        let heard = post.hears_of_event().await;
+        assert_eq!(heard["event_id"], event.as_str());
+        assert_eq!(heard["room_id"], room.as_str());
+        assert_eq!(heard["room_name"], "The Attic");
+        assert_eq!(heard["sender"], "@alice:here");
+        assert_eq!(heard["user_is_target"], false);
+        let since = heard["devices"][0]["pushkey_ts"].as_i64();
+        assert_eq!(since, Some(1_700_000_000), "in seconds: {heard}");
+        let read = handle.set_receipt(&bob.requester, "m.read", &event, ReceiptThread::Unthreaded);
+        read.await.unwrap();
+        let count = post.hears().await;
+        assert_eq!(
+            (&count["prio"], &count["counts"]["unread"]),
+            (&json!("low"), &json!(0))
+        );
+        let den = alice.creates("12", Preset::Private).await;
+        alice.invites(&den, &bob).await.unwrap();
+        let heard = post.hears_of_event().await;
+        assert_eq!(
+            (&heard["user_is_target"], &heard["room_id"]),
+            (&json!(true), &json!(den))
+        );
+    }
+}
+
+/// PUSH-10: on a device of two, both keep their pusher.
+#[tokio::test]
+async fn a_pusher_may_stand_beside_that_of_another_user() {
+    for house in houses().await {
+        let (_, bob, _) = two(&house).await;
+        let carol = house.person("carol");
+        sets(&bob, pusher("key", &json!({}))).await;
+        let beside = carol
+            .engine
+            .set_pusher(&carol.requester, pusher("key", &json!({})), true);
+        beside.await.unwrap();
+        for who in [&bob, &carol] {
+            assert_eq!(who.engine.pushers(&who.requester).await.unwrap().len(), 1);
+        }
+    }
+}
+
+/// PUSH-13: after a day nobody wants to hear of it any more.
+#[tokio::test]
+async fn what_could_not_be_told_for_a_day_is_given_up() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let mut post = Post::of(&house);
+        sets(&bob, pusher("key", &json!({"events_only": true}))).await;
+        post.answers(Err(()));
+        let old = alice.says(&room, "one").await.unwrap();
+        assert_eq!(post.hears().await["event_id"], old.as_str());
+        post.answers(Err(()));
+        house.clock.advance(25 * 3_600_000);
+        assert_eq!(post.hears().await["event_id"], old.as_str());
+        let new = alice.says(&room, "two").await.unwrap();
+        assert_eq!(post.hears().await["event_id"], new.as_str());
+    }
+}
+
+/// One gateway that takes its time held up all others of the same user.
+#[tokio::test]
+async fn a_gateway_that_says_nothing_holds_up_no_other() {
+    for house in houses().await {
+        let (alice, bob, room) = two(&house).await;
+        let mut post = Post::of(&house);
+        let stuck = json!({"url": "https://tarpit.example/_matrix/push/v1/notify"});
+        let mut first = pusher("a", &stuck);
+        first.app_id = "a".to_owned();
+        sets(&bob, first).await;
+        sets(&bob, pusher("key", &json!({"events_only": true}))).await;
+        let event = alice.says(&room, "hello").await.unwrap();
+        assert_eq!(post.hears().await["event_id"], event.as_str());
+    }
+}
+
+/// PUSH-14: of a room that this server is not in, what came with the invite is all that there is to say.
+#[tokio::test]
+async fn gateways_hear_where_another_server_invites_to() {
+    for pair in pairs().await {
+        let alice = pair.here.person("alice");
+        let bob = with_account(&pair.there, "bob").await;
+        let mut post = Post::of(&pair.there);
+        sets(&bob, pusher("key", &json!({}))).await;
+        let create = CreateRoom {
+            preset: Some(Preset::Private),
+            name: Some("The Attic".to_owned()),
+            ..CreateRoom::default()
+        };
+        let room = alice.engine.create_room(&alice.requester, create).await;
+        alice.invites(&room.unwrap(), &bob).await.unwrap();
+        let heard = post.hears_of_event().await;
+        assert_eq!(heard["room_name"], "The Attic");
+        assert_eq!(heard["sender"], "@alice:here");
+        assert_eq!(heard["user_is_target"], true);
+        assert_eq!(heard["type"], "m.room.member");
     }
 }

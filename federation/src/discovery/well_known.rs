@@ -104,9 +104,14 @@ async fn get(transport: &Transport, url: &Url) -> Result<Response<Bytes>, WellKn
 
 /// Where an `https` URL leads.
 pub(crate) fn target(url: &Url) -> Option<Target> {
-    if url.scheme() != "https" {
-        return None;
+    match url.scheme() {
+        "https" => anywhere(url),
+        _ => None,
     }
+}
+
+/// The same for any scheme.
+pub(crate) fn anywhere(url: &Url) -> Option<Target> {
     let host = match url.host()? {
         url::Host::Domain(name) => Host::Name(name.to_owned()),
         url::Host::Ipv4(address) => Host::Address(address.into()),

@@ -12,7 +12,11 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::{CertificateDer, ServerName};
 use spec::discovery::{Host, Place, Target};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tracing::debug;
 
@@ -63,18 +67,22 @@ impl Transport {
     /// A new connection for requests.
     pub(super) async fn open(&self, target: &Target) -> Result<Sender, TransportError> {
         let dialled = self.dial(target).await?;
-        let way = dialled.way;
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(HEAD_BYTES_MAX)
-            .handshake::<_, Full<Bytes>>(TokioIo::new(dialled.stream))
-            .await?;
-        // It ends when the other side closes it, or when the last sender is dropped.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%way, %error, "a connection to another server ended");
+        speak(dialled.way, dialled.stream).await
+    }
+
+    /// A new connection for requests that proves nothing and hides nothing.
+    pub(super) async fn open_plain(&self, target: &Target) -> Result<Sender, TransportError> {
+        let mut failure = None;
+        for place in &target.places {
+            for way in self.ways(place).await?.into_iter().take(ADDRESSES_MAX) {
+                let reached = timeout(ADDRESS_TIME, self.reach(&way)).await;
+                match reached.unwrap_or_else(|_| Err(timed_out(&way))) {
+                    Ok(tcp) => return speak(way, tcp).await,
+                    Err(error) => failure = Some(error),
+                }
             }
-        });
-        Ok(sender)
+        }
+        Err(failure.unwrap_or_else(|| TransportError::NoAddress(target.authority.clone())))
     }
 
     /// Connects to the first place that answers and proves to be the target.
@@ -178,12 +186,8 @@ impl Transport {
                     source,
                 })
         };
-        timeout(ADDRESS_TIME, dialling).await.unwrap_or_else(|_| {
-            Err(TransportError::Connect {
-                way: way.clone(),
-                source: io::ErrorKind::TimedOut.into(),
-            })
-        })
+        let dialled = timeout(ADDRESS_TIME, dialling).await;
+        dialled.unwrap_or_else(|_| Err(timed_out(way)))
     }
 
     async fn reach(&self, way: &Way) -> Result<TcpStream, TransportError> {
@@ -205,6 +209,31 @@ impl Transport {
         // Requests are small and answers are waited for. A socket that refuses this still works.
         let _ = tcp.set_nodelay(true);
         Ok(tcp)
+    }
+}
+
+/// Begins to speak HTTP.
+async fn speak(
+    way: Way,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> Result<Sender, TransportError> {
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+        .await?;
+    // It ends when the other side closes it, or when the last sender is dropped.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            debug!(%way, %error, "a connection to another server ended");
+        }
+    });
+    Ok(sender)
+}
+
+fn timed_out(way: &Way) -> TransportError {
+    TransportError::Connect {
+        way: way.clone(),
+        source: io::ErrorKind::TimedOut.into(),
     }
 }
 

@@ -146,6 +146,7 @@ async fn federation_with(servers: Servers, rate_limit: Option<Bucket>) -> Federa
     let settings = Settings {
         key_validity_ms: 86_400_000,
         allow_addresses: Vec::new(),
+        plain_push_gateways: false,
         proxy: None,
         trusted_authorities: Vec::new(),
         notaries: Vec::new(),

@@ -38,6 +38,7 @@ pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
     settings.default_room_version = config.server.default_room_version.0.clone();
     settings.accounts = accounts(config);
     settings.identity_servers = globs(&config.identity.servers);
+    settings.plain_push_gateways = config.federation.plain_push_gateways;
     settings.presence = engine::PresenceSettings {
         enabled: config.presence.enabled,
         to_other_servers: config.presence.to_other_servers,
@@ -104,13 +105,11 @@ fn turn(voip: &Voip) -> Option<client_api::Turn> {
 /// A file of certificate authorities that cannot be used.
 pub(crate) fn federation(config: &Config) -> Result<federation::Settings, tls::Error> {
     let section = &config.federation;
-    let mut trusted_authorities = Vec::new();
-    for path in &section.trusted_ca {
-        trusted_authorities.extend(tls::certificates(path)?);
-    }
+    let trusted_authorities = tls::authorities(&section.trusted_ca)?;
     Ok(federation::Settings {
         key_validity_ms: milliseconds(section.key_validity.0),
         allow_addresses: section.allow_addresses.clone(),
+        plain_push_gateways: section.plain_push_gateways,
         proxy: section.proxy.as_ref().and_then(ProxyUrl::proxy),
         trusted_authorities,
         notaries: section.key_notaries.clone(),

@@ -32,6 +32,10 @@ section! {
         /// private are refused here as well.
         proxy: Option<ProxyUrl>, example "http://user:password@proxy.example.org:3128";
 
+        /// Whether push gateways may be told over plain http:// too, such as one of your own in a private
+        /// network that allow_addresses names. Anybody on the way can read what they are told.
+        plain_push_gateways: bool, default false;
+
         /// The servers that this server talks to, by name without port; `*` and `?` stand for any text
         /// and any character.
         allow_servers: Vec<ServerGlob>, default ["*"];

@@ -111,6 +111,9 @@ async fn rules_are_added_moved_and_deleted_and_all_devices_hear_of_it() {
     alice.put(rule("override", "odd"), &odd).await.ok();
     let kept = alice.get(rule("override", "odd")).await.ok();
     assert_eq!(kept["conditions"], odd["conditions"]);
+    if server.is_own() {
+        assert_eq!(kept["actions"], odd["actions"]);
+    }
     assert_eq!(
         ids(&alice, "override").await[..2],
         [".m.rule.master", "odd"]

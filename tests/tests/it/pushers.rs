@@ -1,10 +1,13 @@
 //! Gateways that push to phones.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     Peer, TestServer, User, eventually::eventually, federation::Neighbourhood, peer::Reply,
 };
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
 const SET: &str = "/_matrix/client/v3/pushers/set";
 const LIST: &str = "/_matrix/client/v3/pushers";
@@ -93,4 +96,41 @@ async fn pushers_are_listed_and_deleted_and_end_with_their_session() {
     wrong["kind"] = "pigeon".into();
     let answer = tablet.post(SET, &wrong).await;
     assert_eq!(answer.status, 400, "{}", answer.summary());
+}
+
+/// PUSH-10: where the operator allows it, also a gateway that speaks plain HTTP.
+#[tokio::test]
+async fn a_plain_gateway_is_told_where_that_is_allowed() {
+    let machine = Neighbourhood::new();
+    let file = machine.file("plain.toml");
+    let text = "[federation]\nplain_push_gateways = true\n";
+    std::fs::write(&file, text).expect("a file");
+    let Some(server) = machine.server_with(&["--config", &file]).await else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    let mut plain = pusher("");
+    plain["data"]["url"] = format!("http://{address}/_matrix/push/v1/notify").into();
+    bob.post(SET, &plain).await.ok();
+    let event = alice.says(&room, "hello").await;
+    let heard = async {
+        let (mut connection, _) = listener.accept().await.expect("a connection");
+        let mut heard = String::new();
+        while !heard.contains(&event) {
+            let mut part = [0; 4_096];
+            let read = connection.read(&mut part).await.expect("more");
+            assert_ne!(read, 0, "{heard}");
+            heard.push_str(&String::from_utf8_lossy(&part[..read]));
+        }
+        heard
+    };
+    let heard = tokio::time::timeout(Duration::from_secs(20), heard).await;
+    let heard = heard.expect("a notification");
+    assert!(
+        heard.starts_with("POST /_matrix/push/v1/notify HTTP/1.1"),
+        "{heard}"
+    );
 }
