@@ -46,12 +46,12 @@ const TERMS_MAX: usize = 16;
 const TERM_CHARS_MAX: usize = 128;
 /// How many matches are ranked among each other, the newest that there are: those before them come after all of these.
 const WINDOW: usize = 1_000;
-/// How many matches of a window are looked at together.
+/// How many matches are looked at together, and how many are read first where the newest come first.
 const TOGETHER: usize = 50;
-/// How many windows one request may look through for matches that the user may see and the filter wants.
-const WINDOWS_MAX: usize = 5;
-/// Up to where matches are counted.
-const COUNT_MAX: usize = 1_000;
+/// How many matches one request may look through for such that the user may see and the filter wants.
+const LOOKED_AT_MAX: usize = 5 * WINDOW;
+/// Up to where matches are counted: no farther than they are ranked, so that ranking counts as well.
+const COUNT_MAX: usize = WINDOW;
 /// How many matches, the newest, are looked at to be counted in rooms where the user may not see all of them.
 const COUNT_SEEN_MAX: usize = 200;
 
@@ -149,8 +149,7 @@ impl Engine {
     pub async fn search(&self, by: &Requester, ask: SearchAsk) -> Result<SearchPage> {
         let cursor = ask.from.as_deref().map(str::parse).transpose()?;
         let mut search = Search::new(self, by, &ask).await?;
-        let count = search.count().await?;
-        let (found, next) = search.collect(cursor).await?;
+        let (count, found, next) = search.collect(cursor).await?;
         let (results, state) = search.show(found).await?;
         Ok(SearchPage {
             count,
@@ -195,26 +194,43 @@ impl<'a> Search<'a> {
 
     /// How many matches there are about. A number must not tell of texts either that the user may not see: in rooms
     /// where some may be hidden, only those count that are looked at and seen.
-    async fn count(&mut self) -> Result<i64> {
+    async fn count(&mut self) -> Result<usize> {
         let db = self.engine.context.store.reader();
         let (open, others) = self.by_openness().await?;
         let matching = Matching {
             rooms: &open,
             ..self.matching()
         };
-        let mut count = search::count(db, &matching, Limit::from(COUNT_MAX)).await?;
+        let count = search::count(db, &matching, Limit::from(COUNT_MAX)).await?;
         let matching = Matching {
             rooms: &others,
             ..self.matching()
         };
         let some = Limit::from(COUNT_SEEN_MAX);
         let page = search::page(db, &matching, i64::MAX, some).await?;
-        let found: Vec<(f64, Match)> = page.matches.into_iter().map(|one| (0.0, one)).collect();
-        for part in found.chunks(TOGETHER) {
-            let seen = self.seen(part).await?;
-            let matches = part.iter();
-            let seen = matches.filter(|(_, one)| seen.contains_key(&one.event));
-            count += i64::try_from(seen.count()).unwrap_or(0);
+        let hidden: Vec<&Match> = page.matches.iter().collect();
+        let count = usize::try_from(count).unwrap_or(0);
+        Ok(COUNT_MAX.min(count + self.count_seen(&hidden).await?))
+    }
+
+    /// The same from the newest matches, which were read to be ranked.
+    async fn count_among(&mut self, window: &[Match]) -> Result<usize> {
+        let (open, _) = self.by_openness().await?;
+        let open: HashSet<RoomRow> = open.into_iter().collect();
+        let (open, others): (Vec<&Match>, Vec<&Match>) =
+            window.iter().partition(|one| open.contains(&one.room));
+        let some = others.len().min(COUNT_SEEN_MAX);
+        Ok(open.len() + self.count_seen(&others[..some]).await?)
+    }
+
+    async fn count_seen(&mut self, matches: &[&Match]) -> Result<usize> {
+        let mut count = 0;
+        for part in matches.chunks(TOGETHER) {
+            let seen = self.seen(part.iter().copied()).await?;
+            count += part
+                .iter()
+                .filter(|one| seen.contains_key(&one.event))
+                .count();
         }
         Ok(count)
     }
@@ -233,19 +249,30 @@ impl<'a> Search<'a> {
         Ok(rows.partition(|row| self.joined.contains(row) && !narrow.contains(row)))
     }
 
-    /// Looks through the matches from `cursor` on, as many as one answer holds; also says where to go on.
-    async fn collect(&mut self, cursor: Option<Cursor>) -> Result<(Vec<Found>, Option<Cursor>)> {
-        let limit = self
-            .ask
-            .filter
-            .limit
-            .and_then(|limit| usize::try_from(limit).ok());
-        let limit = limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
-        let (mut found, mut cursor) = (Vec::new(), cursor.unwrap_or(Cursor::NEWEST));
-        for _ in 0..WINDOWS_MAX {
+    /// Looks through the matches from `cursor` on, as many as one answer holds; also says how many there are about, which
+    /// only the first page counts, and where to go on.
+    async fn collect(&mut self, from: Option<Cursor>) -> Result<(i64, Vec<Found>, Option<Cursor>)> {
+        let is_ranked = self.ask.order == SearchOrder::Rank;
+        let mut cursor = from.unwrap_or(Cursor::NEWEST);
+        if from.is_none() && !is_ranked {
+            cursor.count = self.count().await?;
+        }
+        let mut uncounted = from.is_none() && is_ranked;
+        let limit = self.limit();
+        let (mut size, mut left) = (limit.max(TOGETHER), LOOKED_AT_MAX);
+        if is_ranked {
+            size = WINDOW;
+        }
+        let mut found = Vec::new();
+        while left > 0 {
             let db = self.engine.context.store.reader();
-            let size = Limit::from(WINDOW);
-            let window = search::page(db, &self.matching(), cursor.before, size).await?;
+            let page = Limit::from(size);
+            let window = search::page(db, &self.matching(), cursor.before, page).await?;
+            let is_full = window.matches.len() == size;
+            if uncounted {
+                cursor.count = self.count_among(&window.matches).await?;
+                uncounted = false;
+            }
             if let Some(newest) = window.matches.first() {
                 // What comes later does not move the window for the next page.
                 cursor.before = cursor.before.min(newest.moment.saturating_add(1));
@@ -255,7 +282,7 @@ impl<'a> Search<'a> {
             while cursor.skip < ranked.len() {
                 let last = ranked.len().min(cursor.skip + TOGETHER);
                 let part = &ranked[cursor.skip..last];
-                let mut seen = self.seen(part).await?;
+                let mut seen = self.seen(part.iter().map(|(_, one)| one)).await?;
                 for (rank, one) in part {
                     cursor.skip += 1;
                     if let Some(seen) = seen.remove(&one.event) {
@@ -263,16 +290,32 @@ impl<'a> Search<'a> {
                         found.push(Found { rank, room, seen });
                     }
                     if found.len() == limit {
-                        return Ok((found, Some(cursor)));
+                        if !is_ranked {
+                            cursor = cursor.behind(one.moment);
+                        }
+                        return Ok((cursor.count(), found, Some(cursor)));
                     }
                 }
             }
             let Some(behind) = behind else {
-                return Ok((found, None));
+                return Ok((cursor.count(), found, None));
             };
-            cursor = Cursor::behind(behind);
+            cursor = cursor.behind(behind);
+            // Where all is read for a short word, there is more to a window than its matches.
+            left = left.saturating_sub(if is_full { size } else { WINDOW });
+            size = WINDOW.min(size * 2);
         }
-        Ok((found, Some(cursor)))
+        Ok((cursor.count(), found, Some(cursor)))
+    }
+
+    /// How many results one answer holds.
+    fn limit(&self) -> usize {
+        let limit = self
+            .ask
+            .filter
+            .limit
+            .and_then(|limit| usize::try_from(limit).ok());
+        limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
     }
 
     /// The matches of a window in the order that was asked for, each with its rank.
@@ -288,18 +331,21 @@ impl<'a> Search<'a> {
     }
 
     /// Those of these matches that the user may see and the filter wants. A few queries, and some for each room among them.
-    async fn seen(&mut self, part: &[(f64, Match)]) -> Result<HashMap<EventRow, Seen>> {
+    async fn seen<'m>(
+        &mut self,
+        part: impl Iterator<Item = &'m Match> + Clone + Send,
+    ) -> Result<HashMap<EventRow, Seen>> {
         let context = &self.engine.context;
-        let rows = part.iter().flat_map(|(_, one)| [one.event, one.source]);
+        let rows = part.clone().flat_map(|one| [one.event, one.source]);
         let rows: Vec<EventRow> = rows.collect::<HashSet<_>>().into_iter().collect();
         let stored = events::by_rows(context.store.reader(), &rows).await?;
         let mut by_room: BTreeMap<RoomRow, Vec<Placed>> = BTreeMap::new();
         let room_of: HashMap<EventRow, RoomRow> = part
-            .iter()
-            .flat_map(|(_, one)| [(one.event, one.room), (one.source, one.room)])
+            .clone()
+            .flat_map(|one| [(one.event, one.room), (one.source, one.room)])
             .collect();
-        let edits = part.iter().filter(|(_, one)| one.source != one.event);
-        let edits: HashSet<EventRow> = edits.map(|(_, one)| one.source).collect();
+        let edits = part.clone().filter(|one| one.source != one.event);
+        let edits: HashSet<EventRow> = edits.map(|one| one.source).collect();
         for placed in context.events.place(&context.metas, stored).await? {
             let asked_for = edits.contains(&placed.row)
                 || filter::allows_event(&self.ask.filter, &placed.event);
@@ -326,7 +372,7 @@ impl<'a> Search<'a> {
             found.extend(seen.into_iter().map(|seen| (seen.placed.row, seen)));
         }
         // A text is not found by those who may not see the edit that it comes from.
-        for (_, one) in part {
+        for one in part {
             if !found.contains_key(&one.source) {
                 found.remove(&one.event);
             }
@@ -392,7 +438,7 @@ impl<'a> Search<'a> {
                     .values()
                     .copied()
                     .collect();
-                let rendered = room.render_state(self.by, &rows).await?;
+                let rendered = room.render_state(self.by, *access, &rows).await?;
                 state.insert(room.meta.id.clone(), rendered);
             }
         }
@@ -424,7 +470,9 @@ async fn rooms(
     let is_joined = |member: &&members::Member| member.membership == Membership::Join;
     let joined = members.iter().filter(is_joined).map(|member| member.room);
     let joined = joined.collect();
-    let mut rows: Vec<RoomRow> = members.into_iter().map(|member| member.room).collect();
+    let unreadable = context.metas.unreadable().await?;
+    let rows = members.into_iter().map(|member| member.room);
+    let mut rows: Vec<RoomRow> = rows.filter(|row| !unreadable.contains(row)).collect();
     if wanted.rooms.is_some() || !wanted.not_rooms.is_empty() {
         let metas = context.metas.by_rows(&rows).await?;
         let allowed = metas.into_iter().filter(|meta| {

@@ -3,7 +3,9 @@
 //! Here the two databases need words of their own: SQLite has an index beside the table (FTS5), PostgreSQL one on it
 //! (pg_trgm). Both know every three characters in a row; shorter terms are looked for by reading texts.
 
-use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, FromQueryResult, QueryResult, TransactionTrait,
+};
 use spec::search::Key;
 
 use crate::{
@@ -62,7 +64,7 @@ pub struct Page {
 /// enough for it, the newest [`READ_MAX`] texts of the rooms are read, which may be fewer matches than there are; and one more
 /// query tells where to go on.
 pub async fn page(
-    db: &impl ConnectionTrait,
+    db: &DatabaseConnection,
     matching: &Matching<'_>,
     before: i64,
     limit: Limit,
@@ -76,7 +78,7 @@ pub async fn page(
         .text(moment)
         .text(" DESC LIMIT ")
         .value(limit.get().cast_signed());
-    let rows = sql.rows(db).await?;
+    let rows = planned(sql, db).await?;
     let matches = rows.iter().map(|row| Match::from_query_result(row, ""));
     let matches: Vec<Match> = matches.collect::<Result<_, _>>()?;
     let before = match matches.last() {
@@ -105,11 +107,7 @@ async fn read_until(
 }
 
 /// How many texts match, but at most `limit`. Otherwise as [`page`].
-pub async fn count(
-    db: &impl ConnectionTrait,
-    matching: &Matching<'_>,
-    limit: Limit,
-) -> Result<i64> {
+pub async fn count(db: &DatabaseConnection, matching: &Matching<'_>, limit: Limit) -> Result<i64> {
     if is_hopeless(matching) {
         return Ok(0);
     }
@@ -118,11 +116,26 @@ pub async fn count(
     sql.text(" LIMIT ")
         .value(limit.get().cast_signed())
         .text(") AS found");
-    let rows = sql.rows(db).await?;
+    let rows = planned(sql, db).await?;
     Ok(match rows.first() {
         Some(row) => row.try_get_by_index(0)?,
         None => 0,
     })
+}
+
+/// Asks with a plan that is made for these very terms. PostgreSQL otherwise takes one for any terms after some repetitions, and
+/// that reads all texts, from the newest on, for a word that stands in few.
+pub(crate) async fn planned(sql: Sql, db: &DatabaseConnection) -> Result<Vec<QueryResult>> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return sql.rows(db).await;
+    }
+    let transaction = db.begin().await?;
+    transaction
+        .execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan")
+        .await?;
+    let rows = sql.rows(&transaction).await?;
+    transaction.commit().await?;
+    Ok(rows)
 }
 
 /// Whether PostgreSQL has the index: it lacks it where the extension pg_trgm was not to be had when the tables were made.

@@ -8,7 +8,7 @@ use crate::{
     Preset, RelationFilter, SearchAsk, SearchContext, SearchKey, SearchOrder, SearchPage, SetState,
 };
 
-fn ask(term: &str) -> SearchAsk {
+pub(super) fn ask(term: &str) -> SearchAsk {
     SearchAsk {
         term: term.to_owned(),
         keys: Vec::new(),
@@ -31,7 +31,7 @@ impl Person {
         bodies(&self.searches(ask(term)).await)
     }
 
-    async fn configures(&self, room: &OwnedRoomId, event_type: &str, content: Value) {
+    pub(super) async fn configures(&self, room: &OwnedRoomId, event_type: &str, content: Value) {
         let content = serde_json::to_vec(&content).unwrap();
         let content = spec::json::parse_object(&content, spec::json::Strictness::Strict).unwrap();
         let set = SetState {
@@ -220,6 +220,11 @@ async fn pages_come_to_their_end_and_new_messages_do_not_move_them() {
                 .count();
             assert_eq!(different, 25, "{order:?}");
         }
+        let hostile = SearchAsk {
+            from: Some(format!("f{}_{}_3", i64::MAX, usize::MAX)),
+            ..ask("needle")
+        };
+        assert!(alice.searches(hostile).await.results.is_empty());
         let garbage = alice
             .engine
             .search(
@@ -253,6 +258,44 @@ async fn pages_come_to_their_end_and_new_messages_do_not_move_them() {
         assert_eq!(page.results.len(), 0);
         alice.ignores(&[&bob]).await;
         assert!(!alice.finds("needle").await.contains(&"needle 0".to_owned()));
+    }
+}
+
+/// Only the first page counts; the others know from their token.
+#[tokio::test]
+async fn all_pages_say_the_same_count_and_later_ones_cost_less() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let room = alice.creates("12", Preset::Private).await;
+        for n in 0..130 {
+            house.clock.advance(1);
+            let text = format!("needle {}", "again ".repeat(n % 3));
+            alice.says(&room, &text).await.unwrap();
+        }
+        let store = &house.engine.context.store;
+        for order in [SearchOrder::Recent, SearchOrder::Rank] {
+            let (mut from, mut found, mut costs) = (None, 0, Vec::new());
+            loop {
+                let filter = serde_json::from_value(json!({ "limit": 60 })).unwrap();
+                let before = store.reads();
+                let page = SearchAsk {
+                    order,
+                    from,
+                    filter,
+                    ..ask("needle")
+                };
+                let page = alice.searches(page).await;
+                costs.push(store.reads() - before);
+                assert_eq!(page.count, 130, "{order:?}");
+                found += page.results.len();
+                match page.next_batch {
+                    Some(next) => from = Some(next),
+                    None => break,
+                }
+            }
+            assert_eq!(found, 130, "{order:?}");
+            assert!(costs[1] < costs[0], "{order:?}: {costs:?}");
+        }
     }
 }
 

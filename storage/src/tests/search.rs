@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use sea_orm::DbBackend;
 use spec::{event::Event, room_version::RoomVersion, search::Key};
 
 use super::fixture::{Room, on_each};
 use crate::{
     EventRow, Limit, Logged, Plain, Store, Write,
     search::{self, Matching},
+    sql::Sql,
     write::NewEvent,
 };
 
@@ -260,6 +262,26 @@ async fn short_terms_are_found_however_far_back() {
         let second = page(first.before.expect("more to read")).await;
         let rows: Vec<_> = second.matches.iter().map(|one| one.event).collect();
         assert_eq!((rows, second.before), (cat, None));
+    })
+    .await;
+}
+
+/// A plan for any terms would read all texts for a rare word.
+#[tokio::test]
+async fn postgresql_plans_for_the_terms_at_hand_and_for_nothing_else() {
+    on_each(async |store| {
+        if store.reader().get_database_backend() != DbBackend::Postgres {
+            return;
+        }
+        let mode = || Sql::new("SHOW plan_cache_mode");
+        let rows = search::planned(mode(), store.reader()).await.unwrap();
+        let planned: String = rows[0].try_get_by_index(0).unwrap();
+        let rows = mode().rows(store.reader()).await.unwrap();
+        let otherwise: String = rows[0].try_get_by_index(0).unwrap();
+        assert_eq!(
+            (planned.as_str(), otherwise.as_str()),
+            ("force_custom_plan", "auto")
+        );
     })
     .await;
 }
