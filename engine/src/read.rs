@@ -8,6 +8,7 @@ mod members;
 mod messages;
 mod near;
 mod peek;
+mod replaced;
 mod state;
 pub(crate) mod view;
 

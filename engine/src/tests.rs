@@ -27,6 +27,7 @@ mod redactions;
 mod relations;
 mod removal;
 mod reports;
+mod replaced;
 mod rescind;
 mod retention;
 mod search;

@@ -188,6 +188,7 @@ impl Engine {
         let invite = |placed: Placed| Seen {
             membership: Membership::of(Some(&placed.event)),
             placed,
+            replaced: None,
         };
         let invites: Vec<Placed> = invites;
         seen.extend(invites.into_iter().map(invite));

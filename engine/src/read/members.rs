@@ -64,7 +64,7 @@ impl RoomHandle {
             .filter(|known| wanted(&ask, known))
             .map(|known| known.row)
             .collect();
-        self.render_state(by, &rows).await
+        self.render_state(by, access, &rows).await
     }
 
     /// Who is joined, with their names and pictures here. For those who are joined themselves.

@@ -13,7 +13,10 @@ use storage::{
     timeline::{self, Gap, Nearest, Spot},
 };
 
-use super::view::{Seen, View};
+use super::{
+    access::Access,
+    view::{Seen, View},
+};
 use crate::{
     Requester, Result,
     events::Placed,
@@ -107,7 +110,7 @@ impl RoomHandle {
         let mut view = View::new(self, by, access).await?;
         let walked = self.walk(&mut view, from, &ask, bounds, limit).await?;
         let state = if !ask.filter.lazy_load_options.is_disabled() {
-            self.senders_of(by, &walked.seen).await?
+            self.senders_of(by, access, &walked.seen).await?
         } else {
             Vec::new()
         };
@@ -220,7 +223,12 @@ impl RoomHandle {
     }
 
     /// The members who sent these events, as they are in the current state.
-    pub(super) async fn senders_of<T>(&self, by: &Requester, seen: &[Seen]) -> Result<Vec<Raw<T>>> {
+    pub(super) async fn senders_of<T>(
+        &self,
+        by: &Requester,
+        access: Access,
+        seen: &[Seen],
+    ) -> Result<Vec<Raw<T>>> {
         let senders: BTreeSet<OwnedUserId> = seen
             .iter()
             .map(|seen| seen.placed.event.sender().to_owned())
@@ -228,7 +236,7 @@ impl RoomHandle {
         let rows = self
             .member_rows(&self.current_state().await?, &senders)
             .await?;
-        self.render_state(by, &rows).await
+        self.render_state(by, access, &rows).await
     }
 
     /// The member events of some users in a state.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ruma::{events::AnyStateEvent, serde::Raw};
 use storage::EventRow;
 
-use super::view::render_for;
+use super::{access::Access, view::View};
 use crate::{
     Error, Requester, Result, Subject, context::Context, events::KnownEvent, render::Shape,
     rooms::RoomHandle, states::StateMap,
@@ -49,7 +49,7 @@ impl RoomHandle {
             .values()
             .copied()
             .collect();
-        self.render_state(by, &rows).await
+        self.render_state(by, access, &rows).await
     }
 
     /// One state event.
@@ -63,38 +63,27 @@ impl RoomHandle {
         event_type: &str,
         state_key: &str,
     ) -> Result<Raw<AnyStateEvent>> {
-        let known = self.find_state(by, event_type, state_key).await?;
-        render_for(self, by, &known, None, None, Shape::Whole).await
-    }
-
-    async fn find_state(
-        &self,
-        by: &Requester,
-        event_type: &str,
-        state_key: &str,
-    ) -> Result<Arc<KnownEvent>> {
+        let not_found = || Error::NotFound(Subject::State);
         let access = self.access(by).await?;
         let state = self.visible_state(access).await?;
         let key = self.state_key(event_type, state_key).await?;
         let row = key
             .and_then(|key| state.get(&key).copied())
-            .ok_or(Error::NotFound(Subject::State))?;
-        self.context.events.get(&self.context.metas, row).await
+            .ok_or_else(not_found)?;
+        let rendered = self.render_state(by, access, &[row]).await?;
+        rendered.into_iter().next().ok_or_else(not_found)
     }
 
     /// State events for a reader, in the order of `rows`.
     pub(crate) async fn render_state<T>(
         &self,
         by: &Requester,
+        access: Access,
         rows: &[EventRow],
     ) -> Result<Vec<Raw<T>>> {
         let (events, metas) = (&self.context.events, &self.context.metas);
         let found = events.get_many(metas, rows).await?;
-        events.warm(metas, found.iter().map(AsRef::as_ref)).await?;
-        let mut rendered = Vec::with_capacity(rows.len());
-        for known in found {
-            rendered.push(render_for(self, by, &known, None, None, Shape::Whole).await?);
-        }
-        Ok(rendered)
+        let mut view = View::new(self, by, access).await?;
+        view.render_state(&found, Shape::Whole).await
     }
 }

@@ -8,13 +8,13 @@ use std::{
 use ruma::serde::Raw;
 use spec::{
     auth::Membership,
-    event::Event,
     json::Object,
+    self_destruct,
     visibility::{self, HistoryVisibility, Moment},
 };
 use storage::{EventRow, SnapshotRow, StateKeyRow, redactions, timeline::Spot};
 
-use super::access::Access;
+use super::{access::Access, replaced::Later};
 use crate::{
     Requester, Result,
     events::{KnownEvent, Placed},
@@ -35,7 +35,15 @@ pub(crate) struct View<'a> {
     shown_from_ts: Option<i64>,
     visibility_key: Option<StateKeyRow>,
     member_key: Option<StateKeyRow>,
-    met: HashMap<SnapshotRow, Moment>,
+    met: HashMap<SnapshotRow, Met>,
+}
+
+/// What a reader has learned of a state.
+#[derive(Clone, Copy)]
+struct Met {
+    moment: Moment,
+    /// Whether nobody who joined later was ever to be kept from what came before.
+    always_open: bool,
 }
 
 /// An event that the reader may see.
@@ -43,6 +51,8 @@ pub(crate) struct Seen {
     pub(crate) placed: Placed,
     /// The reader's membership at the event, its own effect included.
     pub(crate) membership: Membership,
+    /// The state whose place it took, as far as the reader may see that one.
+    pub(crate) replaced: Option<Arc<KnownEvent>>,
 }
 
 impl<'a> View<'a> {
@@ -70,7 +80,7 @@ impl<'a> View<'a> {
     }
 
     /// Those of `events` that the reader may and wants to see, in the same order: nothing but state of those whom they
-    /// ignore. Two queries at most, however many states they have.
+    /// ignore. Two queries at most, however many states they have, and two more for what state events took the place of.
     pub(crate) async fn filter(&mut self, mut events: Vec<Placed>) -> Result<Vec<Seen>> {
         events.retain(|placed| {
             placed.event.is_state() || !self.ignored.contains(placed.event.sender())
@@ -95,35 +105,56 @@ impl<'a> View<'a> {
             if let Some(membership) = self.sees(&placed) {
                 let was_there = membership == Membership::Join;
                 let placed = if !was_there && erased.contains(placed.event.sender()) {
-                    self.emptied(placed)
+                    let known = self.emptied(&placed.known);
+                    Placed { known, ..placed }
                 } else {
                     placed
                 };
-                seen.push(Seen { placed, membership });
+                seen.push(Seen {
+                    placed,
+                    membership,
+                    replaced: None,
+                });
             }
+        }
+        let later = seen.iter().map(|seen| self.later(&seen.placed)).collect();
+        let replaced = self.replaced(later).await?;
+        for one in &mut seen {
+            let row = one.placed.replaces;
+            one.replaced = row.and_then(|row| replaced.get(&row).cloned());
         }
         Ok(seen)
     }
 
-    /// MSC1763: state stays.
+    /// An event that the reader sees, as one that may have taken the place of another.
+    fn later(&self, placed: &Placed) -> Later {
+        let met = placed.snapshot.and_then(|row| self.met.get(&row));
+        Later {
+            known: Arc::clone(&placed.known),
+            joined_later: self.joined_later(placed),
+            always_open: met.is_some_and(|met| met.always_open),
+        }
+    }
+
+    /// MSC1763 and MSC2228: state stays.
     fn has_had_its_time(&self, placed: &Placed) -> bool {
-        !placed.event.is_state()
-            && self
-                .shown_from_ts
-                .is_some_and(|ts| placed.event.origin_server_ts() < ts)
+        let context = &self.room.context;
+        if placed.event.is_state() || !context.retention.messages {
+            return false;
+        }
+        let is_old = |ts| placed.event.origin_server_ts() < ts;
+        let is_due = |due| due <= context.clock.now_ms();
+        self.shown_from_ts.is_some_and(is_old)
+            || self_destruct::due_ts(&placed.event).is_some_and(is_due)
     }
 
     /// An event without what its sender had erased.
-    fn emptied(&self, placed: Placed) -> Placed {
-        let event = placed.event.redacted(self.room.meta.version);
-        let known = KnownEvent {
+    pub(super) fn emptied(&self, known: &KnownEvent) -> Arc<KnownEvent> {
+        let event = known.event.redacted(self.room.meta.version);
+        Arc::new(KnownEvent {
             event: Arc::new(event),
-            ..placed.known.as_ref().clone()
-        };
-        Placed {
-            known: Arc::new(known),
-            ..placed
-        }
+            ..known.clone()
+        })
     }
 
     /// Those of `events` that no client sees: redactions without effect (room versions, "Handling redactions"). No query
@@ -162,36 +193,33 @@ impl<'a> View<'a> {
         let rows: BTreeSet<EventRow> = found.values().flatten().flatten().copied().collect();
         let rows: Vec<EventRow> = rows.into_iter().collect();
         let known = context.events.get_many(&context.metas, &rows).await?;
-        let known: HashMap<EventRow, &Arc<Event>> = known
-            .iter()
-            .map(|known| (known.row, &known.event))
-            .collect();
+        let known: HashMap<EventRow, &Arc<KnownEvent>> =
+            known.iter().map(|known| (known.row, known)).collect();
         for (snapshot, rows) in found {
             let of = |wanted: Option<StateKeyRow>| {
                 let index = keys.iter().position(|key| Some(*key) == wanted)?;
-                let event = known.get(&rows.get(index).copied().flatten()?)?;
-                Some(event.as_ref())
+                let known = known.get(&rows.get(index).copied().flatten()?)?;
+                Some(known.as_ref())
             };
-            let standing = Moment {
-                visibility: HistoryVisibility::of(of(self.visibility_key)),
-                membership: Membership::of(of(self.member_key)),
-                joined_later: false,
+            let visibility = of(self.visibility_key);
+            let member = of(self.member_key).map(|known| known.event.as_ref());
+            let met = Met {
+                moment: Moment {
+                    visibility: HistoryVisibility::of(visibility.map(|known| &*known.event)),
+                    membership: Membership::of(member),
+                    joined_later: false,
+                },
+                always_open: is_always_open(visibility),
             };
-            self.met.insert(snapshot, standing);
+            self.met.insert(snapshot, met);
         }
         Ok(())
     }
 
     /// The reader's membership at an event that they may see; `None` when they may not.
     fn sees(&self, placed: &Placed) -> Option<Membership> {
-        let joined_later = match self.access {
-            Access::Joined => true,
-            // What stands at the departure is the departure, or that by which it came to be known.
-            Access::Departed { position, .. } => placed.spot < Spot::news(position),
-            Access::Peeking => false,
-        };
         let moment = Moment {
-            joined_later,
+            joined_later: self.joined_later(placed),
             ..self.before(placed.snapshot)
         };
         let user = self.reader.user_id.as_str();
@@ -204,6 +232,16 @@ impl<'a> View<'a> {
         (own || visibility::may_see(&placed.event, user, moment)).then_some(after)
     }
 
+    /// Whether the reader joined at any time after an event.
+    fn joined_later(&self, placed: &Placed) -> bool {
+        match self.access {
+            Access::Joined => true,
+            // What stands at the departure is the departure, or that by which it came to be known.
+            Access::Departed { position, .. } => placed.spot < Spot::news(position),
+            Access::Peeking => false,
+        }
+    }
+
     /// Whether the reader may see ordinary events with this state before them, of those that lie within what they may see
     /// at all. The state was met.
     pub(crate) fn sees_in(&self, snapshot: Option<SnapshotRow>) -> bool {
@@ -214,9 +252,9 @@ impl<'a> View<'a> {
     }
 
     /// What was met in a state.
-    fn before(&self, snapshot: Option<SnapshotRow>) -> Moment {
+    pub(super) fn before(&self, snapshot: Option<SnapshotRow>) -> Moment {
         let met = snapshot.and_then(|snapshot| self.met.get(&snapshot));
-        met.copied().unwrap_or(Moment {
+        met.map(|met| met.moment).unwrap_or(Moment {
             visibility: HistoryVisibility::of(None),
             membership: Membership::of(None),
             joined_later: false,
@@ -275,21 +313,47 @@ impl<'a> View<'a> {
         bundle: Option<&Bundle>,
         shape: Shape,
     ) -> Result<Raw<T>> {
-        let (known, membership) = (&seen.placed.known, Some(seen.membership));
-        render_for(self.room, self.reader, known, membership, bundle, shape).await
+        let shown = Shown {
+            known: &seen.placed.known,
+            replaced: seen.replaced.as_deref(),
+            membership: Some(seen.membership),
+            bundle,
+        };
+        render_for(self.room, self.reader, shown, shape).await
     }
 }
 
-/// An event for a reader who is known to be allowed to see it. `membership` is theirs at the event, for events of the
-/// timeline, `bundle` what is aggregated of its children.
-pub(crate) async fn render_for<T>(
+/// Whether a room with this history visibility never had a narrower one that this one took the place of.
+pub(super) fn is_always_open(visibility: Option<&KnownEvent>) -> bool {
+    let is_open = |known: &KnownEvent| {
+        let visibility = HistoryVisibility::of(Some(&known.event));
+        matches!(
+            visibility,
+            HistoryVisibility::Shared | HistoryVisibility::WorldReadable
+        ) && known.replaces.is_none()
+    };
+    visibility.is_none_or(is_open)
+}
+
+/// An event that the reader may see, with what is shown beside it.
+pub(super) struct Shown<'a> {
+    pub(super) known: &'a KnownEvent,
+    /// The state whose place it took, if the reader may see that.
+    pub(super) replaced: Option<&'a KnownEvent>,
+    /// The reader's membership at the event, for events of the timeline.
+    pub(super) membership: Option<Membership>,
+    /// What is aggregated of its children.
+    pub(super) bundle: Option<&'a Bundle>,
+}
+
+/// An event for a reader who is known to be allowed to see it.
+pub(super) async fn render_for<T>(
     room: &RoomHandle,
     reader: &Requester,
-    known: &KnownEvent,
-    membership: Option<Membership>,
-    bundle: Option<&Bundle>,
+    shown: Shown<'_>,
     shape: Shape,
 ) -> Result<Raw<T>> {
+    let known = shown.known;
     let context = &room.context;
     let mut unsigned = Unsigned {
         age: context
@@ -297,15 +361,11 @@ pub(crate) async fn render_for<T>(
             .now_ms()
             .saturating_sub(known.event.origin_server_ts())
             .max(0),
-        membership: membership.map(Membership::as_str),
-        relations: bundle,
+        membership: shown.membership.map(Membership::as_str),
+        relations: shown.bundle,
         ..Unsigned::default()
     };
-    let replaced = match known.replaces {
-        Some(row) => Some(context.events.get(&context.metas, row).await?),
-        None => None,
-    };
-    if let Some(replaced) = &replaced {
+    if let Some(replaced) = shown.replaced {
         unsigned.prev_content = Some(replaced.event.content());
         unsigned.prev_sender = Some(replaced.event.sender());
         unsigned.replaces_state = Some(replaced.event.id());

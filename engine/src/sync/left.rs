@@ -113,9 +113,15 @@ impl Build<'_> {
 pub(super) async fn departure_alone(room: &RoomHandle, member: &OwnMembership) -> Result<Window> {
     let context = &room.context;
     let known = context.events.get(&context.metas, member.event).await?;
+    let replaced = match known.replaces {
+        Some(row) => Some(context.events.get(&context.metas, row).await?),
+        None => None,
+    };
     let seen = Seen {
         placed: Placed::news(member.position, known),
         membership: Membership::parse(member.membership.as_str()),
+        // Their own membership as well.
+        replaced,
     };
     Ok(Window {
         access: Access::Peeking,

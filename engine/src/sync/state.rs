@@ -20,7 +20,11 @@ use super::{
     joined::{Window, before_first},
 };
 use crate::{
-    Result, read::view::render_for, room::changed_entries, rooms::RoomHandle, states::StateMap,
+    Result,
+    read::{access::Access, view::View},
+    room::changed_entries,
+    rooms::RoomHandle,
+    states::StateMap,
 };
 
 impl Build<'_> {
@@ -71,7 +75,7 @@ impl Build<'_> {
         if self.ask.use_state_after {
             rows.extend(besides);
         }
-        let section = self.state_section(room, &rows).await?;
+        let section = self.state_section(room, window.access, &rows).await?;
         let members = window
             .seen
             .iter()
@@ -112,23 +116,25 @@ impl Build<'_> {
     }
 
     /// The state section with the events of these rows that the filter wants.
-    async fn state_section(&self, room: &RoomHandle, rows: &[EventRow]) -> Result<State> {
+    async fn state_section(
+        &self,
+        room: &RoomHandle,
+        access: Access,
+        rows: &[EventRow],
+    ) -> Result<State> {
         let context = &room.context;
-        let found = context.events.get_many(&context.metas, rows).await?;
-        let warmed = found.iter().map(AsRef::as_ref);
-        context.events.warm(&context.metas, warmed).await?;
-        let mut events = Vec::with_capacity(rows.len());
-        let mut members = Vec::new();
-        for known in found {
-            if filter::allows_event(&self.ask.filter.room.state, &known.event) {
-                let shape = self.shape();
-                events.push(render_for(room, self.by, &known, None, None, shape).await?);
-                if known.event.event_type() == "m.room.member" {
-                    members.push(known.row);
-                }
-            }
+        let mut found = context.events.get_many(&context.metas, rows).await?;
+        let wanted = &self.ask.filter.room.state;
+        found.retain(|known| filter::allows_event(wanted, &known.event));
+        let members = found
+            .iter()
+            .filter(|known| known.event.event_type() == "m.room.member");
+        self.told_members(room.meta.row, members.map(|known| known.row));
+        let mut events = Vec::new();
+        if !found.is_empty() {
+            let mut view = View::new(room, self.by, access).await?;
+            events = view.render_state(&found, self.shape()).await?;
         }
-        self.told_members(room.meta.row, members);
         let events = StateEvents::with_events(events);
         Ok(if self.ask.use_state_after {
             State::After(events)

@@ -21,7 +21,7 @@ use crate::{
     Error, Result,
     read::{
         access::Access,
-        view::{Seen, render_for},
+        view::{Seen, View},
     },
     render::{self, Shape},
     rooms::RoomHandle,
@@ -364,9 +364,10 @@ impl Slide<'_> {
         }
         let rows: Vec<EventRow> = news.rows.iter().copied().collect();
         let context = &room.context;
-        for known in context.events.get_many(&context.metas, &rows).await? {
-            let event = render_for(room, build.by, &known, None, None, Shape::InSync).await?;
-            answer.required_state.push(event);
+        if !rows.is_empty() {
+            let found = context.events.get_many(&context.metas, &rows).await?;
+            let mut view = View::new(room, build.by, window.access).await?;
+            answer.required_state = view.render_state(&found, Shape::InSync).await?;
         }
         answer.removed_state = news.removed;
         let facts = Facts {
