@@ -20,7 +20,7 @@ use spec::json::Object;
 use storage::{Listener, Logged, Position, RoomRow, Store, members, rooms};
 use tokio::sync::{Notify, OnceCell};
 
-pub(crate) use self::person::Shown;
+pub(crate) use self::person::{Names, Shown};
 pub use self::{api::PresenceStatus, person::PresenceState};
 use self::{
     person::Update,
@@ -177,6 +177,16 @@ impl Presence {
             );
             drop(table);
             self.announce(user, change);
+        }
+    }
+
+    /// The user has another name or picture: whoever shares a room with them learns of it, if anything is known of them.
+    pub(crate) fn renamed(&self, user: &UserId, names: Names) {
+        if self.settings.enabled && self.table().knows(user) {
+            self.change(user, |person| {
+                person.renamed(names);
+                Update::OfAll
+            });
         }
     }
 

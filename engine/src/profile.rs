@@ -13,7 +13,12 @@ use storage::{
     profiles,
 };
 
-use crate::{Engine, Error, Requester, Result, Subject, account::Accounts};
+use crate::{
+    Engine, Error, Requester, Result, Subject, account::Accounts, presence::Names,
+    room::profile::member_fields,
+};
+
+pub use self::settings::{ProfileSettings, is_profile_field};
 
 /// The field with the name that people show to others.
 pub const DISPLAYNAME: &str = "displayname";
@@ -129,6 +134,8 @@ impl Engine {
         } else {
             self.spread_profile(user_id).await?;
         }
+            let fields = member_fields(&self.context, user_id).await?;
+            self.context.presence.renamed(user_id, Names::of(&fields));
         let user_id = user_id.to_owned();
         let spread = Plain::ProfileSpread { user_id, change };
         store.write(Write::plain(vec![spread])).await?;

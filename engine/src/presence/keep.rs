@@ -39,6 +39,7 @@ impl Presence {
                     status_msg: stored.status_msg,
                     last_active_ms: stored.last_active_ts,
                     currently_active: false,
+                    names: None,
                 };
                 let remote = user.server_name() != self.own;
                 let number = || self.ephemeral.next();

@@ -1,5 +1,11 @@
 //! One user: what the devices say, what follows from the time, and what others see. Pure.
 
+use std::sync::Arc;
+
+use spec::json::Object;
+
+use crate::profile::{AVATAR_URL, DISPLAYNAME};
+
 /// After so long without doing anything somebody is not available any more, in milliseconds.
 const IDLE_MS: i64 = 5 * 60 * 1_000;
 
@@ -62,6 +68,36 @@ pub(crate) struct Shown {
     /// When they did something last, in milliseconds since the epoch.
     pub(crate) last_active_ms: Option<i64>,
     pub(crate) currently_active: bool,
+    /// What they are called, if that has changed since this server was started.
+    pub(crate) names: Option<Arc<Names>>,
+}
+
+/// What somebody is called, and how they look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) displayname: Option<String>,
+    pub(crate) avatar_url: Option<String>,
+}
+
+impl Names {
+    /// Those that the content of a member event has.
+    pub(crate) fn of(content: &Object) -> Self {
+        let text = |key: &str| content.get(key)?.as_str().map(str::to_owned);
+        Self {
+            displayname: text(DISPLAYNAME),
+            avatar_url: text(AVATAR_URL),
+        }
+    }
+
+    /// Those that there are, with the keys that they have in events.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let fields = [
+            (DISPLAYNAME, &self.displayname),
+            (AVATAR_URL, &self.avatar_url),
+        ];
+        let fields = fields.into_iter();
+        fields.filter_map(|(key, value)| Some((key, value.as_deref()?)))
+    }
 }
 
 /// Who has to be told of a change at once.
@@ -82,6 +118,7 @@ pub(super) struct Person {
     status_msg: Option<String>,
     last_active_ms: Option<i64>,
     remote: Option<Remote>,
+    names: Option<Arc<Names>>,
 }
 
 #[derive(Debug)]
@@ -149,6 +186,11 @@ impl Person {
         }
     }
 
+    /// They have another name or picture.
+    pub(super) fn renamed(&mut self, names: Names) {
+        self.names = Some(Arc::new(names));
+    }
+
     pub(super) fn heard(&mut self, word: Word, now_ms: i64) {
         self.status_msg = word.status_msg;
         self.last_active_ms = word.last_active_ms.or(self.last_active_ms);
@@ -212,6 +254,7 @@ impl Person {
             status_msg: self.status_msg.clone(),
             last_active_ms: self.last_active_ms,
             currently_active: currently_active && is_there,
+            names: self.names.clone(),
         }
     }
 

@@ -77,7 +77,8 @@ impl Table {
         let shown = entry.person.shown(now_ms);
         let is_state =
             shown.state != entry.shown.state || shown.status_msg != entry.shown.status_msg;
-        let is_change = is_state || shown.currently_active != entry.shown.currently_active;
+        let is_news = is_state || shown.names != entry.shown.names;
+        let is_change = is_news || shown.currently_active != entry.shown.currently_active;
         entry.shown = shown;
         if !is_change {
             return None;
@@ -89,7 +90,7 @@ impl Table {
         if is_state {
             self.unstored.insert(user.to_owned());
         }
-        if is_state && update > Update::Quiet {
+        if is_news && update > Update::Quiet {
             let own_too = self.untold.entry(user.to_owned()).or_default();
             *own_too |= update == Update::OfAll;
         }

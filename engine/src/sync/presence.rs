@@ -143,7 +143,12 @@ impl Build<'_> {
         let mut events = Vec::new();
         for user in users.into_iter().filter(by_sender) {
             if let Some(shown) = context.presence.shown(&user) {
-                let content = PresenceStatus::new(shown, now_ms).content();
+                let names = shown.names.clone();
+                let mut content = PresenceStatus::new(shown, now_ms).content();
+                // Client-server API, "Events on Change of Profile Information".
+                for (key, value) in names.iter().flat_map(|names| names.fields()) {
+                    content.insert(key.to_owned(), value.into());
+                }
                 let event =
                     object! { "type" => TYPE, "sender" => user.as_str(), "content" => content };
                 let json = serde_json::from_str::<Box<serde_json::value::RawValue>>(

@@ -5,7 +5,7 @@ use spec::{json::Value, object};
 
 use super::{
     federation::pairs,
-    fixture::{House, Person, START_MS, houses},
+    fixture::{House, Person, START_MS, houses, with_account},
 };
 use crate::{PresenceSettings, PresenceState, Preset, SyncAsk};
 
@@ -228,6 +228,40 @@ async fn in_a_quiet_room_nobody_sees_who_is_there() {
         assert_eq!(state(&alice, &bob).await, PresenceState::Online);
         let rooms = presence.rooms_of(std::slice::from_ref(&bob.requester.user_id));
         assert_eq!(rooms.await.unwrap()[&bob.requester.user_id].len(), 1);
+    }
+}
+
+/// PROF-02, and client-server API, "Events on Change of Profile Information".
+#[tokio::test]
+async fn a_new_name_is_told_with_presence() {
+    for house in houses().await {
+        let alice = house.person("alice");
+        let bob = with_account(&house, "bob").await;
+        let room = alice.creates("12", Preset::Public).await;
+        bob.joins(&room).await.unwrap();
+        let since = syncs(&alice, None).await.next_batch;
+        let start = syncs(&bob, None).await;
+        let there = syncs(&alice, Some(&since)).await;
+        let content = said(&there, &bob).expect("he is there")["content"].clone();
+        assert_eq!(content["displayname"], serde_json::Value::Null);
+        let user = &bob.requester.user_id;
+        for (field, value) in [("displayname", "Bob"), ("avatar_url", "mxc://here/bob")] {
+            bob.engine
+                .set_profile_field(&bob.requester, user, field, value.into())
+                .await
+                .unwrap();
+        }
+        // The rooms, and presence before them, learn of it behind the answer.
+        bob.engine.tell_rooms(user).await;
+        for (reader, since) in [(&alice, &there.next_batch), (&bob, &start.next_batch)] {
+            let told = syncs(reader, Some(since)).await;
+            let content = said(&told, &bob).expect("the news")["content"].clone();
+            assert_eq!(content["displayname"], "Bob", "{content}");
+            assert_eq!(content["avatar_url"], "mxc://here/bob", "{content}");
+            assert_eq!(content["presence"], "online", "{content}");
+            let again = syncs(reader, Some(&told.next_batch)).await;
+            assert_eq!(said(&again, &bob), None, "once");
+        }
     }
 }
 
