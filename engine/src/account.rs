@@ -56,7 +56,7 @@ use self::{
     lanes::Lanes, password::Passwords, seen::Seen, shared_secret::Nonces, token::Cache,
     uia::Sessions,
 };
-use crate::{Clock, Result, chance::Chance};
+use crate::{Clock, ProfileSettings, Result, chance::Chance};
 
 /// Who may register an account without an administrator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub struct Settings {
     pub tokens_cached: usize,
     /// A user whom nobody can register as: the server speaks as them.
     pub reserved: Option<OwnedUserId>,
+    /// What people may change of their profiles.
+    pub profiles: ProfileSettings,
 }
 
 impl Settings {
@@ -111,6 +113,7 @@ impl Settings {
             password: PasswordSettings::default(),
             tokens_cached: 100_000,
             reserved: None,
+            profiles: ProfileSettings::default(),
         }
     }
 }
@@ -177,6 +180,12 @@ impl Accounts {
     #[must_use]
     pub fn registration(&self) -> Registration {
         self.inner.settings.registration
+    }
+
+    /// What people may change of their profiles.
+    #[must_use]
+    pub fn profile_settings(&self) -> &ProfileSettings {
+        &self.inner.settings.profiles
     }
 
     /// Whether `user_id` is of this server, whether or not it exists.

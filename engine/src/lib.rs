@@ -68,6 +68,7 @@ pub use self::{
     notices::{Notice, NoticeSettings},
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
     push::{
+    profile::{ProfileSettings, is_profile_field},
         GatewayFailure, Gateways, Mail, MailFailure, MailSettings, Mailer, Notification,
         NotificationsAsk, NotificationsPage, PushService, Pusher, PusherKind, WebPush,
         rules::RulePlace,

@@ -3,6 +3,8 @@
 //! A profile is fields with JSON values. The display name and the avatar also stand in the member events of the user's
 //! rooms; a change is brought there in the background, room by room, after the answer.
 
+mod settings;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use ruma::UserId;
@@ -132,10 +134,10 @@ impl Engine {
         if account.is_some_and(|account| account.deactivated) {
             self.leave_all(user_id).await?;
         } else {
-            self.spread_profile(user_id).await?;
-        }
             let fields = member_fields(&self.context, user_id).await?;
             self.context.presence.renamed(user_id, Names::of(&fields));
+            self.spread_profile(user_id).await?;
+        }
         let user_id = user_id.to_owned();
         let spread = Plain::ProfileSpread { user_id, change };
         store.write(Write::plain(vec![spread])).await?;
@@ -203,7 +205,8 @@ impl Accounts {
     /// Returns whether that has changed anything.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]: `by` is neither the user nor an administrator. [`Error::NotFound`]: no such user.
+    /// [`Error::Forbidden`]: `by` is neither the user nor an administrator, or the operator lets nobody else change this
+    /// field. [`Error::NotFound`]: no such user.
     /// [`Error::InvalidParam`]: an impossible name or value. [`Error::KeyTooLarge`], [`Error::ProfileTooLarge`].
     pub async fn set_profile_field(
         &self,
@@ -281,6 +284,9 @@ impl Accounts {
             ));
         }
         check_field(field)?;
+        if !by.admin {
+            self.profile_settings().check(field)?;
+        }
         self.check_profile_owner(user_id).await
     }
 

@@ -17,6 +17,7 @@ mod metrics;
 mod presence;
 mod problem;
 mod raw;
+mod profiles;
 mod registration;
 mod retention;
 mod section;
@@ -43,6 +44,7 @@ pub(crate) use self::presence::Presence;
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::raw::Raw;
 pub(crate) use self::registration::{Registration, RegistrationMode};
+pub(crate) use self::profiles::{ProfileField, Profiles};
 pub(crate) use self::retention::Retention;
 use self::section::{Chapter, Key};
 pub(crate) use self::server::Server;
@@ -66,6 +68,7 @@ pub(crate) struct Config {
     pub(crate) identity: Identity,
     pub(crate) presence: Presence,
     pub(crate) retention: Retention,
+    pub(crate) profiles: Profiles,
     pub(crate) server_notices: ServerNotices,
     pub(crate) voip: Voip,
     pub(crate) email: Email,
@@ -106,6 +109,7 @@ impl Config {
             presence: Presence::read(&mut source),
             retention: Retention::read(&mut source),
             server_notices: ServerNotices::read(&mut source),
+            profiles: Profiles::read(&mut source),
             voip: Voip::read(&mut source),
             email: Email::read(&mut source),
             compatibility: Compatibility::read(&mut source),
@@ -153,6 +157,7 @@ fn chapters() -> Vec<Chapter> {
         Retention::chapter(),
         ServerNotices::chapter(),
         Voip::chapter(),
+        Profiles::chapter(),
         Email::chapter(),
         Compatibility::chapter(),
         Log::chapter(),

@@ -120,6 +120,20 @@ impl TestServer {
         }
     }
 
+    /// The same with what a configuration file says. It cannot be started again.
+    pub async fn start_configured(text: &str) -> Option<Self> {
+        let name = format!("rookery-it-{:016x}.toml", rand::random::<u64>());
+        let file = std::env::temp_dir().join(name);
+        fs::write(&file, text).expect("a file");
+        let mut settings = Settings::open().await;
+        let path = file.display().to_string();
+        settings.flags.extend(["--config".to_owned(), path]);
+        let server = Self::start_with(settings).await;
+        // Nobody misses it if it stays.
+        let _ = fs::remove_file(&file);
+        server
+    }
+
     /// Somebody else's server, which runs here already: of another make.
     #[must_use]
     pub fn at(url: &str) -> Self {

@@ -7,7 +7,9 @@ use engine::buckets::Bucket;
 use federation::keys::OwnKeys;
 use ruma::UserId;
 
-use crate::config::{Config, ProxyUrl, Rate, RegistrationMode, Retention, ServerGlob, Voip};
+use crate::config::{
+    Config, ProfileField, Profiles, ProxyUrl, Rate, RegistrationMode, Retention, ServerGlob, Voip,
+};
 use crate::tls;
 
 pub(super) fn storage(config: &Config) -> storage::Settings {
@@ -24,12 +26,22 @@ pub(super) fn accounts(config: &Config) -> engine::account::Settings {
         RegistrationMode::Open => engine::account::Registration::Open,
     };
     settings.guests = config.registration.guests;
+    settings.profiles = profiles(&config.profiles);
     settings.registration_shared_secret = config
         .registration
         .shared_secret
         .as_ref()
         .map(|secret| secret.0.as_str().into());
     settings
+}
+
+fn profiles(config: &Profiles) -> engine::ProfileSettings {
+    let names = |fields: &[ProfileField]| fields.iter().map(|field| field.0.clone()).collect();
+    engine::ProfileSettings {
+        enabled: config.changes,
+        allowed: config.allowed_fields.as_deref().map(names),
+        disallowed: names(&config.fixed_fields),
+    }
 }
 
 pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {

@@ -110,3 +110,45 @@ async fn a_new_name_reaches_the_rooms() {
         "Queen"
     );
 }
+
+/// PROF-03, and client-server API, "`m.profile_fields` capability".
+#[tokio::test]
+async fn what_the_operator_keeps_to_themselves_nobody_changes_but_administrators() {
+    let text = "[profiles]\nfixed_fields = [\"displayname\", \"com.example.team\"]\n";
+    let Some(server) = TestServer::start_configured(text).await else {
+        return;
+    };
+    let (admin, alice) = (server.admin().await, server.user("alice").await);
+    let shown = alice.get(v3(&["capabilities"])).await.ok();
+    let shown = &shown["capabilities"];
+    let expected = json!({"enabled": true, "disallowed": ["displayname", "com.example.team"]});
+    assert_eq!(shown["m.profile_fields"], expected);
+    assert_eq!(shown["m.set_displayname"], json!({"enabled": false}));
+    assert_eq!(shown["m.set_avatar_url"], json!({"enabled": true}));
+    for field in ["displayname", "com.example.team"] {
+        let path = v3(&["profile", &alice.id, field]);
+        let value = json!({field: "Boss"});
+        let put = alice.put(path.clone(), &value).await;
+        put.refused(403, "M_FORBIDDEN");
+        admin.put(path.clone(), &value).await.ok();
+        alice.delete(path.clone()).await.refused(403, "M_FORBIDDEN");
+        assert_eq!(alice.get(path).await.ok(), value, "nothing has changed");
+    }
+    let path = v3(&["profile", &alice.id, "com.example.mood"]);
+    alice.put(path, &json!({"com.example.mood": 5})).await.ok();
+
+    let text = "[profiles]\nallowed_fields = [\"m.tz\"]\n";
+    let Some(server) = TestServer::start_configured(text).await else {
+        return;
+    };
+    let (_, alice) = (server.admin().await, server.user("alice").await);
+    let shown = alice.get(v3(&["capabilities"])).await.ok();
+    let expected = json!({"enabled": true, "allowed": ["m.tz"]});
+    assert_eq!(shown["capabilities"]["m.profile_fields"], expected);
+    let path = v3(&["profile", &alice.id, "m.tz"]);
+    let zone = json!({"m.tz": "Europe/London"});
+    alice.put(path, &zone).await.ok();
+    let path = v3(&["profile", &alice.id, "avatar_url"]);
+    let picture = json!({"avatar_url": "mxc://example.org/abc"});
+    alice.put(path, &picture).await.refused(403, "M_FORBIDDEN");
+}
