@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use crate::error::ApiError;
 
 /// The endpoints for guests, by method and the path behind `/_matrix/client/` and the version.
-const ENDPOINTS: [(Method, &str); 21] = [
+const ENDPOINTS: [(Method, &str); 22] = [
     (Method::GET, "rooms/{room_id}/state"),
     (Method::GET, "rooms/{room_id}/context/{event_id}"),
     (Method::GET, "rooms/{room_id}/event/{event_id}"),
@@ -34,6 +34,8 @@ const ENDPOINTS: [(Method, &str); 21] = [
     (Method::GET, "devices/{device_id}"),
     (Method::PUT, "devices/{device_id}"),
     (Method::GET, "account/whoami"),
+    // If the operator lets them, which its handler sees to.
+    (Method::GET, "voip/turnServer"),
 ];
 
 /// Those that need no token, which must not close them.
@@ -67,9 +69,12 @@ pub(crate) fn check<'a>(
     if (listed(&ENDPOINTS) && (!is_change || is_name)) || listed(&OPEN) {
         return Ok(());
     }
-    Err(ApiError::guest_access_forbidden(
-        "Guests cannot do this: register an account for it",
-    ))
+    Err(refusal())
+}
+
+/// What guests hear who ask for more.
+pub(crate) fn refusal() -> ApiError {
+    ApiError::guest_access_forbidden("Guests cannot do this: register an account for it")
 }
 
 /// The path behind `/_matrix/client/` and the version.

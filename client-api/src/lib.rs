@@ -51,6 +51,7 @@ pub use self::{
     error::ApiError,
     limits::{Class, Limits},
     settings::{RateLimits, Settings, Turn, TurnAccess},
+    voip::get_rtc_transports::rtc_transports,
 };
 
 /// The path prefixes that this API answers, known paths and unknown ones.

@@ -241,6 +241,13 @@ fn account_data(router: &mut Router) {
 
 fn networks(router: &mut Router) {
     router.endpoint(voip::get_turn_server::handle);
+    let transports = voip::get_rtc_transports::PATH;
+    router.custom(
+        &Method::GET,
+        &[transports],
+        None,
+        voip::get_rtc_transports::handle,
+    );
     router.endpoint(thirdparty::get_protocols::handle);
     router.endpoint(thirdparty::get_locations::of_protocol);
     router.endpoint(thirdparty::get_locations::of_alias);

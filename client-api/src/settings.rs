@@ -21,6 +21,8 @@ pub struct Settings {
     pub socket_origins: Vec<String>,
     /// The TURN servers for calls; `None` if there are none.
     pub turn: Option<Turn>,
+    /// The services by which clients find the LiveKit servers for calls of many people.
+    pub livekit_urls: Vec<String>,
 }
 
 /// TURN servers, and what opens them.
@@ -30,6 +32,8 @@ pub struct Turn {
     pub uris: Vec<String>,
     /// How long credentials are good, in seconds.
     pub lifetime_s: u64,
+    /// Whether guests get them too.
+    pub for_guests: bool,
     /// What opens them.
     pub access: TurnAccess,
 }
@@ -71,6 +75,7 @@ impl Default for Settings {
             sync_timeout_ms_max: 120_000,
             socket_origins: Vec::new(),
             turn: None,
+            livekit_urls: Vec::new(),
         }
     }
 }

@@ -27,7 +27,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use self::listeners::{Apis, Listeners};
-pub(crate) use self::settings::federation as federation_settings;
+pub(crate) use self::settings::{federation as federation_settings, livekit_urls};
 use crate::clock::SystemClock;
 use crate::config::{Config, RegistrationMode};
 use crate::http;

@@ -21,6 +21,8 @@ pub(crate) struct Site {
     server_name: OwnedServerName,
     /// Where clients connect, if the configuration says so.
     client_url: Option<String>,
+    /// What calls of many people go through.
+    livekit_urls: Vec<String>,
     /// Where other servers connect: `host:port`.
     federation: String,
     registration: RegistrationMode,
@@ -51,6 +53,7 @@ impl Site {
                 .client_url
                 .as_ref()
                 .map(|url| url.0.clone()),
+            livekit_urls: crate::app::livekit_urls(config),
             federation,
             registration: config.registration.mode,
             metrics,

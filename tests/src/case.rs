@@ -466,7 +466,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "exchangeOpenIdToken" => Ask::by(Nobody).query("access_token", "{openid}"),
         "reportEvent" | "reportRoom" => Ask::by(Bob).body(json!({"reason": "spam"})),
         "reportUser" => Ask::by(Bob).with("userId", "{alice}").body(json!({"reason": "spam"})),
-        "getTurnServer" | "getProtocols" => Ask::by(Alice),
+        "getTurnServer" | "getRtcTransports" | "getProtocols" => Ask::by(Alice),
         "queryLocationByAlias" => Ask::by(Alice).query("alias", "{alias}"),
         "queryUserByID" => Ask::by(Alice).query("userid", "{alice}"),
         "queryLocationByProtocol" | "queryUserByProtocol" => Ask::by(Alice).with("protocol", "irc"),

@@ -12,7 +12,7 @@ const VERSIONS: [&str; 20] = [
 ];
 
 /// The extensions that clients ask for by name before they use them.
-const FEATURES: [&str; 9] = [
+const FEATURES: [&str; 10] = [
     "org.rookery.webpush",
     "org.rookery.ws",
     // Server-sent events, and sliding sync.
@@ -27,6 +27,8 @@ const FEATURES: [&str; 9] = [
     "org.matrix.msc4140",
     // Threads that users follow.
     "org.matrix.msc4306",
+    // What calls of many people go through.
+    "org.matrix.msc4143",
 ];
 
 /// Answers with the versions and the extensions of this server.

@@ -87,10 +87,17 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
             .collect(),
         turn: turn(&config.voip),
         sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
+        livekit_urls: livekit_urls(config),
     }
 }
 
 /// Nothing where no server is named; that one can be opened was checked.
+/// What leads to LiveKit servers.
+pub(crate) fn livekit_urls(config: &Config) -> Vec<String> {
+    let urls = config.voip.livekit_urls.iter();
+    urls.map(|url| url.0.clone()).collect()
+}
+
 fn turn(voip: &Voip) -> Option<client_api::Turn> {
     let access = match (
         &voip.turn_shared_secret,
@@ -110,6 +117,7 @@ fn turn(voip: &Voip) -> Option<client_api::Turn> {
         uris: voip.turn_uris.iter().map(|uri| uri.0.clone()).collect(),
         lifetime_s: voip.turn_lifetime.as_secs(),
         access,
+        for_guests: voip.turn_for_guests,
     })
 }
 

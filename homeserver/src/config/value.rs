@@ -263,6 +263,14 @@ impl Setting for BaseUrl {
     }
 }
 
+impl Setting for Vec<BaseUrl> {
+    const EXPECTED: &'static str = r#"a list of URLs like ["https://matrix.example.org"]"#;
+
+    fn read(raw: &Raw) -> Option<Self> {
+        list(raw)
+    }
+}
+
 /// The origin of web pages, as browsers send it: `https://app.example.org`, or `*` for all.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WebOrigin(pub(crate) String);

@@ -6,10 +6,11 @@ use super::problem::Problem;
 use super::raw::Raw;
 use super::section::{Setting, section};
 use super::source::Source;
-use super::value::{Secret, list};
+use super::value::{BaseUrl, Secret, list};
 
 section! {
-    /// TURN servers, without which calls fail for many people behind routers.
+    /// What calls need: TURN servers, without which they fail for many people behind routers, and LiveKit servers for those
+    /// of many people.
     "voip" Voip {
         /// Where they are, as clients get it: "turn:turn.example.org?transport=udp".
         turn_uris: Vec<TurnUri>, default [];
@@ -26,6 +27,13 @@ section! {
 
         /// How long a password is good.
         turn_lifetime: Duration, default "1 d";
+
+        /// Whether guests get them too (registration.guests).
+        turn_for_guests: bool, default false;
+
+        /// For calls of many people (Element Call): the URLs of the services that let clients into a LiveKit server
+        /// (lk-jwt-service). Clients get them at /.well-known/matrix/client as well.
+        livekit_urls: Vec<BaseUrl>, default [];
     }
 }
 

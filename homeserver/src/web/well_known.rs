@@ -10,11 +10,18 @@ use super::Site;
 /// lets an operator who moves the server be done sooner.
 const MAX_AGE: &str = "public, max-age=3600";
 
+/// What calls of many people go through: MSC4143, of before it had an endpoint.
+const RTC_FOCI: &str = "org.matrix.msc4143.rtc_foci";
+
 /// Where clients connect.
 pub(super) async fn client(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    let mut known = json!({"m.homeserver": {"base_url": client_url(&site, &request)}});
+    if !site.livekit_urls.is_empty() {
+        known[RTC_FOCI] = client_api::rtc_transports(&site.livekit_urls).into();
+    }
     HttpResponse::Ok()
         .insert_header(("Cache-Control", MAX_AGE))
-        .json(json!({"m.homeserver": {"base_url": client_url(&site, &request)}}))
+        .json(known)
 }
 
 /// Where other servers connect.
