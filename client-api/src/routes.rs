@@ -249,6 +249,7 @@ fn networks(router: &mut Router) {
         voip::get_rtc_transports::handle,
     );
     router.endpoint(thirdparty::get_protocols::handle);
+    router.endpoint(thirdparty::get_protocol::handle);
     router.endpoint(thirdparty::get_locations::of_protocol);
     router.endpoint(thirdparty::get_locations::of_alias);
     router.endpoint(thirdparty::get_users::of_protocol);

@@ -469,7 +469,7 @@ pub fn good(operation: &str) -> Option<Ask> {
         "getTurnServer" | "getRtcTransports" | "getProtocols" => Ask::by(Alice),
         "queryLocationByAlias" => Ask::by(Alice).query("alias", "{alias}"),
         "queryUserByID" => Ask::by(Alice).query("userid", "{alice}"),
-        "queryLocationByProtocol" | "queryUserByProtocol" => Ask::by(Alice).with("protocol", "irc"),
+        "getProtocolMetadata" | "queryLocationByProtocol" | "queryUserByProtocol" => Ask::by(Alice).with("protocol", "irc"),
         "deleteAccountData" | "deleteAccountDataPerRoom" => Ask::by(Alice).with("type", "org.example.gone"),
         "subscribeThread" => Ask::by(Bob).body(json!({})),
         "getThreadSubscription" => Ask::by(Alice),
