@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use spec::{
     auth,
     event::Draft,
@@ -295,6 +295,9 @@ impl Plan {
         }
         for state in &self.ask.initial_state {
             self.check_initial(room, state)?;
+            if self.is_unwanted(room, state).await? {
+                continue;
+            }
             let named = (state.event_type == "m.room.name" && self.ask.name.is_some())
                 || (state.event_type == "m.room.topic" && self.ask.topic.is_some());
             if !(named && state.state_key.is_empty()) {
@@ -324,6 +327,29 @@ impl Plan {
         check_state(own, self.version, (event_type, state_key), &state.content)
     }
 
+    /// Whether a piece of the initial state is an invite that the invited user refuses.
+    async fn is_unwanted(&self, room: &Room, state: &InitialState) -> Result<bool> {
+        let membership = state.content.get("membership").and_then(Value::as_str);
+        if state.event_type != "m.room.member" || membership != Some("invite") {
+            return Ok(false);
+        }
+        match UserId::parse(&state.state_key) {
+            Ok(target) => self.is_blocked(room, &target).await,
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether a user refuses to be invited by the creator.
+    async fn is_blocked(&self, room: &Room, target: &UserId) -> Result<bool> {
+        match room.context.check_invite(&self.by.user_id, target).await {
+            Err(Error::InviteBlocked) => {
+                tracing::info!(%target, "a new room's invite is not wanted");
+                Ok(true)
+            }
+            checked => checked.map(|()| false),
+        }
+    }
+
     /// Invites the users of this server whom the asker named. One that is refused is left out.
     async fn invite(&self, room: &mut Room) -> Result<()> {
         let targets: BTreeSet<&OwnedUserId> = self.ask.invite.iter().collect();
@@ -332,12 +358,8 @@ impl Plan {
             .into_iter()
             .filter(|target| target.server_name() == own)
         {
-            match room.context.check_invite(&self.by.user_id, target).await {
-                Err(Error::InviteBlocked) => {
-                    tracing::info!(%target, "a new room's invite is not wanted");
-                    continue;
-                }
-                checked => checked?,
+            if self.is_blocked(room, target).await? {
+                continue;
             }
             let mut content = invite_content(&room.context, target, self.ask.is_direct).await?;
             content.insert("membership".to_owned(), Value::from("invite"));

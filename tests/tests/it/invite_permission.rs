@@ -59,6 +59,17 @@ async fn whoever_blocks_invites_gets_none() {
         .state(&Room::of(&made), "m.room.member", &bob.id)
         .await
         .refused(404, "M_NOT_FOUND");
+    // Nor is it written into a room from the beginning.
+    let invite = json!({"type": "m.room.member", "state_key": bob.id, "content": by_state});
+    let made = alice
+        .creates_room()
+        .option("initial_state", json!([invite]))
+        .await;
+    alice
+        .state(&made, "m.room.member", &bob.id)
+        .await
+        .refused(404, "M_NOT_FOUND");
+    assert_eq!(invites(&bob).await, [""; 0]);
     // The state of rooms is as it is.
     let member = alice.state(&early, "m.room.member", &bob.id).await.ok();
     assert_eq!(member["membership"], "invite");
