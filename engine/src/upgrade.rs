@@ -68,14 +68,25 @@ impl Engine {
     async fn succeed(&self, old: &RoomHandle, new: &Arc<RoomMeta>) -> Result<()> {
         let db = self.context.store.reader();
         let summary = summaries::one(db, old.meta.row).await?;
-        let listed = summary.is_some_and(|summary| summary.listed_before);
+        let listed = summary.is_some_and(|summary| summary.published || summary.listed_before);
         if !listed && aliases::of_room(db, old.meta.row).await?.is_empty() {
             return Ok(());
         }
-        let tombstone = current_content(&self.context, old.meta.row, "m.room.tombstone").await?;
-        if tombstone.and_then(|content| replacement(&content)) != Some(new.id.clone()) {
+        // Whoever has the tombstone written asks for who has joined, and whoever joins for the tombstone: both in the worker
+        // of the old room, so that one of them finds the other.
+        let id = new.id.clone();
+        let replaced = old.run(move |room| {
+            Box::pin(async move {
+                let tombstone = room.state_event("m.room.tombstone", "").await?;
+                let by = tombstone.and_then(|tombstone| replacement(tombstone.event.content()));
+                let flushed = room.flushed().await;
+                Ok((by == Some(id)).then_some(flushed))
+            })
+        });
+        let Some(flushed) = replaced.await? else {
             return Ok(());
-        }
+        };
+        flushed.wait().await?;
         let succeeded = Plain::RoomSucceeded {
             from: old.meta.row,
             to: new.row,

@@ -24,6 +24,7 @@ use storage::{
 use super::{
     Pending, Room,
     create::{Founding, first_state},
+    send::Sent,
 };
 use crate::{Error, Requester, Result, rooms::RoomHandle};
 
@@ -94,17 +95,39 @@ impl RoomHandle {
     /// Waits until a replacement is on disk, and has the old room say what is left to be said about it.
     async fn follow_up(&self, made: Made) -> Result<OwnedRoomId> {
         made.pending.wait().await?;
-        for Following { draft, otherwise } in made.following {
-            let said = async {
-                let sent =
-                    self.run(move |room| Box::pin(async move { room.set_state(draft).await }));
-                sent.await?.on_disk(self).await
-            };
-            if let Err(why) = said.await {
+        for following in made.following {
+            if let Err(why) = self.say(&made.by, &following).await {
+                let otherwise = following.otherwise();
                 tracing::info!(room = %self.meta.id, %why, "{otherwise}");
             }
         }
         Ok(made.room)
+    }
+
+    /// Has the old room say what follows from its replacement. What somebody changes while the policy server looks at it is
+    /// not undone: it is put together anew then.
+    async fn say(&self, by: &UserId, following: &Following) -> Result<()> {
+        for _ in 0..POLICIES_MAX {
+            let (by, wanted) = (by.to_owned(), following.clone());
+            let proposed = self
+                .run(move |room| {
+                    Box::pin(async move { room.propose_following(&by, &wanted).await })
+                })
+                .await?;
+            let Some((event, instead_of)) = proposed else {
+                return Ok(());
+            };
+            let event = self.recommended(event).await?;
+            let placed = self
+                .run(move |room| {
+                    Box::pin(async move { room.place_following(event, instead_of).await })
+                })
+                .await?;
+            if let Some(sent) = placed {
+                return sent.on_disk(self).await.map(drop);
+            }
+        }
+        Err(Error::Refused("The room changes all the time".to_owned()))
     }
 
     /// Clients that follow a tombstone would go round in circles.
@@ -186,9 +209,38 @@ impl Room {
         let room = replaced.room.clone();
         Ok(Some(Made {
             room,
+            by: replacing.by.clone(),
             pending: self.flushed().await,
             following: Vec::new(),
         }))
+    }
+
+    /// What the room should say after its replacement, for the policy server to sign, and the event whose place it takes.
+    async fn propose_following(
+        &mut self,
+        by: &UserId,
+        following: &Following,
+    ) -> Result<Option<(Event, EventRow)>> {
+        let Some(now) = self.state_event(following.event_type(), "").await? else {
+            return Ok(None);
+        };
+        let Some(draft) = following.draft(self, by).await? else {
+            return Ok(None);
+        };
+        Ok(Some((self.propose(draft).await?, now.row)))
+    }
+
+    /// Puts it into the room; `None` if what it takes the place of has changed meanwhile.
+    async fn place_following(
+        &mut self,
+        event: Event,
+        instead_of: EventRow,
+    ) -> Result<Option<Sent>> {
+        let now = self.state_event(event.event_type(), "").await?;
+        if now.is_none_or(|now| now.row != instead_of) {
+            return Ok(None);
+        }
+        self.place_signed(event, None).await.map(Some)
     }
 
     /// A draft of state with an empty key.
@@ -233,16 +285,48 @@ enum Replacement {
 /// A replacement whose write is on its way.
 struct Made {
     room: OwnedRoomId,
+    by: OwnedUserId,
     pending: Pending,
     /// What the old room is still to be told: where it has a policy server, which signs one after another.
     following: Vec<Following>,
 }
 
 /// What is desirable for the old room, but not for everybody who may upgrade it.
-struct Following {
-    draft: Draft,
+#[derive(Clone)]
+enum Following {
+    /// It no longer names these aliases, which lead to the new one.
+    Aliases(BTreeSet<String>),
+    /// Only those with special power write in it, or invite to it.
+    Restriction,
+}
+
+impl Following {
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::Aliases(_) => "m.room.canonical_alias",
+            Self::Restriction => "m.room.power_levels",
+        }
+    }
+
     /// What is so without it.
-    otherwise: &'static str,
+    fn otherwise(&self) -> &'static str {
+        match self {
+            Self::Aliases(_) => "the old room names a moved alias",
+            Self::Restriction => "the old room stays open to writers",
+        }
+    }
+
+    /// What the room should say, as it is now; `None` if there is nothing to say.
+    async fn draft(&self, old: &Room, by: &UserId) -> Result<Option<Draft>> {
+        let Some(now) = old.content_of(self.event_type()).await? else {
+            return Ok(None);
+        };
+        let content = match self {
+            Self::Aliases(moved) => upgrade::divided_aliases(&now, moved).map(|(stay, _)| stay),
+            Self::Restriction => upgrade::restricted_levels(old.meta.version, &now),
+        };
+        Ok(content.map(|content| old.own_state(by, self.event_type(), content)))
+    }
 }
 
 /// A replacement that waits for the policy server of the old room.
@@ -306,8 +390,10 @@ impl Replacing {
             let tombstone = self.tombstone(old, &new.meta.id);
             old.append(tombstone, None).await?;
         }
-        for Following { draft, otherwise } in self.bring(old, &mut new).await? {
-            allowed(old.append(draft, None).await, otherwise)?;
+        for following in self.bring(old, &mut new).await? {
+            if let Some(draft) = following.draft(old, &self.by).await? {
+                allowed(old.append(draft, None).await, following.otherwise())?;
+            }
         }
         self.write(old, new, Vec::new()).await
     }
@@ -352,9 +438,11 @@ impl Replacing {
     /// Brings all that belongs to the old room into the new one; returns what the old one should say then.
     async fn bring(&self, old: &Room, new: &mut Room) -> Result<Vec<Following>> {
         self.furnish(old, new).await?;
-        let stay = self.move_aliases(old, new).await?;
-        let restricted = self.restricted(old).await?;
-        Ok(stay.into_iter().chain(restricted).collect())
+        let aliases = self.move_aliases(old, new).await?;
+        Ok(aliases
+            .into_iter()
+            .chain([Following::Restriction])
+            .collect())
     }
 
     /// One write for all that is new in either room.
@@ -379,6 +467,7 @@ impl Replacing {
         }));
         Ok(Made {
             room,
+            by: self.by.clone(),
             pending,
             following,
         })
@@ -533,28 +622,14 @@ impl Replacing {
             to: new.meta.row,
         });
         let canonical = old.content_of("m.room.canonical_alias").await?;
-        let Some((stay, go)) =
+        let Some((_, go)) =
             canonical.and_then(|canonical| upgrade::divided_aliases(&canonical, &moved))
         else {
             return Ok(None);
         };
         let go = new.own_state(&self.by, "m.room.canonical_alias", go);
         allowed(new.append(go, None).await, "the new room names no alias")?;
-        Ok(Some(Following {
-            draft: old.own_state(&self.by, "m.room.canonical_alias", stay),
-            otherwise: "the old room names a moved alias",
-        }))
-    }
-
-    /// Lets only those with special power write in the old room, or invite to it, where the user may decide that.
-    async fn restricted(&self, old: &Room) -> Result<Option<Following>> {
-        let levels = old.content_of("m.room.power_levels").await?;
-        let levels =
-            levels.and_then(|levels| upgrade::restricted_levels(old.meta.version, &levels));
-        Ok(levels.map(|levels| Following {
-            draft: old.own_state(&self.by, "m.room.power_levels", levels),
-            otherwise: "the old room stays open to writers",
-        }))
+        Ok(Some(Following::Aliases(moved)))
     }
 }
 

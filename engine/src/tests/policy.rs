@@ -428,6 +428,42 @@ async fn a_room_with_a_policy_server_is_replaced_once_that_has_signed() {
     }
 }
 
+/// What somebody decides while the policy server looks at what follows an upgrade stays decided.
+#[tokio::test]
+async fn levels_that_change_while_an_upgrade_is_signed_stay_changed() {
+    for pair in pairs().await {
+        let (room, alice, _bob) = policed(&pair).await;
+        let handle = alice.room(&room).await;
+        let gate = pair.script.holds("m.room.power_levels");
+        let levels = async || {
+            let id = handle.state_id("m.room.power_levels", "").await;
+            let event = event(&pair.here, &id).await;
+            event["content"].as_object().unwrap().clone()
+        };
+        let upgrade = async {
+            let ask = Upgrade {
+                version: "12".to_owned(),
+                additional_creators: std::collections::BTreeSet::new(),
+            };
+            let engine = &alice.engine;
+            engine.upgrade_room(&alice.requester, &room, ask).await
+        };
+        let change = async {
+            gate.entered.notified().await;
+            let mut changed = levels().await;
+            changed.insert("kick".to_owned(), Value::from(77));
+            let put = alice.puts(&room, "m.room.power_levels", changed);
+            put.await.unwrap();
+            gate.opened.notify_one();
+        };
+        let (new, ()) = tokio::join!(upgrade, change);
+        new.unwrap();
+        let levels = levels().await;
+        assert_eq!(levels["kick"], Value::from(77));
+        assert_eq!(levels["invite"], Value::from(50), "and it is closed");
+    }
+}
+
 /// A policy server whose event is redacted is none any more.
 #[tokio::test]
 async fn a_redacted_policy_is_over_at_once() {

@@ -486,3 +486,28 @@ async fn aliases_and_list_of_another_server_follow() {
         assert_eq!(listed(&pair.there).await, [new]);
     }
 }
+
+/// The tombstone comes while somebody joins the room that it names: whichever is first, the aliases follow.
+#[tokio::test]
+async fn a_tombstone_and_a_join_at_once_do_not_miss_each_other() {
+    for pair in pairs().await {
+        for round in 0..8 {
+            let (old, alice, bob) = pair.joined_room("11").await;
+            let alias = RoomAliasId::parse(format!("#lounge{round}:there")).unwrap();
+            let engine = &bob.engine;
+            let named = engine.create_alias(&bob.requester, &alias, &old);
+            named.await.unwrap();
+            let new = alice.upgrades(&old, "12").await.unwrap();
+            let place = ("m.room.tombstone".to_owned(), String::new());
+            let tombstone = state(&alice, &old).await[&place].clone();
+            let tombstone = [EventId::parse(tombstone).unwrap()];
+            let via = vec![name(&pair.here)];
+            let (_, joined) = tokio::join!(
+                pair.deliver(&pair.here, &pair.there, &tombstone),
+                engine.join(&bob.requester, &new, via, None, Object::new()),
+            );
+            joined.unwrap();
+            assert_eq!(engine.resolve_alias(&alias).await.unwrap().0, new);
+        }
+    }
+}

@@ -37,10 +37,21 @@ pub(super) struct Script {
     pub(super) calls: Mutex<Vec<Call>>,
     lie: Mutex<Option<Liar>>,
     policy: Mutex<Option<Policy>>,
+    /// Where the next answer of a policy server waits.
+    gate: Mutex<Option<Arc<Gate>>>,
     /// Who could not be reached lately.
     pub(super) resting: Mutex<BTreeSet<OwnedServerName>>,
     /// Who does not tell their keys, nor that they will not.
     pub(super) keyless: Mutex<BTreeSet<OwnedServerName>>,
+}
+
+/// A place where a policy server holds an event of a kind.
+pub(super) struct Gate {
+    kind: &'static str,
+    /// One is there.
+    pub(super) entered: tokio::sync::Notify,
+    /// It may go on.
+    pub(super) opened: tokio::sync::Notify,
 }
 
 /// How the policy server answers that was asked; `None`: not at all.
@@ -79,6 +90,17 @@ impl Script {
         policy: impl Fn(&Object) -> Option<Result<Object, (u16, &'static str)>> + Send + 'static,
     ) {
         *self.policy.lock().unwrap() = Some(Box::new(policy));
+    }
+
+    /// The next event of this kind waits at the policy server.
+    pub(super) fn holds(&self, kind: &'static str) -> Arc<Gate> {
+        let gate = Arc::new(Gate {
+            kind,
+            entered: tokio::sync::Notify::new(),
+            opened: tokio::sync::Notify::new(),
+        });
+        *self.gate.lock().unwrap() = Some(Arc::clone(&gate));
+        gate
     }
 
     /// How often an operation was asked for.
@@ -306,6 +328,13 @@ impl Peers for Wire {
                 operation: "sign",
                 event: None,
             });
+            let held = self.script.gate.lock().unwrap().take_if(|gate| {
+                event.get("type").and_then(|kind| kind.as_str()) == Some(gate.kind)
+            });
+            if let Some(gate) = held {
+                gate.entered.notify_one();
+                gate.opened.notified().await;
+            }
             let policy = self.script.policy.lock().unwrap();
             match policy.as_ref().and_then(|policy| policy(event)) {
                 None => Err(PeerError::Unreachable(server.to_owned())),
