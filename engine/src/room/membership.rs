@@ -351,7 +351,8 @@ pub(crate) async fn invite_content(
 }
 
 impl Rooms {
-    /// Takes a user out of every room: leaves, rejects invites and takes knocks back. A room that fails keeps them in no other.
+    /// Takes a user out of every room: leaves, rejects invites and takes knocks back. A room that fails keeps them in no other;
+    /// one of a version that this server does not know is passed over.
     ///
     /// # Errors
     /// Why they are still in one of the rooms, where that may be over later.
@@ -361,8 +362,12 @@ impl Rooms {
         let mut outcome = Ok(());
         for member in rooms {
             let left = self.take_out(user, member).await;
+        let unreadable = self.context.metas.unreadable().await?;
             outcome = outcome.and(unless_final(user, left));
         }
+            if unreadable.contains(&member.room) {
+                continue;
+            }
         outcome
     }
 

@@ -35,7 +35,8 @@ pub(crate) async fn member_fields(context: &Context, user: &UserId) -> Result<Ob
 
 impl Rooms {
     /// Brings a user's name and picture into the member events of all rooms that they are joined to. Rooms that have
-    /// them already are left alone, so that it may run twice. A room that does not take them keeps none from another.
+    /// them already are left alone, so that it may run twice. A room that does not take them keeps none from another, and
+    /// one of a version that this server does not know is passed over.
     ///
     /// # Errors
     /// Why one of the rooms did not take them that may do so later.
@@ -43,8 +44,12 @@ impl Rooms {
         let fields = member_fields(&self.context, user).await?;
         let joined =
             members::of_user(self.context.store.reader(), user, &[Membership::Join]).await?;
+        let unreadable = self.context.metas.unreadable().await?;
         let mut outcome = Ok(());
         for member in joined {
+            if unreadable.contains(&member.room) {
+                continue;
+            }
             let told = self.tell_profile(member.room, user, &fields).await;
             outcome = outcome.and(unless_final(user, told));
         }

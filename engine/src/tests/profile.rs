@@ -2,14 +2,21 @@
 
 use ruma::OwnedRoomId;
 use serde_json::json;
-use storage::{Plain, Write, entity::unspread_profile, profiles};
+use storage::{
+    Plain, Position, Write,
+    entity::unspread_profile,
+    members::Membership,
+    profiles,
+    write::{At, NewMembership, NewRoom},
+};
 
 use super::{
     federation::pairs,
-    fixture::{Person, houses},
+    fixture::{House, Person, houses, with_account},
     policy::{no_spam, policed},
+    search::ask,
 };
-use crate::{Preset, profile};
+use crate::{Preset, SearchAsk, profile};
 
 /// PROF-02: the server is stopped after it has kept a new name and before the rooms know it; the next start brings it there.
 #[tokio::test]
@@ -52,6 +59,59 @@ async fn a_changed_name_reaches_the_rooms_after_a_restart() {
         };
         store.write(Write::plain(vec![newer, older])).await.unwrap();
         assert_eq!(profiles::unspread(store.reader()).await.unwrap().len(), 1);
+    }
+}
+
+/// A room of a later version is left from a later server: it neither keeps a name waiting for ever, nor fails a search.
+#[tokio::test]
+async fn a_room_of_an_unknown_version_is_passed_over() {
+    for house in houses().await {
+        let alice = with_account(&house, "alice").await;
+        let room = alice.creates("12", Preset::Private).await;
+        let store = house.engine.context.store.clone();
+        let row = store.ids().next_room();
+        let of_later = Plain::Room(NewRoom {
+            row,
+            room_id: ruma::owned_room_id!("!later:here"),
+            version: "later".to_owned(),
+            creator: alice.requester.user_id.clone(),
+            published: false,
+        });
+        let member = alice.room(&room).await;
+        let member = member.current_state().await.unwrap();
+        let joined = Plain::Membership {
+            room: row,
+            event: *member.values().next().unwrap(),
+            membership: NewMembership {
+                user_id: alice.requester.user_id.clone(),
+                membership: Membership::Join,
+                sender: alice.requester.user_id.clone(),
+                displayname: None,
+                avatar_url: None,
+            },
+            at: At::Position(Position(1)),
+        };
+        let later = Write::plain(vec![of_later, joined]);
+        store.write(later).await.unwrap();
+        let house = House::on(store.clone());
+        let alice = house.person("alice");
+        let user_id = &alice.requester.user_id;
+        house
+            .engine
+            .set_profile_field(&alice.requester, user_id, "displayname", "Alice".into())
+            .await
+            .unwrap();
+        house.engine.tell_rooms(user_id).await;
+        assert_eq!(profiles::unspread(store.reader()).await.unwrap(), []);
+        assert_eq!(called(&alice, &room).await, "Alice");
+        alice.says(&room, "needle").await.unwrap();
+        let filter = json!({ "rooms": [room] });
+        let ask = SearchAsk {
+            filter: serde_json::from_value(filter).unwrap(),
+            ..ask("needle")
+        };
+        let found = alice.engine.search(&alice.requester, ask).await;
+        assert_eq!(found.unwrap().results.len(), 1);
     }
 }
 
