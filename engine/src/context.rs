@@ -23,6 +23,7 @@ use crate::{
     notices::Notices,
     notifier::Notifier,
     peers::Peers,
+    policy_lists::PolicyLists,
     presence::Presence,
     push::{deliver::Deliveries, scores::Scores},
     remote::{
@@ -64,6 +65,8 @@ pub(crate) struct Context {
     pub(crate) erased: Erased,
     pub(crate) ignores: Arc<Ignores>,
     pub(crate) guest_doors: Arc<GuestDoors>,
+    /// Whom the operator shuts out by the lists of others.
+    pub(crate) policy_lists: Arc<PolicyLists>,
     pub(crate) notifier: Arc<Notifier>,
     pub(crate) ephemeral: Arc<Ephemeral>,
     pub(crate) typing: Arc<Typing>,

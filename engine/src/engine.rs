@@ -35,6 +35,7 @@ use crate::{
     notices::{NoticeSettings, Notices},
     notifier::Notifier,
     peers::Peers,
+    policy_lists::PolicyLists,
     presence::{Presence, PresenceSettings},
     push::{deliver::Deliveries, scores::Scores},
     remote::{
@@ -85,6 +86,8 @@ pub struct Settings {
     pub identity_servers: Vec<String>,
     /// Whether push gateways may be told over plain HTTP.
     pub plain_push_gateways: bool,
+    /// The moderation policy lists that are followed.
+    pub policy_lists: Vec<OwnedRoomId>,
 }
 
 impl Settings {
@@ -100,6 +103,7 @@ impl Settings {
             former_keys: BTreeMap::new(),
             identity_servers: Vec::new(),
             plain_push_gateways: false,
+            policy_lists: Vec::new(),
             server_name,
         }
     }
@@ -155,6 +159,8 @@ impl Engine {
         store.subscribe(&ignores);
         let guest_doors = Arc::new(GuestDoors::default());
         store.subscribe(&guest_doors);
+        let policy_lists = Arc::new(PolicyLists::new(settings.policy_lists));
+        store.subscribe(&policy_lists);
         let rosters = Arc::new(Rosters::new());
         store.subscribe(&rosters);
         // Before whoever wakes those that wait for counts.
@@ -174,6 +180,7 @@ impl Engine {
             erased: Erased::new(store.clone()),
             ignores,
             guest_doors,
+            policy_lists,
             typing,
             ephemeral,
             presence,

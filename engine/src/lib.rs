@@ -28,6 +28,7 @@ mod mutual;
 mod notices;
 mod notifier;
 pub mod peers;
+mod policy_lists;
 mod presence;
 pub mod profile;
 mod push;
@@ -67,8 +68,8 @@ pub use self::{
     mutual::MutualRooms,
     notices::{Notice, NoticeSettings},
     presence::{PresenceNews, PresenceSettings, PresenceState, PresenceStatus},
-    push::{
     profile::{ProfileSettings, is_profile_field},
+    push::{
         GatewayFailure, Gateways, Mail, MailFailure, MailSettings, Mailer, Notification,
         NotificationsAsk, NotificationsPage, PushService, Pusher, PusherKind, WebPush,
         rules::RulePlace,

@@ -51,6 +51,11 @@ impl Room {
         }
     }
 
+    /// Whether there are servers that it may not want to hear.
+    pub(crate) fn follows_lists(&self) -> bool {
+        self.inbound.follows_lists()
+    }
+
     /// What the engine answers. It works to the end, even if nobody waits for it any more.
     ///
     /// # Errors

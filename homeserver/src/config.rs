@@ -14,10 +14,11 @@ mod limits;
 mod listeners;
 mod log;
 mod metrics;
+mod policy_lists;
 mod presence;
 mod problem;
-mod raw;
 mod profiles;
+mod raw;
 mod registration;
 mod retention;
 mod section;
@@ -40,11 +41,12 @@ pub(crate) use self::limits::{Limits, Rate};
 pub(crate) use self::listeners::{ClientListener, FederationListener};
 pub(crate) use self::log::{Log, LogFormat};
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::policy_lists::PolicyLists;
 pub(crate) use self::presence::Presence;
 pub(crate) use self::problem::{Problem, Problems};
+pub(crate) use self::profiles::{ProfileField, Profiles};
 pub(crate) use self::raw::Raw;
 pub(crate) use self::registration::{Registration, RegistrationMode};
-pub(crate) use self::profiles::{ProfileField, Profiles};
 pub(crate) use self::retention::Retention;
 use self::section::{Chapter, Key};
 pub(crate) use self::server::Server;
@@ -66,9 +68,10 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) federation: Federation,
     pub(crate) identity: Identity,
-    pub(crate) presence: Presence,
-    pub(crate) retention: Retention,
     pub(crate) profiles: Profiles,
+    pub(crate) presence: Presence,
+    pub(crate) policy_lists: PolicyLists,
+    pub(crate) retention: Retention,
     pub(crate) server_notices: ServerNotices,
     pub(crate) voip: Voip,
     pub(crate) email: Email,
@@ -106,10 +109,11 @@ impl Config {
             limits: Limits::read(&mut source),
             federation: Federation::read(&mut source),
             identity: Identity::read(&mut source),
+            profiles: Profiles::read(&mut source),
             presence: Presence::read(&mut source),
+            policy_lists: PolicyLists::read(&mut source),
             retention: Retention::read(&mut source),
             server_notices: ServerNotices::read(&mut source),
-            profiles: Profiles::read(&mut source),
             voip: Voip::read(&mut source),
             email: Email::read(&mut source),
             compatibility: Compatibility::read(&mut source),
@@ -153,11 +157,12 @@ fn chapters() -> Vec<Chapter> {
         Limits::chapter(),
         Federation::chapter(),
         Identity::chapter(),
+        Profiles::chapter(),
         Presence::chapter(),
+        PolicyLists::chapter(),
         Retention::chapter(),
         ServerNotices::chapter(),
         Voip::chapter(),
-        Profiles::chapter(),
         Email::chapter(),
         Compatibility::chapter(),
         Log::chapter(),

@@ -5,7 +5,7 @@
 //! - [`auth`]: whether a state allows an event; [`resolve`]: which state several states make.
 //! - [`relation`]: which event speaks of which; [`search`]: what is searched of it.
 //! - [`visibility`], [`acl`]: who may see what, and which servers may take part; [`policy`]: which one recommends
-//!   events; [`name`], [`server_name`],
+//!   events; [`policy_list`]: whom lists shut out; [`name`], [`server_name`],
 //!   [`discovery`]: how things are called, and where servers are.
 //!
 //! What comes from outside is parsed once, at the border ([`json::parse`], [`event::Event::parse`]); the
@@ -23,6 +23,7 @@ pub mod json;
 pub mod name;
 pub mod policy;
 pub mod redact;
+pub mod policy_list;
 pub mod relation;
 pub mod resolve;
 pub mod room_version;

@@ -25,8 +25,8 @@ impl Inbound {
     /// # Errors
     /// [`Error::UnsupportedRoomVersion`]. [`Error::InvalidParam`], [`Error::BadJson`]: it is no invite of a local user by
     /// one of `origin`, signed by that server, or the room's state with it is not what the room's version asks for.
-    /// [`Error::MissingParam`]: there is no such state. [`Error::Forbidden`]: the room is not for this server, or does
-    /// not let the invite in. [`Error::InviteBlocked`]: the user does not want it. [`Error::NotFound`]: there is no such user.
+    /// [`Error::MissingParam`]: there is no such state. [`Error::Forbidden`]: the room is not for this server, does
+    /// not let the invite in, or a policy list shuts it or the inviter out. [`Error::InviteBlocked`]: the user does not want it. [`Error::NotFound`]: there is no such user.
     pub async fn invite(
         &self,
         origin: &ServerName,
@@ -55,6 +55,8 @@ impl Inbound {
             return Err(Error::NotFound(Subject::User));
         }
         context.check_invite(event.sender(), &user).await?;
+        context.check_listed_user(event.sender()).await?;
+        context.check_listed_room(room).await?;
         self.check_room_state(room, version, &room_state).await?;
         let signed = event.countersigned(version, &context.key);
         let handle = self

@@ -65,6 +65,9 @@ impl Inbound {
                 "{user} is not a user of {origin}"
             )));
         }
+        if membership != "leave" {
+            self.rooms.context.check_listed_user(user).await?;
+        }
         let room = self.resident_room(origin, room).await?;
         let version = room.meta.version;
         if versions.is_some_and(|known| !known.iter().any(|known| known == version.id())) {
@@ -108,6 +111,9 @@ impl Inbound {
         let omit_members = signed.omit_members;
         let membership = signed.membership;
         let event = room.sound_membership(origin, signed).await?;
+        if membership != "leave" {
+            self.rooms.context.check_listed_user(event.sender()).await?;
+        }
         // The other server may not know that the room has a policy server, or whether it is in force.
         let event = room.recommended(event).await?;
         let object = objects([&event]).remove(0);

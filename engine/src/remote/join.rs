@@ -87,6 +87,7 @@ impl Rooms {
         reason: Option<String>,
         extra: Object,
     ) -> Result<()> {
+        self.context.check_listed_room(room).await?;
         let entry = Entry {
             by: by.clone(),
             room: room.to_owned(),

@@ -22,6 +22,7 @@ impl Rooms {
         via: Vec<OwnedServerName>,
         extra: Object,
     ) -> Result<()> {
+        self.context.check_listed_room(room).await?;
         if let Some(known) = self.find(room).await?
             && known.is_resident().await?
         {

@@ -73,7 +73,8 @@ impl RoomHandle {
     /// Invites a user, through their server if that is another.
     ///
     /// # Errors
-    /// [`Error::Denied`]: the inviter may not, or the target is joined or banned. What the other server answered.
+    /// [`Error::Denied`]: the inviter may not, or the target is joined or banned. [`Error::Forbidden`]: a policy list shuts
+    /// them or the room out. What the other server answered.
     pub async fn invite(&self, by: &Requester, target: Target) -> Result<OwnedEventId> {
         self.invite_as(by, target, false).await
     }
@@ -100,6 +101,8 @@ impl RoomHandle {
         extra: Object,
     ) -> Result<OwnedEventId> {
         self.context.check_invite(&by.user_id, target).await?;
+        self.context.check_listed_user(target).await?;
+        self.context.check_listed_room(&self.meta.id).await?;
         let mut content = invite_content(&self.context, target, false).await?;
         content.extend(extra);
         let draft = self.member_draft(by, target, "invite", content);
@@ -359,15 +362,15 @@ impl Rooms {
     pub(crate) async fn leave_all(&self, user: &UserId) -> Result<()> {
         let present = [Membership::Join, Membership::Invite, Membership::Knock];
         let rooms = members::of_user(self.context.store.reader(), user, &present).await?;
+        let unreadable = self.context.metas.unreadable().await?;
         let mut outcome = Ok(());
         for member in rooms {
-            let left = self.take_out(user, member).await;
-        let unreadable = self.context.metas.unreadable().await?;
-            outcome = outcome.and(unless_final(user, left));
-        }
             if unreadable.contains(&member.room) {
                 continue;
             }
+            let left = self.take_out(user, member).await;
+            outcome = outcome.and(unless_final(user, left));
+        }
         outcome
     }
 

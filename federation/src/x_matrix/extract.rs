@@ -13,6 +13,7 @@ use spec::sign::XMatrix;
 
 use super::{Refused, RemoteKeys, claims, verify};
 use crate::body::read;
+use crate::inbound::Room;
 use crate::{ApiError, Shared};
 
 /// The largest body of a request between servers, in bytes: a transaction of 50 events at 64 KiB
@@ -39,6 +40,7 @@ impl FromRequest for Signed {
             let (shared, remote) = shared(&request)?;
             // Before the body is read: whoever is no server, or one that this one does not talk to, sends it in vain.
             let claims = claims_of(&request, shared)?;
+            check_lists(&request, &claims).await?;
             let body = read(payload, BODY_BYTES_MAX).await?;
             check(&request, shared, remote, claims, &body).await
         })
@@ -66,6 +68,22 @@ fn claims_of(request: &HttpRequest, shared: &Shared) -> Result<Vec<XMatrix>, Api
         return Err(ApiError::forbidden("This server does not talk to yours"));
     }
     Ok(claims)
+}
+
+/// Refuses servers that a policy list shuts out.
+async fn check_lists(request: &HttpRequest, claims: &[XMatrix]) -> Result<(), ApiError> {
+    let engine: &web::Data<Room> = request.app_data().ok_or(Refused::Missing)?;
+    if !engine.follows_lists() {
+        return Ok(());
+    }
+    for claim in claims {
+        let origin = claim.origin.clone();
+        let heard = engine.ask(move |inbound| async move { inbound.hears(&origin).await });
+        if !heard.await? {
+            return Err(ApiError::forbidden("This server does not talk to yours"));
+        }
+    }
+    Ok(())
 }
 
 async fn check(

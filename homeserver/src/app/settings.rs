@@ -51,6 +51,7 @@ pub(super) fn engine(config: &Config, keys: &OwnKeys) -> engine::Settings {
     settings.accounts = accounts(config);
     settings.identity_servers = globs(&config.identity.servers);
     settings.plain_push_gateways = config.federation.plain_push_gateways;
+    settings.policy_lists = config.policy_lists.rooms.clone();
     settings.presence = engine::PresenceSettings {
         enabled: config.presence.enabled,
         to_other_servers: config.presence.to_other_servers,
@@ -86,18 +87,18 @@ pub(super) fn client_api(config: &Config) -> client_api::Settings {
             .map(|o| o.0.clone())
             .collect(),
         turn: turn(&config.voip),
-        sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
         livekit_urls: livekit_urls(config),
+        sync_timeout_ms_max: u64::try_from(limits.max_sync_wait.as_millis()).unwrap_or(u64::MAX),
     }
 }
 
-/// Nothing where no server is named; that one can be opened was checked.
 /// What leads to LiveKit servers.
 pub(crate) fn livekit_urls(config: &Config) -> Vec<String> {
     let urls = config.voip.livekit_urls.iter();
     urls.map(|url| url.0.clone()).collect()
 }
 
+/// Nothing where no server is named; that one can be opened was checked.
 fn turn(voip: &Voip) -> Option<client_api::Turn> {
     let access = match (
         &voip.turn_shared_secret,
@@ -116,8 +117,8 @@ fn turn(voip: &Voip) -> Option<client_api::Turn> {
     (!voip.turn_uris.is_empty()).then(|| client_api::Turn {
         uris: voip.turn_uris.iter().map(|uri| uri.0.clone()).collect(),
         lifetime_s: voip.turn_lifetime.as_secs(),
-        access,
         for_guests: voip.turn_for_guests,
+        access,
     })
 }
 
