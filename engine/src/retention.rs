@@ -1,5 +1,5 @@
-//! What is not kept for ever: messages, as long as the room and the operator say (MSC1763), and rooms that nobody here wants
-//! to see any more.
+//! What is not kept for ever: messages, as long as the room and the operator say (MSC1763) or they say themselves (MSC2228),
+//! and rooms that nobody here wants to see any more.
 //!
 //! A message that has had its time is hidden from clients at once, and deleted later, in steps. State is kept: the room needs
 //! it. So is the last event, upon which the next one builds.
@@ -54,6 +54,12 @@ impl Engine {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "old messages wait for the next round"
+                );
+            }
+            if let Err(error) = self.expire_self_destructing().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "messages that are to go wait for the next round"
                 );
             }
             if let Err(error) = self.purge_forgotten().await {

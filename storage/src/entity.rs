@@ -31,6 +31,7 @@ pub mod report;
 pub mod room;
 pub mod searchable;
 pub mod secret;
+pub mod self_destruct;
 pub mod server_key;
 pub mod sliding_connection;
 pub mod sliding_room;

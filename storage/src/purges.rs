@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use crate::{
-    entity::{event, membership, purge, room, summary},
+    entity::{event, membership, purge, room, self_destruct, summary},
     error::Result,
     events::StoredEvent,
     id::{EventRow, RoomRow},
@@ -46,6 +46,30 @@ pub async fn expired(
         .order_by_asc(Id)
         .limit(limit.get());
     Ok(expired.all(db).await?)
+}
+
+/// A message that says itself when it is to go, as stored.
+pub type SelfDestruct = self_destruct::Model;
+
+/// Messages that were to go, by their own word, at or before `until_ts` (in ms), after `after` (exclusive, when and which), the
+/// longest due first.
+///
+/// At most `limit`; fewer mean that there are no more. One query, on the index (due_ts, event).
+pub async fn self_destructing(
+    db: &impl ConnectionTrait,
+    until_ts: i64,
+    after: Sent,
+    limit: Limit,
+) -> Result<Vec<SelfDestruct>> {
+    use self_destruct::Column::{DueTs, Event};
+    let here = Expr::tuple([Expr::col(DueTs), Expr::col(Event)]);
+    let due = self_destruct::Entity::find()
+        .filter(DueTs.lte(until_ts))
+        .filter(here.gt(Expr::tuple([Expr::val(after.0), Expr::val(after.1)])))
+        .order_by_asc(DueTs)
+        .order_by_asc(Event)
+        .limit(limit.get());
+    Ok(due.all(db).await?)
 }
 
 /// How long messages are kept, at least and at most, by the room itself.

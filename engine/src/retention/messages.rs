@@ -62,6 +62,38 @@ impl Engine {
         }
     }
 
+    /// Deletes the messages that say themselves that they were to go by now: MSC2228. It may be stopped at any time.
+    ///
+    /// # Errors
+    /// Only those of the store.
+    pub async fn expire_self_destructing(&self) -> Result<()> {
+        if !self.context.retention.messages {
+            return Ok(());
+        }
+        let now = self.context.clock.now_ms();
+        let mut after = FIRST;
+        loop {
+            let db = self.context.store.reader();
+            let page = purges::self_destructing(db, now, after, Limit::new(STEP)).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = (last.due_ts, last.event);
+            let mut by_room: BTreeMap<RoomRow, Vec<EventRow>> = BTreeMap::new();
+            for due in page {
+                by_room.entry(due.room).or_default().push(due.event);
+            }
+            for (room, due) in by_room {
+                let room = self.rooms().by_row(room).await?;
+                let step = room
+                    .run(move |room| Box::pin(async move { room.delete(&due).await }))
+                    .await?;
+                step.pending.wait().await?;
+                self.context.events.forget(&step.gone);
+            }
+        }
+    }
+
     async fn expire(&self, room: RoomRow, before_ts: i64) -> Result<()> {
         let db = self.context.store.reader();
         let page = purges::expired(db, room, before_ts, FIRST, Limit::new(STEP)).await?;
@@ -104,7 +136,17 @@ impl Room {
         let full = page.len() as u64 == STEP;
         let next = page.last().filter(|_| full);
         let next = next.map(|event| (event.origin_server_ts, event.id));
-        let gone = self.dispensable(&page).await?;
+        self.delete_page(&page, next).await
+    }
+
+    /// Deletes those of these events that nothing needs.
+    async fn delete(&mut self, rows: &[EventRow]) -> Result<Step> {
+        let page = events::by_rows(self.context.store.reader(), rows).await?;
+        self.delete_page(&page, None).await
+    }
+
+    async fn delete_page(&mut self, page: &[StoredEvent], next: Option<Sent>) -> Result<Step> {
+        let gone = self.dispensable(page).await?;
         self.forget_events(&gone);
         if !gone.is_empty() {
             self.also(Plain::EventsDeleted {

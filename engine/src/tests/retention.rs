@@ -242,3 +242,51 @@ async fn a_room_that_somebody_returned_to_stays() {
         assert_eq!(alice.sees(&room).await.last().unwrap(), "again");
     }
 }
+
+/// MSC2228, of local and remote senders: hidden when it is due, and deleted later; never state.
+#[tokio::test]
+async fn messages_go_when_they_say_so() {
+    for house in keeping().await {
+        let alice = house.person("alice");
+        let room = alice.creates("12", Preset::Private).await;
+        let due = super::fixture::START_MS + 1_000;
+        let sends = async |key: &str, due: Value| {
+            let content = json!({ "msgtype": "m.text", "body": "brief needle", key: due });
+            let content = serde_json::to_vec(&content).unwrap();
+            let content = spec::json::parse_object(&content, spec::json::Strictness::Strict);
+            let ask = crate::Send {
+                event_type: "m.room.message".to_owned(),
+                content: content.unwrap(),
+                txn_id: None,
+            };
+            let handle = alice.room(&room).await;
+            handle.send(&alice.requester, ask).await.unwrap()
+        };
+        let brief = [
+            sends("m.self_destruct_after", json!(due)).await,
+            sends("org.matrix.self_destruct_after", json!(due)).await,
+        ];
+        let stays = [
+            sends("m.self_destruct_after", json!(due + 1)).await,
+            sends("m.self_destruct_after", json!("soon")).await,
+        ];
+        let name = json!({ "name": "a name", "m.self_destruct_after": due });
+        alice.configures(&room, "m.room.name", name).await;
+        assert_eq!(alice.sees(&room).await.len(), 4);
+        house.clock.advance(1_000);
+        assert_eq!(alice.sees(&room).await.len(), 2, "hidden at once");
+        let db = house.engine.context.store.reader();
+        house.engine.expire_self_destructing().await.unwrap();
+        for gone in &brief {
+            assert!(events::by_id(db, gone).await.unwrap().is_none());
+        }
+        for here in &stays {
+            assert!(events::by_id(db, here).await.unwrap().is_some());
+        }
+        let left = purges::self_destructing(db, i64::MAX, purges::FIRST, Limit::new(9)).await;
+        assert_eq!(left.unwrap().len(), 1);
+        let handle = alice.room(&room).await;
+        let name = handle.state_event(&alice.requester, "m.room.name", "");
+        name.await.unwrap();
+    }
+}

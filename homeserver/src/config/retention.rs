@@ -9,7 +9,8 @@ use super::source::Source;
 section! {
     /// How long messages are kept, and rooms that nobody here wants to see any more. What is deleted is gone for good.
     "retention" Retention {
-        /// Whether old messages are deleted. Rooms say when, by a state event "m.room.retention" (MSC1763).
+        /// Whether old messages are deleted. Rooms say when, by a state event "m.room.retention" (MSC1763), and messages
+        /// may say it of themselves (MSC2228).
         messages: bool, default false;
 
         /// How long messages are kept in rooms that do not say it. Left out, they are kept for ever.

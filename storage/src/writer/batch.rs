@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     entity::{
-        account_data, counter, event, membership, receipt, relation, room, searchable, snapshot,
-        state_key, thread_subscription,
+        account_data, counter, event, membership, receipt, relation, room, searchable,
+        self_destruct, snapshot, state_key, thread_subscription,
     },
     error::{Error, Result},
     id::{Position, RoomRow},
@@ -257,6 +257,15 @@ async fn entries(db: &impl ConnectionTrait, writes: &[&mut Prepared]) -> Result<
     let key = &[searchable::Column::Moment];
     insert::<searchable::Entity>(db, Existing::Stays(key), searchable).await?;
 
+    let self_destructs = writes
+        .iter()
+        .flat_map(|write| &write.logged)
+        .filter_map(|entry| entry.self_destruct.as_ref())
+        .map(values)
+        .collect();
+    let key = &[self_destruct::Column::Event];
+    insert::<self_destruct::Entity>(db, Existing::Stays(key), self_destructs).await?;
+
     let rows = receipts.into_values().map(values).collect();
     let key = &[
         receipt::Column::Room,
@@ -324,6 +333,7 @@ async fn afterwards(db: &impl ConnectionTrait, plain: &Plain) -> Result<()> {
             };
             update(db, change).await?;
             delete::<relation::Entity>(db, relation::Column::Child.eq(*event)).await?;
+            delete::<self_destruct::Entity>(db, self_destruct::Column::Event.eq(*event)).await?;
             delete::<searchable::Entity>(db, searchable::Column::Event.eq(*event)).await
         }
         Plain::MemberBlanked {

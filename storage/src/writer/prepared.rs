@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     entity::{
-        account_data, event, membership, receipt, relation, room, searchable, snapshot, state_key,
-        thread_subscription,
+        account_data, event, membership, receipt, relation, room, searchable, self_destruct,
+        snapshot, state_key, thread_subscription,
     },
     id::{EventRow, Position, RoomRow},
     packed::pack_events,
@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) relation: Option<relation::Model>,
     /// Of an event in which there is something to search.
     pub(super) searchable: Option<searchable::Model>,
+    /// Of an event that says itself when it is to go.
+    pub(super) self_destruct: Option<self_destruct::Model>,
     pub(super) place: Place,
     pub(super) announcement: Arc<Logged>,
 }
@@ -129,14 +131,19 @@ impl Prepared {
             Logged::AccountData(new) => (Row::AccountData(new.into()), Place::New),
             Logged::ThreadSubscription(new) => (Row::ThreadSubscription(new.into()), Place::New),
         };
-        let (relation, searchable) = match &logged {
-            Logged::Event(new) => (relation::Model::of(new), searchable::Model::of(new)),
-            _ => (None, None),
+        let (relation, searchable, self_destruct) = match &logged {
+            Logged::Event(new) => (
+                relation::Model::of(new),
+                searchable::Model::of(new),
+                self_destruct::Model::of(new),
+            ),
+            _ => (None, None, None),
         };
         self.logged.push(Entry {
             row,
             relation,
             searchable,
+            self_destruct,
             place,
             announcement: Arc::new(logged),
         });

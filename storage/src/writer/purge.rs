@@ -14,8 +14,8 @@ use super::rows::{delete, update};
 use crate::{
     entity::{
         account_data, alias, delayed_event, event, membership, notification, pending_redaction,
-        purge, reading, receipt, relation, room, searchable, snapshot, staged_event, summary,
-        thread_subscription,
+        purge, reading, receipt, relation, room, searchable, self_destruct, snapshot, staged_event,
+        summary, thread_subscription,
     },
     error::Result,
     id::{EventRow, RoomRow},
@@ -41,6 +41,8 @@ pub(super) async fn events(
         delete::<relation::Entity>(db, these).await?;
         let these = searchable::Column::Event.is_in(chunk.iter().copied());
         delete::<searchable::Entity>(db, these).await?;
+        let these = self_destruct::Column::Event.is_in(chunk.iter().copied());
+        delete::<self_destruct::Entity>(db, these).await?;
         delete::<event::Entity>(db, event::Column::Id.is_in(chunk)).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Rooms that nobody here wants to see any more.
+//! Rooms that nobody here wants to see any more, and messages that say themselves when they are to go.
 
 use sea_orm_migration::{
     DbErr, SchemaManager,
@@ -20,5 +20,18 @@ pub(super) async fn up(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .await?;
     manager
         .create_index(index("purges", "purges_room_id", &["room_id"]))
+        .await?;
+    manager
+        .create_table(
+            table("self_destructs")
+                .col(big_integer("event").primary_key())
+                .col(big_integer("room"))
+                .col(big_integer("due_ts"))
+                .take(),
+        )
+        .await?;
+    let columns = &["due_ts", "event"];
+    manager
+        .create_index(index("self_destructs", "self_destructs_due", columns))
         .await
 }
