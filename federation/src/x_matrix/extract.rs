@@ -20,6 +20,9 @@ use crate::{ApiError, Shared};
 /// and 100 ephemeral ones, with room to spare for large `send_join` bodies.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Larger bodies are read and checked on a thread that serves nobody, in bytes: it takes milliseconds.
+const SERVED_BYTES_MAX: usize = 64 * 1024;
+
 /// A request whose signature was checked.
 #[derive(Debug, Clone)]
 pub struct Signed {
@@ -42,7 +45,7 @@ impl FromRequest for Signed {
             let claims = claims_of(&request, shared)?;
             check_lists(&request, &claims).await?;
             let body = read(payload, BODY_BYTES_MAX).await?;
-            check(&request, shared, remote, claims, &body).await
+            check(&request, shared, remote, claims, body).await
         })
     }
 }
@@ -91,11 +94,12 @@ async fn check(
     shared: &Shared,
     remote: &Arc<dyn RemoteKeys>,
     claims: Vec<XMatrix>,
-    body: &Bytes,
+    body: Bytes,
 ) -> Result<Signed, ApiError> {
-    let content = match body.is_empty() {
+    let bytes = body.len();
+    let mut content = match body.is_empty() {
         true => None,
-        false => Some(parse(body, Strictness::Lenient)?),
+        false => Some(aside(bytes, move || parse(&body, Strictness::Lenient)).await??),
     };
     let uri = request.uri().path_and_query();
     let uri = uri.map_or("/", |uri| uri.as_str());
@@ -103,8 +107,15 @@ async fn check(
     for claim in claims {
         let key = remote.key(&claim.origin, &claim.key).await;
         let now_ms = shared.clock.now_ms();
-        let method = request.method().as_str();
-        match verify(&claim, method, uri, content.as_ref(), key, now_ms) {
+        let (method, uri) = (request.method().clone(), uri.to_owned());
+        let verified;
+        (verified, content) = aside(bytes, move || {
+            let content_ref = content.as_ref();
+            let verified = verify(&claim, method.as_str(), &uri, content_ref, key, now_ms);
+            (verified, content)
+        })
+        .await?;
+        match verified {
             Ok(origin) => {
                 shared.outbound.heard_from(&origin);
                 shared.client.heard_from(&origin);
@@ -115,4 +126,16 @@ async fn check(
         }
     }
     Err(refused.into())
+}
+
+/// Works on a body of so many bytes, elsewhere if they are many.
+async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    if bytes <= SERVED_BYTES_MAX {
+        return Ok(work());
+    }
+    // The panic hook has logged it with its place.
+    web::block(work).await.map_err(|_| ApiError::failure())
 }

@@ -187,6 +187,9 @@ async fn a_handler_hears_only_from_servers_that_signed() {
     let unknown = good.replace("ed25519:a", "ed25519:b");
     let both = format!("{unknown}\n{good}");
     let others = format!("{}\n{good}", unknown.replace("remote.", "other."));
+    // Large ones are checked on another thread.
+    let large = |rest: &str| format!("{{{}{rest}", " ".repeat(100_000));
+    let (large, changed, broken) = (large("\"a\":1}"), large("\"a\":2}"), large(""));
     for (header, body, status) in [
         (Some(good.as_str()), r#"{ "a": 1 }"#, StatusCode::OK),
         (Some(good.as_str()), r#"{"a":2}"#, StatusCode::UNAUTHORIZED),
@@ -197,6 +200,17 @@ async fn a_handler_hears_only_from_servers_that_signed() {
             StatusCode::UNAUTHORIZED,
         ),
         (None, r#"{"a":1}"#, StatusCode::UNAUTHORIZED),
+        (Some(good.as_str()), large.as_str(), StatusCode::OK),
+        (
+            Some(good.as_str()),
+            changed.as_str(),
+            StatusCode::UNAUTHORIZED,
+        ),
+        (
+            Some(good.as_str()),
+            broken.as_str(),
+            StatusCode::BAD_REQUEST,
+        ),
         // More than one: one that fits is enough.
         (Some(both.as_str()), r#"{"a":1}"#, StatusCode::OK),
         (Some(both.as_str()), r#"{"a":2}"#, StatusCode::UNAUTHORIZED),
@@ -208,7 +222,7 @@ async fn a_handler_hears_only_from_servers_that_signed() {
     ] {
         let mut request = http::TestRequest::with_uri(URI)
             .method(Method::PUT)
-            .set_payload(body);
+            .set_payload(body.to_owned());
         for header in header.iter().flat_map(|headers| headers.lines()) {
             request = request.append_header(("Authorization", header));
         }
