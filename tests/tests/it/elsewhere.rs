@@ -77,8 +77,7 @@ async fn a_canonical_alias_may_be_one_of_another_server() {
     let room = alice.creates_room().public().await;
     let elsewhere = alice.creates_room().public().await;
     for room in [&room, &elsewhere] {
-        let joining = bob.post(v3(&["join", &room.id]), &json!({}));
-        joining.query("via", alice.server_name()).await.ok();
+        bob.joins_via(room, alice.server_name()).await.ok();
     }
     let alias = |name: &str| format!("#{name}:{}", bob.server_name());
     for (name, room) in [("good", &room), ("other", &elsewhere)] {
@@ -192,8 +191,7 @@ async fn a_space_reaches_over_servers() {
     hierarchy(&bob, &secret).await.refused(403, "M_FORBIDDEN");
 
     // Who is in the club sees what is for its members, once both servers know it.
-    let joining = bob.post(v3(&["join", &club.id]), &json!({}));
-    joining.query("via", alice.server_name()).await.ok();
+    bob.joins_via(&club, alice.server_name()).await.ok();
     let shown = bob
         .get(v1(&["room_summary", &members.id]))
         .query("via", alice.server_name());

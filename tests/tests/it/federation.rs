@@ -80,8 +80,7 @@ async fn nobody_joins_elsewhere_without_leave() {
     };
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     let room = alice.creates_room().await;
-    let joining = bob.post(v3(&["join", &room.id]), &json!({}));
-    let answer = joining.query("via", alice.server_name()).await;
+    let answer = bob.joins_via(&room, alice.server_name()).await;
     answer.refused(403, "M_FORBIDDEN");
     let nowhere = bob.post(v3(&["join", "!nobody:nowhere.invalid"]), &json!({}));
     assert_eq!(nowhere.await.status, 404);

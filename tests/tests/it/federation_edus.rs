@@ -18,8 +18,7 @@ async fn two() -> Option<Two> {
     let (here, there) = (machine.server().await?, machine.server().await?);
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     let room = alice.creates_room().public().await;
-    let joining = bob.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", alice.server_name()).await.ok();
+    bob.joins_via(&room, alice.server_name()).await.ok();
     Some(Two {
         _machine: machine,
         here,
@@ -108,13 +107,11 @@ async fn a_server_that_is_denied_neither_joins_nor_is_joined() {
     };
     let [alice, bob] = [here.user("alice").await, strict.user("bob").await];
     let open = alice.creates_room().public().await;
-    let joining = bob.post(v3(&["join", &open.id]), &json!({}));
-    let answer = joining.query("via", alice.server_name()).await;
+    let answer = bob.joins_via(&open, alice.server_name()).await;
     answer.refused(403, "M_FORBIDDEN");
 
     let strict_room = bob.creates_room().public().await;
-    let joining = alice.post(v3(&["join", &strict_room.id]), &json!({}));
-    let answer = joining.query("via", bob.server_name()).await;
+    let answer = alice.joins_via(&strict_room, bob.server_name()).await;
     answer.refused(403, "M_FORBIDDEN");
     let inviting = bob.invites(&strict_room, &alice).await;
     inviting.refused(403, "M_FORBIDDEN");

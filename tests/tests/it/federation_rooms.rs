@@ -116,8 +116,7 @@ async fn who_is_thrown_out_is_out_on_all_servers() {
         .await;
     becomes(&alice, &room, &carol, "ban").await;
     for other in [&alice, &bob] {
-        let joining = carol.post(v3(&["join", &room.id]), &json!({}));
-        let joining = joining.query("via", other.server_name()).await;
+        let joining = carol.joins_via(&room, other.server_name()).await;
         joining.refused(403, "M_FORBIDDEN");
     }
     let said = alice.says(&room, "without her").await;

@@ -125,8 +125,7 @@ async fn presence_crosses_over_to_those_who_share_a_room() {
     let [alice, bob] = [here.user("alice").await, there.user("bob").await];
     alice.syncs().await;
     let room = alice.creates_room().public().await;
-    let joining = bob.post(v3(&["join", &room.id]), &json!({}));
-    joining.query("via", alice.server_name()).await.ok();
+    bob.joins_via(&room, alice.server_name()).await.ok();
     // Alice was there before: Bob's server is told when he comes.
     eventually("the presence of who was there before", async || {
         let seen = bob.get(status(&alice)).await.ok();
@@ -173,6 +172,46 @@ async fn without_presence_everybody_is_offline_and_all_else_goes_on() {
     let seen = alice.get(status(&bob)).await.ok();
     assert_eq!(seen["presence"], "offline", "{seen}");
     assert!(seen.get("status_msg").is_none(), "{seen}");
+}
+
+/// PRES-04.
+#[tokio::test]
+async fn in_a_quiet_room_nobody_is_seen_from_another_server() {
+    let machine = Neighbourhood::new();
+    let file = settings(&machine, "");
+    let (Some(mut here), Some(there)) = (
+        machine.server_with(&["--config", &file]).await,
+        machine.server().await,
+    ) else {
+        return;
+    };
+    let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    let quiet = alice.creates_room().public().await;
+    here.stop().await;
+    settings(&machine, &format!("quiet_rooms = [\"{}\"]", quiet.id));
+    here.restart().await;
+    bob.joins_via(&quiet, alice.server_name()).await.ok();
+    sets(&alice, &json!({"presence": "online", "status_msg": "a"})).await;
+    sets(&bob, &json!({"presence": "online", "status_msg": "b"})).await;
+    let said = alice.says(&quiet, "hello").await;
+    bob.syncs_until(&quiet, &said).await;
+    let said = bob.says(&quiet, "hello yourself").await;
+    alice.syncs_until(&quiet, &said).await;
+    let seen = bob.get(status(&alice)).await.ok();
+    assert_eq!(seen["presence"], "offline", "{seen}");
+    let refused = alice.get(status(&bob)).await;
+    refused.refused(403, "M_FORBIDDEN");
+
+    // By another room they see each other.
+    let loud = alice.creates_room().public().await;
+    bob.joins_via(&loud, alice.server_name()).await.ok();
+    for (by, of) in [(&bob, &alice), (&alice, &bob)] {
+        eventually("the presence by another room", async || {
+            let seen = by.get(status(of)).await.ok();
+            (seen["presence"] != "offline").then_some(())
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
