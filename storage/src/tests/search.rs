@@ -285,3 +285,42 @@ async fn postgresql_plans_for_the_terms_at_hand_and_for_nothing_else() {
     })
     .await;
 }
+
+/// With few rooms the index knows them, with many it does not.
+#[tokio::test]
+async fn matches_are_of_the_rooms_that_are_asked_for() {
+    on_each(async |store| {
+        let mut rooms = Vec::new();
+        for _ in 0..20 {
+            rooms.push(Room::new(&store).await);
+        }
+        let mut rows = Vec::new();
+        for (ts, room) in rooms.iter().enumerate() {
+            let event = message(&store, room, ts as i64, "needle \u{e001}\u{e000}\u{e000}");
+            rows.extend(writes(&store, vec![event]).await);
+        }
+        for (first, last) in [(0, 1), (3, 7), (1, 20), (0, 20)] {
+            let asked: Vec<_> = rooms[first..last].iter().map(|room| room.row).collect();
+            let terms = ["needle".to_owned()];
+            let matching = Matching {
+                rooms: &asked,
+                terms: &terms,
+                keys: &Key::ALL,
+                senders: None,
+            };
+            let page = search::page(store.reader(), &matching, i64::MAX, Limit::new(100));
+            let page = page.await.unwrap().matches;
+            let found: Vec<_> = page.iter().map(|one| one.event).collect();
+            let expected: Vec<_> = rows[first..last].iter().rev().copied().collect();
+            assert_eq!(found, expected, "{first}..{last}");
+        }
+        // The text of a room is not its mark.
+        assert_eq!(
+            found(&store, &rooms[5], &["\u{e001}\u{e000}\u{e000}"])
+                .await
+                .len(),
+            1
+        );
+    })
+    .await;
+}
