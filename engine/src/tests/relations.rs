@@ -490,6 +490,16 @@ async fn threads_come_by_their_last_reply_and_an_ignored_root_without_its_conten
         let own = threads(&bob, true, None, 50).await;
         assert_eq!(raw_ids(&own.chunk), expected[..1]);
         assert_eq!(threads(&alice, true, None, 50).await.chunk.len(), 4);
+        // What ignored users have replied neither counts nor is the last word.
+        let carol = house.person("carol");
+        carol.joins(&room).await.unwrap();
+        carol.ignores(&[&bob]).await;
+        let page = threads(&carol, false, None, 1).await;
+        let root: Value = page.chunk[0].deserialize_as_unchecked().unwrap();
+        let thread = &root["unsigned"]["m.relations"]["m.thread"];
+        assert_eq!(root["event_id"], roots[1].as_str());
+        assert_eq!(thread["count"], 1);
+        assert_eq!(thread["latest_event"]["sender"], "@alice:here");
         bob.ignores(&[&alice]).await;
         let page = threads(&bob, false, None, 1).await;
         let root: Value = page.chunk[0].deserialize_as_unchecked().unwrap();
