@@ -109,7 +109,7 @@ impl Build<'_> {
     }
 }
 
-/// The departure of somebody who may see nothing else of the room.
+/// The departure of somebody who may see nothing else of the room. What lies before it they may see when they are in it.
 pub(super) async fn departure_alone(room: &RoomHandle, member: &OwnMembership) -> Result<Window> {
     let context = &room.context;
     let known = context.events.get(&context.metas, member.event).await?;
@@ -126,7 +126,7 @@ pub(super) async fn departure_alone(room: &RoomHandle, member: &OwnMembership) -
     Ok(Window {
         access: Access::Peeking,
         seen: vec![seen],
-        limited: false,
+        limited: true,
         start: Position(member.position.get() - 1),
         unseen: false,
     })

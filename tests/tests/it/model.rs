@@ -74,7 +74,7 @@ async fn a_history(mut people: People, seed: u64, length: usize) {
     let mut complaints = Vec::new();
     for mut watcher in watchers {
         watcher.looks_to_the_end().await;
-        let wrong = truth.complaints(&watcher.knowledge);
+        let wrong = truth.complaints(&watcher.knowledge, watcher.is_sliding());
         complaints.extend(
             wrong
                 .iter()

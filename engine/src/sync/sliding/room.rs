@@ -299,6 +299,8 @@ impl Slide<'_> {
         let answer = RoomAnswer {
             bump_stamp: Some(listed.own.position.get()),
             num_live: Some(timeline.events.len()),
+            limited: timeline.limited,
+            prev_batch: timeline.prev_batch,
             timeline: timeline.events,
             ..RoomAnswer::default()
         };

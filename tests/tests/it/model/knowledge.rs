@@ -25,6 +25,10 @@ pub(super) struct Known {
     pub(super) timeline: Vec<String>,
     /// Which of these are redacted.
     pub(super) redacted: BTreeSet<String>,
+    /// Those that came as news, and were not looked up.
+    pub(super) heard: BTreeSet<String>,
+    /// The events before which something is missing that was not to be had, and where it goes on there.
+    open: Vec<(String, String)>,
     /// The event that a user has read: by kind, user and thread.
     pub(super) receipts: BTreeMap<(String, String, String), String>,
     pub(super) typing: BTreeSet<String>,
@@ -49,6 +53,8 @@ pub(super) struct Told {
     pub(super) after: Vec<Value>,
     /// Where the history goes on, if something may be missing before the timeline.
     pub(super) gap: Option<String>,
+    /// Where it goes on in any case.
+    pub(super) start: Option<String>,
     pub(super) ephemeral: Vec<Value>,
     pub(super) account_data: Vec<Value>,
     pub(super) unread: [Option<u64>; 2],
@@ -76,21 +82,45 @@ impl Known {
             self.membership = membership;
         }
         if told.initial {
+            // Nothing counts that was told before.
             self.state.clear();
+            self.receipts.clear();
+            self.heard.clear();
         }
+        let ids = told.timeline.iter().map(|event| text(event, "event_id"));
+        self.heard.extend(ids);
         self.state_is(&told.before);
         let mut news = told.timeline.clone();
         if told.initial || told.gap.is_some() {
             news.retain(|event| !self.timeline.contains(&text(event, "event_id")));
         }
+        let first = news.first().map(|event| text(event, "event_id"));
+        let mut open = match (&told.gap, &first) {
+            // Before the first that it hears there may be more, though not for it.
+            (None, Some(first)) if self.timeline.is_empty() => {
+                told.start.map(|start| (first.clone(), start))
+            }
+            _ => None,
+        };
         // A client that has the event in front of the timeline already needs nothing more.
         if let Some(from) = &told.gap
             && (news.len() == told.timeline.len() || self.timeline.is_empty())
         {
-            let missed = self.history(user, room, from).await;
-            self.append(&missed);
+            let (missed, rest) = self.history(user, room, from).await;
+            let first = missed
+                .first()
+                .map(|event| text(event, "event_id"))
+                .or(first);
+            open = first.zip(rest);
+            let missed = self.note(&missed);
+            self.timeline.extend(missed);
         }
-        self.append(&news);
+        let ids = self.note(&news);
+        self.timeline.extend(ids);
+        self.open.extend(open);
+        if self.membership == "join" {
+            self.closes_gaps(user, room).await;
+        }
         if told.timeline_is_state {
             self.state_is(&told.timeline);
         }
@@ -104,19 +134,21 @@ impl Known {
         }
     }
 
-    /// What lies before a token that is not known yet, oldest first.
-    async fn history(&self, user: &User, room: &str, from: &str) -> Vec<Value> {
+    /// What lies before a token that is not known yet, oldest first; and where that goes on, if there is more that may not be
+    /// seen now.
+    async fn history(&self, user: &User, room: &str, from: &str) -> (Vec<Value>, Option<String>) {
         let (room, mut from) = (
             Room {
                 id: room.to_owned(),
             },
             from.to_owned(),
         );
-        let mut missed = Vec::new();
+        let (mut missed, mut rest) = (Vec::new(), None);
         loop {
             let page = user.messages(&room, "b").query("from", &from).await;
             // Who is no longer in the room may not be shown any more of it.
             if page.status == 403 {
+                rest = Some(from);
                 break;
             }
             let page = page.ok();
@@ -130,12 +162,25 @@ impl Known {
             }
         }
         missed.reverse();
-        missed
+        (missed, rest)
     }
 
-    fn append(&mut self, events: &[Value]) {
+    /// Who has come in may see what was missing before.
+    async fn closes_gaps(&mut self, user: &User, room: &str) {
+        for (event, from) in std::mem::take(&mut self.open) {
+            let (missed, rest) = self.history(user, room, &from).await;
+            let at = self.timeline.iter().position(|known| *known == event);
+            let at = at.expect("it was heard of");
+            let missed = self.note(&missed);
+            let first = missed.first().cloned().unwrap_or(event);
+            self.timeline.splice(at..at, missed);
+            self.open.extend(rest.map(|rest| (first, rest)));
+        }
+    }
+
+    /// The IDs of events that become known.
+    fn note(&mut self, events: &[Value]) -> Vec<String> {
         for event in events {
-            self.timeline.push(text(event, "event_id"));
             if event["unsigned"].get("redacted_because").is_some() {
                 self.redacted.insert(text(event, "event_id"));
             }
@@ -145,6 +190,7 @@ impl Known {
                 self.redacted.extend(redacts.map(str::to_owned));
             }
         }
+        events.iter().map(|event| text(event, "event_id")).collect()
     }
 
     fn state_is(&mut self, events: &[Value]) {

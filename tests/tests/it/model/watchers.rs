@@ -217,6 +217,16 @@ impl Watcher {
     }
 }
 
+impl Watcher {
+    /// Whether it hears only of receipts for events that it is shown, and of those that come.
+    pub(super) fn is_sliding(&self) -> bool {
+        matches!(
+            self.transport,
+            Transport::Sliding | Transport::SlidingSocket(_)
+        )
+    }
+}
+
 /// The filter of a sync. Threads are counted apart, as in sliding sync.
 fn filter() -> Value {
     json!({"room": {"timeline": {"limit": LIMIT, "unread_thread_notifications": true}}})
@@ -247,6 +257,7 @@ pub(super) fn told(sync: &Value) -> Vec<(String, Told)> {
                 timeline_is_state: news.get("state_after").is_none(),
                 after: list(&news["state_after"]["events"]),
                 gap: limited.then(|| text(timeline, "prev_batch")),
+                start: timeline["prev_batch"].as_str().map(str::to_owned),
                 ephemeral: list(&news["ephemeral"]["events"]),
                 account_data: list(&news["account_data"]["events"]),
                 unread: [
@@ -272,7 +283,8 @@ fn told_sliding(answer: &Value) -> Vec<(String, Told)> {
             initial,
             timeline: list(&news["timeline_events"]),
             after: list(&news["required_state"]),
-            gap: prev_batch.filter(|_| limited),
+            gap: prev_batch.clone().filter(|_| limited),
+            start: prev_batch,
             unread: [
                 news["notification_count"].as_u64(),
                 news["highlight_count"].as_u64(),
