@@ -16,11 +16,11 @@ use super::{
     forks::{moderated_room, sets},
 };
 use crate::{
-    CreateRoom, Error, Preset, SetState,
+    CreateRoom, Error, Preset, ReceiptThread, SetState,
     retention::RetentionSettings,
     sync::sliding::{
-        ListAsk, ListFilters, RequiredState, RoomAnswer, RoomConfig, SlidingAnswer, SlidingAsk,
-        StateElement,
+        ExtensionsAsk, ListAsk, ListFilters, RequiredState, RoomAnswer, RoomConfig, Scope,
+        SlidingAnswer, SlidingAsk, StateElement,
     },
 };
 
@@ -530,5 +530,42 @@ async fn state_that_a_resolution_takes_away_is_told() {
         let removed = ("m.room.member".to_owned(), "@carol:here".to_owned());
         assert_eq!(next.rooms[&room].removed_state, [removed]);
         assert!(next.rooms[&room].required_state.is_empty());
+    }
+}
+
+/// Who had seen the invite before they joined heard of no receipts for what came with the room.
+#[tokio::test]
+async fn what_belongs_to_a_room_comes_when_one_comes_in() {
+    for house in houses().await {
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let carol = house.person("carol");
+        let room = alice.creates("12", Preset::Private).await;
+        for who in [&bob, &carol] {
+            alice.invites(&room, who).await.unwrap();
+        }
+        carol.joins(&room).await.unwrap();
+        let event = alice.says(&room, "hello").await.unwrap();
+        let handle = carol.room(&room).await;
+        let thread = ReceiptThread::Unthreaded;
+        let read = handle.set_receipt(&carol.requester, "m.read", &event, thread);
+        read.await.unwrap();
+        let slides = async |pos: Option<&str>| {
+            let ask = SlidingAsk {
+                extensions: ExtensionsAsk {
+                    receipts: Some(Scope::default()),
+                    ..ExtensionsAsk::default()
+                },
+                ..ask(pos, ListFilters::default(), 10)
+            };
+            bob.engine.slide(&bob.requester, &ask).await.unwrap()
+        };
+        let invited = slides(None).await;
+        assert_eq!(invited.rooms[&room].membership, "invite");
+        assert!(invited.extensions.receipts.is_empty());
+        bob.joins(&room).await.unwrap();
+        let joined = slides(Some(&invited.pos)).await;
+        assert!(joined.rooms[&room].initial);
+        let receipts = joined.extensions.receipts[&room].json().get();
+        assert!(receipts.contains("@carol:here") && receipts.contains(event.as_str()));
     }
 }

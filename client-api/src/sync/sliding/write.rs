@@ -315,3 +315,31 @@ impl<'a> Extensions<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::sync::sliding::RoomAnswer;
+    use ruma::room_id;
+    use serde_json::json;
+
+    use super::*;
+
+    /// SSS-18: only the dialect of the specification has a word for it.
+    #[test]
+    fn state_that_is_no_more_is_a_stub() {
+        let room = RoomAnswer {
+            removed_state: vec![("m.room.member".to_owned(), "@carol:here".to_owned())],
+            ..RoomAnswer::default()
+        };
+        let answer = SlidingAnswer {
+            rooms: [(room_id!("!room:here").to_owned(), room)].into(),
+            ..SlidingAnswer::default()
+        };
+        let stub = json!([{"type": "m.room.member", "state_key": "@carol:here"}]);
+        for (written, expected) in [(current(&answer), Some(&stub)), (legacy(&answer), None)] {
+            let written: Value = serde_json::from_slice(&written.expect("JSON")).expect("JSON");
+            let state = written["rooms"]["!room:here"].get("required_state");
+            assert_eq!(state, expected, "{written}");
+        }
+    }
+}

@@ -54,7 +54,7 @@ impl Slide<'_> {
         }
         if let Some(scope) = &asked.typing {
             for row in Self::inside(scope, listing, windows) {
-                let is_new = self.known_upto(row) == Some(Position::MIN);
+                let is_new = self.known_upto(row, listing, changes) == Some(Position::MIN);
                 let typing = &self.build.rooms.context.typing;
                 let changed = changes.rooms.get(&row).is_some_and(|change| change.typing);
                 let is_joined = listing.rooms[&row].shown == Shown::Joined;
@@ -97,9 +97,15 @@ impl Slide<'_> {
             .collect()
     }
 
-    /// Up to where the client has what belongs to a room: `None`, up to the place of its token.
-    fn known_upto(&self, row: RoomRow) -> Option<Position> {
-        match self.opened.sent.get(&row) {
+    /// Up to where the client has what belongs to a room: `None`, up to the place of its token. Of one that the user has come
+    /// into it has nothing, though it was shown before.
+    fn known_upto(&self, row: RoomRow, listing: &Listing, changes: &Changes) -> Option<Position> {
+        let change = changes.rooms.get(&row);
+        let entered = change.is_some_and(|change| change.entered);
+        let is_joined = listing.rooms[&row].shown == Shown::Joined;
+        let known = self.opened.sent.get(&row);
+        let known = known.filter(|known| !is_joined || (known.shown == Shown::Joined && !entered));
+        match known {
             Some(known) => known.upto,
             None => Some(Position::MIN),
         }
@@ -115,7 +121,7 @@ impl Slide<'_> {
         let changed = self.build.from.map(|_| changes.account_data.clone());
         answer.global = self.build.global_account_data(changed).await?;
         let mut by_room: BTreeMap<RoomRow, Vec<Datum>> = BTreeMap::new();
-        let behind: BTreeMap<RoomRow, Position> = self.behind(inside);
+        let behind: BTreeMap<RoomRow, Position> = self.behind(inside, listing, changes);
         if let Some(earliest) = behind.values().min() {
             let db = self.build.rooms.context.store.reader();
             let (by, to) = (&self.build.by.user_id, self.build.to.position);
@@ -157,7 +163,7 @@ impl Slide<'_> {
     {
         let joined = |row: &RoomRow| listing.rooms[row].shown == Shown::Joined;
         let inside: Vec<RoomRow> = inside.iter().copied().filter(joined).collect();
-        let behind = self.behind(&inside);
+        let behind = self.behind(&inside, listing, changes);
         let (new, missed): (Vec<_>, Vec<_>) =
             behind.iter().partition(|(_, upto)| **upto == Position::MIN);
         let new: BTreeSet<RoomRow> = new.into_iter().map(|(row, _)| *row).collect();
@@ -220,10 +226,15 @@ impl Slide<'_> {
     }
 
     /// Those of the rooms of which the client does not have everything up to the place of its token.
-    fn behind(&self, inside: &[RoomRow]) -> BTreeMap<RoomRow, Position> {
+    fn behind(
+        &self,
+        inside: &[RoomRow],
+        listing: &Listing,
+        changes: &Changes,
+    ) -> BTreeMap<RoomRow, Position> {
         let behind = inside
             .iter()
-            .filter_map(|row| Some((*row, self.known_upto(*row)?)));
+            .filter_map(|row| Some((*row, self.known_upto(*row, listing, changes)?)));
         behind.collect()
     }
 }
