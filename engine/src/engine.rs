@@ -159,7 +159,10 @@ impl Engine {
         store.subscribe(&ignores);
         let guest_doors = Arc::new(GuestDoors::default());
         store.subscribe(&guest_doors);
-        let policy_lists = Arc::new(PolicyLists::new(settings.policy_lists));
+        let policy_lists = Arc::new(PolicyLists::new(
+            settings.server_name.clone(),
+            settings.policy_lists,
+        ));
         store.subscribe(&policy_lists);
         let rosters = Arc::new(Rosters::new());
         store.subscribe(&rosters);

@@ -9,11 +9,11 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
-use ruma::{OwnedRoomId, RoomId, ServerName, UserId};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
 use spec::policy_list::{Rules, Subject, subject};
 use storage::{EventRow, Listener, Logged, Position, rooms};
 
@@ -26,19 +26,22 @@ const PAGE: usize = 1_000;
 
 /// The lists, and what they say.
 pub(crate) struct PolicyLists {
+    own: OwnedServerName,
     lists: Mutex<BTreeSet<OwnedRoomId>>,
-    /// Whether a list has changed since the rules were read.
-    stale: AtomicBool,
-    rules: Mutex<Arc<Rules>>,
+    /// How often a list has changed.
+    changed: AtomicU64,
+    /// At which of these changes the rules were read, and the rules.
+    rules: Mutex<(u64, Arc<Rules>)>,
     /// One after another, so that a change is read once.
     reading: tokio::sync::Mutex<()>,
 }
 
 impl PolicyLists {
-    pub(crate) fn new(lists: impl IntoIterator<Item = OwnedRoomId>) -> Self {
+    pub(crate) fn new(own: OwnedServerName, lists: impl IntoIterator<Item = OwnedRoomId>) -> Self {
         let lists: BTreeSet<OwnedRoomId> = lists.into_iter().collect();
         Self {
-            stale: AtomicBool::new(!lists.is_empty()),
+            own,
+            changed: AtomicU64::new(u64::from(!lists.is_empty())),
             lists: Mutex::new(lists),
             rules: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
@@ -49,7 +52,7 @@ impl PolicyLists {
     #[cfg(test)]
     pub(crate) fn follow(&self, list: OwnedRoomId) {
         lock(&self.lists).insert(list);
-        self.stale.store(true, Ordering::Release);
+        self.changed.fetch_add(1, Ordering::Release);
     }
 
     fn is_list(&self, room: &RoomId) -> bool {
@@ -68,11 +71,15 @@ impl Listener for PolicyLists {
                 continue;
             };
             let event = &new.event;
-            let changes_state = event.is_state()
+            // With a member of this server, all rules of a list may come. Other members change nothing.
+            let own_member =
+                event.event_type() == "m.room.member" && event.sender().server_name() == self.own;
+            let changes_rules = own_member
+                || subject(event.event_type()).is_some()
                 || new.resettled.is_some()
                 || event.event_type() == "m.room.redaction";
-            if changes_state && self.is_list(event.room_id()) {
-                self.stale.store(true, Ordering::Release);
+            if changes_rules && self.is_list(event.room_id()) {
+                self.changed.fetch_add(1, Ordering::Release);
             }
         }
     }
@@ -104,20 +111,23 @@ impl Context {
     /// What the lists say now. No query as long as they have not changed.
     async fn rules(&self) -> Result<Arc<Rules>> {
         let lists = &self.policy_lists;
-        if lists.stale.load(Ordering::Acquire) {
-            let _alone = lists.reading.lock().await;
-            // Before they are read, so that what changes meanwhile is read again.
-            if lists.stale.swap(false, Ordering::AcqRel) {
-                match self.read_rules().await {
-                    Ok(rules) => *lock(&lists.rules) = Arc::new(rules),
-                    Err(error) => {
-                        lists.stale.store(true, Ordering::Release);
-                        return Err(error);
-                    }
-                }
-            }
+        let known = || {
+            let rules = lock(&lists.rules);
+            let is_current = rules.0 == lists.changed.load(Ordering::Acquire);
+            is_current.then(|| Arc::clone(&rules.1))
+        };
+        if let Some(rules) = known() {
+            return Ok(rules);
         }
-        Ok(Arc::clone(&lock(&lists.rules)))
+        let _alone = lists.reading.lock().await;
+        if let Some(rules) = known() {
+            return Ok(rules);
+        }
+        // Before they are read, so that what changes meanwhile is read again.
+        let changed = lists.changed.load(Ordering::Acquire);
+        let rules = Arc::new(self.read_rules().await?);
+        *lock(&lists.rules) = (changed, Arc::clone(&rules));
+        Ok(rules)
     }
 
     async fn read_rules(&self) -> Result<Rules> {
