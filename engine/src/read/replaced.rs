@@ -16,6 +16,9 @@ use super::{
 };
 use crate::{Result, events::KnownEvent, render::Shape};
 
+/// For how many events it is looked up whether the reader may see what they took the place of; the others come without it.
+const UNCLEAR_MAX: usize = 500;
+
 /// A state event that the reader sees.
 pub(super) struct Later {
     pub(super) known: Arc<KnownEvent>,
@@ -56,6 +59,9 @@ impl View<'_> {
                 unclear.push((before, one.joined_later));
             }
         }
+        // What held before them is not known here, as of what came with a join at another server.
+        unclear.retain(|(before, _)| before.snapshot.is_some());
+        unclear.truncate(UNCLEAR_MAX);
         self.meet(unclear.iter().filter_map(|(before, _)| before.snapshot))
             .await?;
         for (before, joined_later) in unclear {
