@@ -14,7 +14,7 @@ use storage::{
 use super::{Build, changes::Changes, filter, token::SyncToken};
 use crate::{
     Error, Result,
-    presence::{PresenceState, PresenceStatus},
+    presence::{PresenceState, PresenceStatus, Shown},
     room::new_membership,
 };
 
@@ -130,7 +130,8 @@ impl Build<'_> {
             .presence
             .sharing(&self.by.user_id, users, joined)
             .await?;
-        let mut users: BTreeSet<OwnedUserId> = sharing.into_iter().collect();
+        let sharing: BTreeSet<OwnedUserId> = sharing.into_iter().collect();
+        let mut users = sharing.clone();
         users.extend(gone.into_iter().filter(is_offline));
         let by_sender = |user: &OwnedUserId| {
             !wanted.not_senders.contains(user)
@@ -142,7 +143,11 @@ impl Build<'_> {
         let now_ms = context.clock.now_ms();
         let mut events = Vec::new();
         for user in users.into_iter().filter(by_sender) {
-            if let Some(shown) = context.presence.shown(&user) {
+            if let Some(mut shown) = context.presence.shown(&user) {
+                if !sharing.contains(&user) {
+                    // What they have said since they left is not for this user.
+                    shown = Shown::default();
+                }
                 let names = shown.names.clone();
                 let mut content = PresenceStatus::new(shown, now_ms).content();
                 // Client-server API, "Events on Change of Profile Information".
