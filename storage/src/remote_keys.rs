@@ -29,10 +29,18 @@ pub async fn of_servers(
     Ok(keys)
 }
 
-/// The documents that list the keys of a server, each by the time until which it is to be believed, in ms. One query.
-pub async fn documents(db: &impl ConnectionTrait, server: &str) -> Result<BTreeMap<i64, String>> {
+/// Documents that list the keys of a server, those with these times until which they are to be believed, in ms; by these
+/// times. One query.
+pub async fn documents(
+    db: &impl ConnectionTrait,
+    server: &str,
+    valid_until_ts: &[i64],
+) -> Result<BTreeMap<i64, String>> {
     let of_server = remote_key_document::Column::Server.eq(server);
-    let found = remote_key_document::Entity::find().filter(of_server);
+    let these = remote_key_document::Column::ValidUntilTs.is_in(valid_until_ts.iter().copied());
+    let found = remote_key_document::Entity::find()
+        .filter(of_server)
+        .filter(these);
     let found = found.all(db).await?.into_iter();
     Ok(found
         .map(|row| (row.valid_until_ts, row.document))

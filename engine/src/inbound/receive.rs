@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId, ServerName};
 use spec::{
     event::Event,
@@ -86,9 +86,11 @@ impl Inbound {
                 let known: Vec<Event> = known.into_iter().filter_map(|(_, one)| one.ok()).collect();
                 let ids: HashSet<OwnedEventId> =
                     known.iter().map(|event| event.id().to_owned()).collect();
-                self.take_in(within, origin, &rooms, known, &mut results)
-                    .await?;
-                let late = all.await.into_iter().filter(|(id, _)| !ids.contains(id));
+                // Both go on: whoever asks for keys holds places that others need.
+                let taking = self.take_in(within, origin, &rooms, known, &mut results);
+                let (late, taken) = join(all, taking).await;
+                taken?;
+                let late = late.into_iter().filter(|(id, _)| !ids.contains(id));
                 let late = sound(late, &mut results);
                 self.take_in(within, origin, &rooms, late, &mut results)
                     .await?;

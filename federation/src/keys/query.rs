@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
+    pin::pin,
     time::Duration,
 };
 
@@ -17,6 +18,12 @@ use tokio::time::Instant;
 
 use super::{document::own_document, known::Known};
 use crate::{ApiError, Shared, body::Unsigned, params::Params};
+
+/// How many documents of a server are told, the newest: each may have 128 KiB.
+const DOCUMENTS_MAX: usize = 4;
+
+/// How large the documents of one answer may be together, in bytes, about; servers after that are left out.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How many servers one request may ask about.
 const SERVERS_MAX: usize = 500;
@@ -52,8 +59,8 @@ pub(crate) async fn get(
     let minimum_ms = params.integer("minimum_valid_until_ts")?;
     let minimum_ms = minimum_ms.unwrap_or_else(|| shared.clock.now_ms());
     let until = Instant::now() + ANSWER_WITHIN;
-    let documents = documents(&shared, &server, &Wanted::new(), minimum_ms, until).await;
-    Ok(answer(documents))
+    let (found, _) = documents(&shared, &server, &Wanted::new(), minimum_ms, until).await;
+    Ok(answer(found))
 }
 
 /// The keys of several servers.
@@ -67,7 +74,7 @@ pub(crate) async fn post(
     let wanted = wanted(&body, now_ms)?;
     let shared = &shared;
     let started = Instant::now();
-    let found: Vec<Vec<Object>> = stream::iter(wanted.into_iter().enumerate())
+    let answers = stream::iter(wanted.into_iter().enumerate())
         .map(|(index, (server, keys))| async move {
             let until = match index < ASKED_MAX {
                 true => started + ANSWER_WITHIN,
@@ -75,10 +82,17 @@ pub(crate) async fn post(
             };
             documents(shared, &server, &keys, now_ms, until).await
         })
-        .buffered(ASKED_AT_ONCE)
-        .collect()
-        .await;
-    Ok(answer(found.into_iter().flatten().collect()))
+        .buffered(ASKED_AT_ONCE);
+    let mut answers = pin!(answers);
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some((documents, more)) = answers.next().await {
+        bytes += more;
+        if bytes > ANSWER_BYTES_MAX {
+            break;
+        }
+        found.extend(documents);
+    }
+    Ok(answer(found))
 }
 
 /// Counts a request of an address; the binary has seen through a proxy of our own.
@@ -120,17 +134,17 @@ fn server_name(name: &str) -> Result<OwnedServerName, ApiError> {
 }
 
 /// The documents that have the wanted keys of `server`, signed by us too. None if there is no way to know; after `until` the
-/// server is not asked, nor waited for.
+/// server is not asked, nor waited for. And how many bytes were read for that.
 async fn documents(
     shared: &Shared,
     server: &ServerName,
     wanted: &Wanted,
     minimum_ms: i64,
     until: Instant,
-) -> Vec<Object> {
+) -> (Vec<Object>, usize) {
     let ring = &shared.keys;
     if server == ring.own().current().server() {
-        return vec![own_document(shared)];
+        return (vec![own_document(shared)], 0);
     }
     let now_ms = shared.clock.now_ms();
     let known = ring
@@ -143,14 +157,15 @@ async fn documents(
         .filter(|(id, _)| wanted.is_empty() || wanted.contains_key(*id))
         .map(|(_, known)| known.valid_until_ts)
         .collect();
-    let mut texts = ring.documents_of(server).await;
-    texts.retain(|valid_until_ts, _| listed_in.contains(valid_until_ts));
+    let newest: Vec<i64> = listed_in.into_iter().rev().take(DOCUMENTS_MAX).collect();
+    let texts = ring.documents_of(server, &newest).await;
+    let bytes = texts.values().map(String::len).sum();
     let signed = texts.into_values().filter_map(|text| {
         let mut document = parse_object(text.as_bytes(), Strictness::Lenient).ok()?;
         ring.own().current().sign_object(&mut document);
         Some(document)
     });
-    signed.collect()
+    (signed.collect(), bytes)
 }
 
 /// Whether what is known answers the question without asking the server.

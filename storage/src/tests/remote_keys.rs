@@ -34,7 +34,8 @@ async fn keys(store: &Store, server: &str) -> usize {
 }
 
 async fn documents(store: &Store, server: &str) -> Vec<i64> {
-    let documents = remote_keys::documents(store.reader(), server).await;
+    let all: Vec<i64> = (0..100).collect();
+    let documents = remote_keys::documents(store.reader(), server, &all).await;
     documents.unwrap().into_keys().collect()
 }
 
