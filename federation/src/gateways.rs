@@ -77,7 +77,8 @@ async fn post(
     body: String,
 ) -> Result<Vec<u8>, GatewayFailure> {
     let with = |request: Builder| request.header(CONTENT_TYPE, "application/json");
-    let answer = match plain && url.starts_with("http://") {
+    let is_plain = Url::parse(&url).is_ok_and(|url| url.scheme() == "http");
+    let answer = match plain && is_plain {
         true => send_plain(&transport, &url, with, body.into()).await?,
         false => send(&transport, &url, with, body.into()).await?,
     };

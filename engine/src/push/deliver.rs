@@ -143,8 +143,8 @@ impl Context {
         Ok(())
     }
 
-    /// Tells one user all that their pushers were not told, by some of them side by side, until their turn is over; they get another one then. A pusher
-    /// that fails is in no other's way.
+    /// Tells one user all that their pushers were not told, by some of them side by side, until their turn is over; they get
+    /// another one then, as does a pusher that is set meanwhile. One that fails is in no other's way.
     async fn push_to(&self, user: &OwnedUserId) -> Result<()> {
         let until = Instant::now() + TURN;
         let now_ms = self.clock.steady_ms();

@@ -248,7 +248,13 @@ impl Context {
         let due = reached.get().saturating_sub(recent.written.get()) >= FLOOR_EVERY;
         if due || !plain.is_empty() || !notifications.is_empty() {
             recent.written = reached;
-            lock(&self.scores.unwritten).add(reached, plain, notifications);
+            let mut unwritten = lock(&self.scores.unwritten);
+            unwritten.add(reached, plain, notifications);
+            let is_full = unwritten.is_full();
+            drop(unwritten);
+            if is_full {
+                self.write_followed();
+            }
         }
         drop(recent);
         // In this order: who is woken looks up to where the log has been followed.

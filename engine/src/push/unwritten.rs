@@ -79,13 +79,12 @@ impl Unwritten {
 
     /// When it has to be written; `None` as long as there is nothing.
     pub(super) fn due(&self) -> Option<Instant> {
-        let since = self.since?;
-        let rows = self.plain.len() + self.readings.len() + self.notifications.len();
-        Some(if rows >= ROWS_MAX {
-            since
-        } else {
-            since + WAIT
-        })
+        Some(self.since? + WAIT)
+    }
+
+    /// Whether nothing more may be added before it is written.
+    pub(super) fn is_full(&self) -> bool {
+        self.plain.len() + self.readings.len() + self.notifications.len() >= ROWS_MAX
     }
 
     /// All of it, in the order in which it is to be written, with the position up to which the log has been followed. Empty
@@ -193,10 +192,10 @@ mod tests {
     }
 
     #[test]
-    fn much_of_it_waits_no_longer() {
+    fn there_may_be_only_so_much_of_it() {
         let mut unwritten = Unwritten::default();
         let many = (0..1_000).map(notified).collect();
         unwritten.add(Position(1_000), Vec::new(), many);
-        assert!(unwritten.due().is_some_and(|due| due <= Instant::now()));
+        assert!(unwritten.is_full());
     }
 }

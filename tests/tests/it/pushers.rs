@@ -114,6 +114,8 @@ async fn a_plain_gateway_is_told_where_that_is_allowed() {
     let room = alice.creates_room().with([&bob]).await;
     let mut plain = pusher("");
     plain["data"]["url"] = format!("http://{address}/_matrix/push/v1/notify").into();
+    // A count that comes first would wait for its answer.
+    plain["data"]["events_only"] = true.into();
     bob.post(SET, &plain).await.ok();
     let event = alice.says(&room, "hello").await;
     let heard = async {
