@@ -83,6 +83,8 @@ impl Engine {
             for due in page {
                 by_room.entry(due.room).or_default().push(due.event);
             }
+            let unreadable = self.context.metas.unreadable().await?;
+            by_room.retain(|room, _| !unreadable.contains(room));
             for (room, due) in by_room {
                 let room = self.rooms().by_row(room).await?;
                 let step = room
