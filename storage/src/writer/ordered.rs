@@ -199,8 +199,7 @@ pub(super) async fn apply(db: &impl ConnectionTrait, plain: &Plain) -> Result<()
             conn_id,
         } => sliding::forget(db, sliding::named(user_id.as_str(), device_id, conn_id)).await,
         Plain::SlidingConnectionsExpired { before_ts } => {
-            let it = sliding_connection::Column::WrittenTs.lt(*before_ts);
-            sliding::forget(db, Condition::all().add(it)).await
+            sliding::forget(db, sliding::idle(*before_ts)).await
         }
         Plain::Presence(model) => put(db, model, &[presence::Column::UserId]).await,
         Plain::PresenceDelete { user_id } => {
@@ -335,7 +334,7 @@ fn same_pusher(app_id: &str, pushkey: &str) -> Condition {
         .add(pusher::Column::Pushkey.eq(pushkey))
 }
 
-/// Moves forward how far a user has read.
+/// Forgets how far a user has read in a room.
 async fn reading_ends(db: &impl ConnectionTrait, user_id: &str, room: RoomRow) -> Result<()> {
     let it = reading::Column::UserId.eq(user_id);
     delete::<reading::Entity>(db, it.and(reading::Column::Room.eq(room))).await

@@ -2,12 +2,13 @@
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait as _, QueryFilter,
-    sea_query::Query,
+    sea_query::{Expr, ExprTrait as _, Query},
 };
 
 use super::rows::{Existing, delete, insert, values};
 use crate::{
     entity::{
+        device,
         sliding_connection::{Column, Entity},
         sliding_room,
     },
@@ -21,6 +22,25 @@ pub(super) fn named(user_id: &str, device_id: &str, conn_id: &str) -> Condition 
         .add(Column::UserId.eq(user_id))
         .add(Column::DeviceId.eq(device_id))
         .add(Column::ConnId.eq(conn_id))
+}
+
+/// Connections of which nothing was written since `before_ts`, and whose device was not seen since then either.
+pub(super) fn idle(before_ts: i64) -> Condition {
+    let seen = Query::select()
+        .expr(Expr::val(1))
+        .from(device::Entity)
+        .and_where(
+            Expr::col((device::Entity, device::Column::UserId)).equals((Entity, Column::UserId)),
+        )
+        .and_where(
+            Expr::col((device::Entity, device::Column::DeviceId))
+                .equals((Entity, Column::DeviceId)),
+        )
+        .and_where(Expr::col((device::Entity, device::Column::LastSeenTs)).gte(before_ts))
+        .to_owned();
+    Condition::all()
+        .add(Column::WrittenTs.lt(before_ts))
+        .add(Expr::exists(seen).not())
 }
 
 /// Forgets connections.

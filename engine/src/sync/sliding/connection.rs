@@ -29,7 +29,7 @@ const ROOMS_MAX: u64 = 1_000_000;
 /// How many connections a device may have. The one that was quiet for longest is forgotten for a new one.
 const CONNECTIONS_MAX: usize = 16;
 
-/// How long a connection is kept on which nothing new was sent, in ms: 30 days. Its client has to begin anew.
+/// How long a connection is kept whose device is not seen, in ms: 30 days. Its client has to begin anew.
 const IDLE_MS: i64 = 30 * 24 * 3_600_000;
 
 /// A place in a connection: `p<connection>.<generation>.<position>.<ephemeral>`.
