@@ -123,6 +123,8 @@ fn reading(router: &mut Router) {
     router.endpoint(room::aliases::handle);
     router.endpoint(room::get_hierarchy::handle);
     router.endpoint(room::get_summary::handle);
+    let paths = &room::get_summary::UNSTABLE_PATHS;
+    router.custom(&Method::GET, paths, None, room::get_summary::handle);
     router.custom(
         &Method::GET,
         &room::room_initial_sync::PATHS,

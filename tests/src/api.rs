@@ -307,11 +307,22 @@ fn operations(document: &Value) -> Vec<Operation> {
     all
 }
 
-/// The path as the descriptions name it: without a query, `r0` as `v3`, and an empty trailing state key with its slash.
+/// The path as the descriptions name it: without a query, `r0` as `v3`, a summary by its name in the specification, and an
+/// empty trailing state key with its slash.
 #[must_use]
 pub fn canonical(path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     let mut path = path.replacen("/_matrix/client/r0/", "/_matrix/client/v3/", 1);
+    let summary = path.strip_prefix("/_matrix/client/unstable/im.nheko.summary/");
+    if let Some(named) = summary {
+        let room = named
+            .split('/')
+            .find(|part| !["rooms", "summary"].contains(part));
+        path = format!(
+            "/_matrix/client/v1/room_summary/{}",
+            room.unwrap_or_default()
+        );
+    }
     let segments: Vec<_> = path.split('/').collect();
     if segments.len() == 8 && segments[4] == "rooms" && segments[6] == "state" {
         path.push('/');

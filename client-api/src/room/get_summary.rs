@@ -6,6 +6,12 @@ use ruma::api::client::room::get_summary::v1::{Request, Response};
 
 use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
 
+/// As clients call it that know it from before it was specified (MSC3266); the second name is older still.
+pub(crate) const UNSTABLE_PATHS: [&str; 2] = [
+    "/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary",
+    "/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}",
+];
+
 /// Answers with what a room shows.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,

@@ -1,7 +1,10 @@
 //! Spaces, and what single rooms show from outside.
 
 use serde_json::{Value, json};
-use tests::{Call, Room, TestServer, User, path::v1};
+use tests::{
+    Call, Room, TestServer, User,
+    path::{join, v1},
+};
 
 /// A new space; everybody may come in.
 async fn space(by: &User, name: &str) -> Room {
@@ -253,7 +256,15 @@ async fn a_summary_says_what_the_room_shows_and_what_one_is_in_it() {
         shown.get("membership").is_none() && shown.get("topic").is_none(),
         "{shown}"
     );
-    assert_eq!(summary(&alice, &room.id).await.ok()["membership"], "join");
+    let stable = summary(&alice, &room.id).await.ok();
+    assert_eq!(stable["membership"], "join");
+    for old in [
+        &["rooms", &*room.id, "summary"][..],
+        &["summary", &*room.id],
+    ] {
+        let path = join("/_matrix/client/unstable/im.nheko.summary", old);
+        assert_eq!(alice.get(path).await.ok(), stable);
+    }
     bob.joins(&room).await.ok();
     bob.leaves(&room).await.ok();
     let left = summary(&bob, &room.id).await.ok();
