@@ -5,9 +5,9 @@
 //! counts waits until the log has been followed as far as the answer goes, and does the work if nobody else does
 //! ([`Context::scored`](crate::context::Context::scored)), so that a count comes with the event that changed it.
 //!
-//! [`deliver`] tells users by their pushers, from the table, so that nothing is forgotten when the server stops ([`unwritten`] is
-//! what waits for a moment to be written there, and is followed again if it is lost): [`tell`] push
-//! gateways and the push services of browsers ([`web`]) of each event, [`mail`] people of what they have missed.
+//! [`deliver`] tells users by their pushers, from the table, so that nothing is forgotten when the server stops
+//! ([`unwritten`] is what waits for a moment to be written there, and is followed again if it is lost): [`tell`] push gateways
+//! and the push services of browsers ([`web`]) of each event, [`mail`] people of what they have missed.
 //!
 //! The default rules are tried once for all who have no others; only those who have changed their rules, ignore somebody
 //! or are mentioned are looked at one by one, and only where that makes a difference there is a row for them.
