@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use ruma::{ServerName, UserId};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select,
 };
 
 pub use crate::entity::membership::Membership;
@@ -287,15 +288,24 @@ pub async fn joined_of_users(
     let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
     let mut found = Vec::new();
     for chunk in padded(&users) {
-        let these = membership::Entity::find()
-            .select_only()
-            .column(membership::Column::UserId)
-            .column(membership::Column::Room)
-            .filter(membership::Column::UserId.is_in(chunk))
-            .filter(membership::Column::Membership.eq(Membership::Join));
-        found.extend(these.into_tuple::<(String, RoomRow)>().all(db).await?);
+        found.extend(
+            joins_of(chunk)
+                .into_tuple::<(String, RoomRow)>()
+                .all(db)
+                .await?,
+        );
     }
     Ok(found)
+}
+
+/// The rooms that these users are joined to: user and room.
+fn joins_of(users: Vec<&str>) -> Select<membership::Entity> {
+    membership::Entity::find()
+        .select_only()
+        .column(membership::Column::UserId)
+        .column(membership::Column::Room)
+        .filter(membership::Column::UserId.is_in(users))
+        .filter(membership::Column::Membership.eq(Membership::Join))
 }
 
 /// Which of these users are joined to a room by an event after `from` (exclusive) up to `to` (inclusive), each with the room, in
@@ -309,15 +319,10 @@ pub async fn joined_since(
     let users: Vec<&str> = users.iter().map(|user| user.as_str()).collect();
     let mut found = Vec::new();
     for chunk in padded(&users) {
-        let these = membership::Entity::find()
-            .select_only()
-            .column(membership::Column::UserId)
-            .column(membership::Column::Room)
-            .filter(membership::Column::UserId.is_in(chunk))
+        let since = joins_of(chunk)
             .filter(membership::Column::Position.gt(from))
-            .filter(membership::Column::Position.lte(to))
-            .filter(membership::Column::Membership.eq(Membership::Join));
-        found.extend(these.into_tuple::<(String, RoomRow)>().all(db).await?);
+            .filter(membership::Column::Position.lte(to));
+        found.extend(since.into_tuple::<(String, RoomRow)>().all(db).await?);
     }
     Ok(found)
 }

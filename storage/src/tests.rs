@@ -10,6 +10,7 @@ mod queries;
 mod relations;
 mod remote_keys;
 mod search;
+mod sliding_connections;
 mod snapshots;
 mod staged;
 mod state_keys;

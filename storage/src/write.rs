@@ -558,7 +558,7 @@ pub enum Plain {
         /// Which.
         conn_id: String,
     },
-    /// Clients of sliding sync that were last written down before this time are forgotten.
+    /// Clients of sliding sync that were last written down before this time, and whose device was not seen since, are forgotten.
     SlidingConnectionsExpired {
         /// In ms.
         before_ts: i64,
