@@ -30,7 +30,7 @@ pub(crate) struct Transactions {
     store: Store,
     hasher: RandomState,
     devices: Cache<(OwnedUserId, String), Arc<Mutex<Used>>>,
-    /// How many are known.
+    /// How many are known, with those that the cache has dropped since.
     ids: AtomicUsize,
 }
 

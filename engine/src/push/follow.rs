@@ -312,8 +312,7 @@ impl Context {
     /// Whom an event notifies.
     async fn notify(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
         let sender = news.event.sender();
-        let thread = thread::of(self, news.room, news.event).await?;
-        let root = thread;
+        let root = thread::of(self, news.room, news.event).await?;
         let thread = root.as_ref().map_or(MAIN, |root| root.as_str()).to_owned();
         let own = is_local(self, sender).then(|| sender.to_owned());
         if own.is_some() && news.fate == Fate::Accepted {
