@@ -82,14 +82,18 @@ impl Inbound {
             }
             // What is signed with keys that are known waits for no others.
             Err(_) => {
-                let known = verify(context, events, Duration::ZERO).await;
-                let known: Vec<Event> = known.into_iter().filter_map(|(_, one)| one.ok()).collect();
-                let ids: HashSet<OwnedEventId> =
-                    known.iter().map(|event| event.id().to_owned()).collect();
-                // Both go on: whoever asks for keys holds places that others need.
-                let taking = self.take_in(within, origin, &rooms, known, &mut results);
-                let (late, taken) = join(all, taking).await;
-                taken?;
+                // All go on together: whoever asks for keys holds places that others need, connections to the store among them.
+                let taking = async {
+                    let known = verify(context, events, Duration::ZERO).await;
+                    let known: Vec<Event> =
+                        known.into_iter().filter_map(|(_, one)| one.ok()).collect();
+                    let ids: HashSet<OwnedEventId> =
+                        known.iter().map(|event| event.id().to_owned()).collect();
+                    let taken = self.take_in(within, origin, &rooms, known, &mut results);
+                    taken.await.map(|()| ids)
+                };
+                let (late, ids) = join(all, taking).await;
+                let ids = ids?;
                 let late = late.into_iter().filter(|(id, _)| !ids.contains(id));
                 let late = sound(late, &mut results);
                 self.take_in(within, origin, &rooms, late, &mut results)

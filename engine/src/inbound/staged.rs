@@ -14,7 +14,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Inbound, staging::Turn};
+use super::{
+    Inbound,
+    staging::{Then, Turn},
+};
 use crate::{
     Error, Result,
     remote::{Lack, by_dependency},
@@ -41,17 +44,6 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 struct Arrival {
     origin: String,
     received_ts: i64,
-}
-
-/// What became of a turn.
-#[derive(Clone, Copy)]
-enum Worked {
-    /// All was done that could be.
-    Whole,
-    /// Time was up before all had been tried even once.
-    InPart,
-    /// Something has to be tried again later.
-    InVain,
 }
 
 impl Inbound {
@@ -151,9 +143,7 @@ impl Inbound {
     /// Works on one room. What fails here fails again later, after a pause.
     async fn work(&self, turn: Turn) {
         match self.work_on(&turn).await {
-            Ok(Worked::Whole) => turn.finish(),
-            Ok(Worked::InPart) => turn.goes_on(),
-            Ok(Worked::InVain) => {}
+            Ok(then) => turn.end_with(then),
             Err(error) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(error, room = %turn.room, "cannot work on what waits");
@@ -161,8 +151,8 @@ impl Inbound {
         }
     }
 
-    /// `false`: something is to be tried later.
-    async fn work_on(&self, turn: &Turn) -> Result<Worked> {
+    /// Answers what is to come after the turn.
+    async fn work_on(&self, turn: &Turn) -> Result<Then> {
         let started = Instant::now();
         let room = self.rooms.by_row(turn.room).await?;
         let staged = staged::of_room(self.rooms.context.store.reader(), turn.room).await?;
@@ -193,23 +183,24 @@ impl Inbound {
         let staging = &self.rooms.context.staging;
         let tries = staging.tries(turn.room);
         left.sort_by_key(|incoming| tries.get(incoming.event.id()).copied());
-        let mut worked = Worked::Whole;
-        for incoming in left {
+        let mut then = Then::Nothing;
+        for (index, incoming) in left.into_iter().enumerate() {
             let id = incoming.event.id().to_owned();
-            if started.elapsed() > TURN_TIME {
+            // One at least, so that each turn gets further, and what is hopeless is given up.
+            if index > 0 && started.elapsed() > TURN_TIME {
                 return Ok(match tries.contains_key(&id) {
-                    true => Worked::InVain,
-                    false => Worked::InPart,
+                    true => Then::Later,
+                    false => Then::GoOn,
                 });
             }
             if let Some(arrival) = arrivals.get(&id)
                 && !self.take_waiting(&room, incoming, arrival).await?
             {
                 staging.tried(turn.room, &id);
-                worked = Worked::InVain;
+                then = Then::Later;
             }
         }
-        Ok(worked)
+        Ok(then)
     }
 
     /// Takes in what can be at once; returns the others.

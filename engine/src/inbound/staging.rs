@@ -271,7 +271,7 @@ pub(super) struct Turn {
 
 /// What comes after a turn.
 #[derive(Clone, Copy)]
-enum Then {
+pub(super) enum Then {
     /// All was done that could be.
     Nothing,
     /// Time was up before all was tried: the next turn, behind the rooms that have waited for longer.
@@ -281,14 +281,9 @@ enum Then {
 }
 
 impl Turn {
-    /// All was done that could be. Without this the room is tried again after a pause.
-    pub(super) fn finish(mut self) {
-        self.then = Then::Nothing;
-    }
-
-    /// Time is up, and not all was tried.
-    pub(super) fn goes_on(mut self) {
-        self.then = Then::GoOn;
+    /// Without this the room is tried again after a pause.
+    pub(super) fn end_with(mut self, then: Then) {
+        self.then = then;
     }
 }
 
@@ -350,9 +345,9 @@ mod tests {
         assert!(staging.next().is_none(), "left for later");
         assert!(staging.next_due().is_some());
         staging.wake(RoomRow(1));
-        staging.next().unwrap().goes_on();
+        staging.next().unwrap().end_with(Then::GoOn);
         let again = staging.next().expect("what was not tried is not put off");
-        again.finish();
+        again.end_with(Then::Nothing);
         assert_eq!(staging.next_due(), None);
     }
 
