@@ -26,7 +26,7 @@ mod turns;
 use actix_web::HttpResponse;
 use engine::inbound::Inbound;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, UserId};
-use spec::json::{Object, Value, encode, encode_object};
+use spec::json::{Object, Value, encode_object};
 use tokio::runtime::Handle;
 
 use self::turns::Turns;
@@ -104,9 +104,9 @@ fn answer(object: &Object) -> HttpResponse {
     json(encode_object(object))
 }
 
-/// 200 with this value.
-fn answer_value(value: &Value) -> HttpResponse {
-    json(encode(value))
+/// An answer as the first versions have it: the status, once more, and what is answered.
+fn with_status(body: Object) -> Value {
+    Value::Array(vec![200.into(), body.into()])
 }
 
 fn json(body: String) -> HttpResponse {

@@ -3,11 +3,11 @@
 
 use actix_web::{HttpResponse, web};
 use spec::{
-    json::{Object, Value},
+    json::{Object, Value, encode},
     object,
 };
 
-use super::{Room, answer, answer_value, body, event_id, objects, room_id};
+use super::{Room, answer, body, event_id, json, objects, room_id, with_status};
 use crate::{ApiError, x_matrix::Signed};
 
 /// Takes in an invite to a room of any version.
@@ -44,7 +44,7 @@ pub(crate) async fn v1(
     let room_state = objects(&mut unsigned, "invite_room_state")?;
     let invite = take(&engine, &path, signed, None, event, room_state).await?;
     let body = object! { "event" => invite };
-    Ok(answer_value(&Value::Array(vec![200.into(), body.into()])))
+    Ok(json(encode(&with_status(body))))
 }
 
 async fn take(

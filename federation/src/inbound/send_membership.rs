@@ -8,7 +8,7 @@ use spec::{
     object,
 };
 
-use super::{Room, body, event_id, events, json, room_id, texts};
+use super::{Room, body, event_id, events, json, room_id, texts, with_status};
 use crate::{ApiError, Shared, params::Params, x_matrix::Signed};
 
 /// Takes in a join, and gives the room in return; without most member events, if the query says `omit_members=true`.
@@ -74,11 +74,6 @@ pub(crate) async fn leave_v1(
     send(&engine, "leave", &path, signed, false, form).await
 }
 
-/// An answer as the first versions have it: the status, once more, and what is answered.
-fn with_status(body: Object) -> Value {
-    Value::Array(vec![200.into(), body.into()])
-}
-
 /// Takes in a knock, and gives what somebody outside may know of the room in return.
 pub(crate) async fn knock(
     engine: web::Data<Room>,
@@ -90,7 +85,7 @@ pub(crate) async fn knock(
 }
 
 /// Takes the event in, to be brought to the others in the room as well. `form` makes the answer of what is given in return,
-/// which may be a large room: not on a thread that serves others.
+/// which may be a large room: on the engine's runtime, since a worker of actix is one thread for many connections.
 async fn send(
     engine: &Room,
     membership: &'static str,
