@@ -371,11 +371,12 @@ impl Engine {
     /// The room that an alias leads to, and servers that are in it. The server of the alias is asked.
     ///
     /// # Errors
-    /// [`crate::Error::NotFound`]: nowhere.
+    /// [`crate::Error::NotFound`]: nowhere. [`crate::Error::Forbidden`]: a policy list shuts out what is called so.
     pub async fn resolve_alias(
         &self,
         alias: &RoomAliasId,
     ) -> Result<(OwnedRoomId, Vec<OwnedServerName>)> {
+        self.rooms.context.check_listed_room(alias).await?;
         self.rooms.find_alias(alias).await
     }
 

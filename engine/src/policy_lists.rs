@@ -1,20 +1,20 @@
 //! Moderation policy lists that the operator follows: client-server API, "Moderation policy lists".
 //!
 //! A list is a room that a user of this server is in; its state says who is shut out. They are not invited, nor do their
-//! invites arrive, they do not come into rooms through this server, and a server that is shut out is not heard. What is
-//! said in rooms already stays, as in other rooms: the lists are no one's power there. Nobody of this server is ever
-//! matched, whoever writes the lists.
+//! invites arrive (but for those into rooms that this server is in, which come as any event does), they do not come into
+//! rooms through this server, and a server that is shut out is not heard. What is said in rooms already stays, as in other
+//! rooms: the lists are no one's power there. Nobody of this server is ever matched, whoever writes the lists.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, UserId};
-use spec::policy_list::{Rules, Subject, subject};
+use spec::policy_list::{Rule, Rules, Subject, subject};
 use storage::{EventRow, Listener, Logged, Position, rooms};
 
 use crate::{Error, Result, context::Context, inbound::Inbound};
@@ -27,13 +27,15 @@ const PAGE: usize = 1_000;
 /// The lists, and what they say.
 pub(crate) struct PolicyLists {
     own: OwnedServerName,
-    lists: Mutex<BTreeSet<OwnedRoomId>>,
+    lists: BTreeSet<OwnedRoomId>,
     /// How often a list has changed.
     changed: AtomicU64,
     /// At which of these changes the rules were read, and the rules.
     rules: Mutex<(u64, Arc<Rules>)>,
-    /// One after another, so that a change is read once.
-    reading: tokio::sync::Mutex<()>,
+    /// What the events say that were read, so that a change reads only what is new. One reads after another.
+    read: tokio::sync::Mutex<HashMap<EventRow, Option<Rule>>>,
+    /// Whether something was redacted in a list since then: all is read again.
+    redacted: AtomicBool,
 }
 
 impl PolicyLists {
@@ -42,21 +44,15 @@ impl PolicyLists {
         Self {
             own,
             changed: AtomicU64::new(u64::from(!lists.is_empty())),
-            lists: Mutex::new(lists),
+            lists,
             rules: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            read: tokio::sync::Mutex::default(),
+            redacted: AtomicBool::new(false),
         }
     }
 
-    /// Follows one more.
-    #[cfg(test)]
-    pub(crate) fn follow(&self, list: OwnedRoomId) {
-        lock(&self.lists).insert(list);
-        self.changed.fetch_add(1, Ordering::Release);
-    }
-
     fn is_list(&self, room: &RoomId) -> bool {
-        lock(&self.lists).contains(room)
+        self.lists.contains(room)
     }
 }
 
@@ -74,11 +70,13 @@ impl Listener for PolicyLists {
             // With a member of this server, all rules of a list may come. Other members change nothing.
             let own_member =
                 event.event_type() == "m.room.member" && event.sender().server_name() == self.own;
+            let redacts = event.event_type() == "m.room.redaction";
             let changes_rules = own_member
+                || redacts
                 || subject(event.event_type()).is_some()
-                || new.resettled.is_some()
-                || event.event_type() == "m.room.redaction";
+                || new.resettled.is_some();
             if changes_rules && self.is_list(event.room_id()) {
+                self.redacted.fetch_or(redacts, Ordering::Release);
                 self.changed.fetch_add(1, Ordering::Release);
             }
         }
@@ -97,12 +95,12 @@ impl Context {
         Ok(())
     }
 
-    /// Refuses a room that a list shuts out.
+    /// Refuses a room that a list shuts out, by its ID or an alias.
     ///
     /// # Errors
     /// [`Error::Forbidden`].
-    pub(crate) async fn check_listed_room(&self, room: &RoomId) -> Result<()> {
-        if self.rules().await?.match_one(Subject::Room, room.as_str()) {
+    pub(crate) async fn check_listed_room(&self, room: impl AsRef<str>) -> Result<()> {
+        if self.rules().await?.match_one(Subject::Room, room.as_ref()) {
             return Err(shut_out("This room"));
         }
         Ok(())
@@ -119,25 +117,32 @@ impl Context {
         if let Some(rules) = known() {
             return Ok(rules);
         }
-        let _alone = lists.reading.lock().await;
+        let mut read = lists.read.lock().await;
         if let Some(rules) = known() {
             return Ok(rules);
         }
         // Before they are read, so that what changes meanwhile is read again.
         let changed = lists.changed.load(Ordering::Acquire);
-        let rules = Arc::new(self.read_rules().await?);
+        if lists.redacted.swap(false, Ordering::AcqRel) {
+            read.clear();
+        }
+        let rules = Arc::new(self.read_rules(&mut read).await?);
         *lock(&lists.rules) = (changed, Arc::clone(&rules));
         Ok(rules)
     }
 
-    async fn read_rules(&self) -> Result<Rules> {
-        let lists: Vec<OwnedRoomId> = lock(&self.policy_lists.lists).iter().cloned().collect();
+    /// The rules of all lists now. `read` has what events say that were read before.
+    async fn read_rules(&self, read: &mut HashMap<EventRow, Option<Rule>>) -> Result<Rules> {
         let mut found: Vec<(EventRow, Subject)> = Vec::new();
-        for list in &lists {
+        for list in &self.policy_lists.lists {
             match self.listed_in(list).await {
                 Ok(rules) => found.extend(rules),
                 Err(Error::NotFound(_)) => {
                     tracing::warn!(%list, "a policy list is not known: a user of this server has to join it");
+                }
+                // After going back to an older release, say: nothing of it may be asked.
+                Err(Error::Internal(why)) => {
+                    tracing::error!(%list, why, "a policy list cannot be read: its rules do not count");
                 }
                 Err(error) => return Err(error),
             }
@@ -150,13 +155,19 @@ impl Context {
             found.sort_by_key(|(row, _)| std::cmp::Reverse(*row));
             found.truncate(RULES_MAX);
         }
-        let mut rules = Rules::default();
+        let current: HashSet<EventRow> = found.iter().map(|(row, _)| *row).collect();
+        read.retain(|row, _| current.contains(row));
+        found.retain(|(row, _)| !read.contains_key(row));
         for page in found.chunks(PAGE) {
             let rows: Vec<EventRow> = page.iter().map(|(row, _)| *row).collect();
             let known = self.events.get_many(&self.metas, &rows).await?;
-            for ((_, subject), known) in page.iter().zip(known) {
-                rules.add(*subject, known.event.content());
+            for ((row, subject), known) in page.iter().zip(known) {
+                read.insert(*row, Rule::of(*subject, known.event.content()));
             }
+        }
+        let mut rules = Rules::default();
+        for rule in read.values().flatten() {
+            rules.add(rule);
         }
         let (all, globs) = rules.count();
         tracing::info!(rules = all, globs, "policy lists were read");
@@ -183,7 +194,7 @@ impl Inbound {
     /// Whether there are policy lists that could shut servers out.
     #[must_use]
     pub fn follows_lists(&self) -> bool {
-        !lock(&self.rooms.context.policy_lists.lists).is_empty()
+        !self.rooms.context.policy_lists.lists.is_empty()
     }
 
     /// Whether this server wants to hear of another one: no policy list shuts that out.

@@ -50,6 +50,27 @@ pub fn subject(event_type: &str) -> Option<Subject> {
     found.map(|(_, subject)| *subject)
 }
 
+/// A rule that shuts somebody out.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    subject: Subject,
+    entity: String,
+}
+
+impl Rule {
+    /// What a rule says; `None`: it was taken back, or recommends nothing that is known.
+    pub fn of(subject: Subject, content: &Object) -> Option<Self> {
+        let text = |key: &str| content.get(key).and_then(Value::as_str);
+        let known = text("recommendation").is_some_and(|it| RECOMMENDATIONS.contains(&it));
+        let entity = text("entity").filter(|_| known)?;
+        let is_one = !entity.is_empty() && entity.len() <= ENTITY_BYTES_MAX;
+        is_one.then(|| Self {
+            subject,
+            entity: entity.to_owned(),
+        })
+    }
+}
+
 /// Whom rules shut out. Case does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -59,20 +80,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Adds what a rule says; one that was taken back, or recommends nothing that is known, says nothing.
-    pub fn add(&mut self, subject: Subject, content: &Object) {
-        let text = |key: &str| content.get(key).and_then(Value::as_str);
-        let known = text("recommendation").is_some_and(|it| RECOMMENDATIONS.contains(&it));
-        let Some(entity) = text("entity").filter(|_| known) else {
-            return;
-        };
-        if entity.is_empty() || entity.len() > ENTITY_BYTES_MAX {
-            return;
-        }
+    /// Adds a rule.
+    pub fn add(&mut self, Rule { subject, entity }: &Rule) {
         if entity.contains(['*', '?']) {
-            self.globs.push((subject, Glob::new(entity)));
+            self.globs.push((*subject, Glob::new(entity)));
         } else {
-            self.exact.insert((subject, entity.to_ascii_lowercase()));
+            self.exact.insert((*subject, entity.to_ascii_lowercase()));
         }
     }
 
@@ -111,7 +124,9 @@ mod tests {
         let mut rules = Rules::default();
         for (subject, entity, recommendation) in list {
             let content = object! { "entity" => *entity, "recommendation" => *recommendation };
-            rules.add(*subject, &content);
+            if let Some(rule) = Rule::of(*subject, &content) {
+                rules.add(&rule);
+            }
         }
         rules
     }
@@ -143,7 +158,6 @@ mod tests {
 
     #[test]
     fn what_is_no_rule_says_nothing() {
-        let mut rules = Rules::default();
         let long = "x".repeat(300);
         for content in [
             object! {},
@@ -152,9 +166,8 @@ mod tests {
             object! { "entity" => "", "recommendation" => "m.ban" },
             object! { "entity" => long.as_str(), "recommendation" => "m.ban" },
         ] {
-            rules.add(Subject::User, &content);
+            assert!(Rule::of(Subject::User, &content).is_none(), "{content:?}");
         }
-        assert_eq!(rules.count(), (0, 0));
         assert_eq!(subject("m.policy.rule.user"), Some(Subject::User));
         assert_eq!(subject("m.room.name"), None);
     }

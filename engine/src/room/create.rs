@@ -339,10 +339,15 @@ impl Plan {
         }
     }
 
-    /// Whether a user refuses to be invited by the creator.
+    /// Whether a user refuses to be invited by the creator, or a policy list shuts them out.
     async fn is_blocked(&self, room: &Room, target: &UserId) -> Result<bool> {
-        match room.context.check_invite(&self.by.user_id, target).await {
-            Err(Error::InviteBlocked) => {
+        let context = &room.context;
+        let checked = match context.check_invite(&self.by.user_id, target).await {
+            Ok(()) => context.check_listed_user(target).await,
+            refused => refused,
+        };
+        match checked {
+            Err(Error::InviteBlocked | Error::Forbidden(_)) => {
                 tracing::info!(%target, "a new room's invite is not wanted");
                 Ok(true)
             }

@@ -137,7 +137,7 @@ async fn every_local_event_is_signed() {
 #[tokio::test]
 async fn what_is_sent_at_once_all_lands_and_repeated_requests_make_one_event() {
     for pair in pairs().await {
-        let (room, alice, _bob) = policed(&pair).await;
+        let (room, alice, bob) = policed(&pair).await;
         let start = alice.syncs(None).await.next_batch;
         let (one, two, again, other) = tokio::join!(
             alice.sends(&room, "one", Some("1")),
@@ -151,7 +151,12 @@ async fn what_is_sent_at_once_all_lands_and_repeated_requests_make_one_event() {
         let mut seen = bodies(&alice.syncs(Some(&start)).await, &room);
         seen.sort();
         assert_eq!(seen, ["one", "two"]);
-        alice.says(&room, "three").await.unwrap();
+        // What follows them is understood elsewhere, with all of them before it.
+        let three = alice.says(&room, "three").await.unwrap();
+        pair.deliver(&pair.here, &pair.there, &[three]).await;
+        let mut there = bodies(&bob.syncs(None).await, &room);
+        there.sort();
+        assert_eq!(there, ["one", "three", "two"]);
     }
 }
 

@@ -5,9 +5,9 @@ use spec::{json::Object, object};
 
 use super::{
     federation::{name, pairs},
-    fixture::{Person, houses},
+    fixture::{House, Person, START_MS, houses, with_account},
 };
-use crate::{Error, Preset, Redact, Result, SetState};
+use crate::{CreateRoom, Error, InitialState, Preset, Redact, Result, SetState, Settings};
 
 impl Person {
     /// Writes a rule, and returns the id of its event.
@@ -40,10 +40,40 @@ impl Person {
         room.set_state(&self.requester, ask).await.unwrap()
     }
 
+    /// Creates a room in whose initial state somebody is invited.
+    async fn creates_inviting(&self, whom: &Person) -> OwnedRoomId {
+        let invite = InitialState {
+            event_type: "m.room.member".to_owned(),
+            state_key: whom.requester.user_id.to_string(),
+            content: object! { "membership" => "invite" },
+        };
+        let create = CreateRoom {
+            initial_state: vec![invite],
+            ..CreateRoom::default()
+        };
+        let created = self.engine.create_room(&self.requester, create).await;
+        created.unwrap()
+    }
+
+    /// Whether somebody has any membership of a room that this user is in.
+    async fn has_member(&self, room: &OwnedRoomId, whom: &Person) -> bool {
+        let user = whom.requester.user_id.as_str();
+        let room = self.room(room).await;
+        let member = room.state_event(&self.requester, "m.room.member", user);
+        member.await.is_ok()
+    }
+
     async fn enters(&self, room: &OwnedRoomId, via: OwnedServerName) -> Result<()> {
         let (engine, by) = (&self.engine, &self.requester);
         engine.join(by, room, vec![via], None, Object::new()).await
     }
+}
+
+/// The server after a restart, following a list.
+fn following(house: &House, list: &OwnedRoomId) -> House {
+    let mut settings = Settings::new(name(house));
+    settings.policy_lists.push(list.clone());
+    House::set_up_at(START_MS, house.engine.context.store.clone(), settings)
 }
 
 fn is_forbidden<T>(outcome: &Result<T>) -> bool {
@@ -52,13 +82,14 @@ fn is_forbidden<T>(outcome: &Result<T>) -> bool {
 
 #[tokio::test]
 async fn whom_a_list_bans_neither_invites_nor_is_invited_nor_comes_in() {
-    for pair in pairs().await {
+    for mut pair in pairs().await {
         let (alice, bob) = (pair.here.person("alice"), pair.there.person("bob"));
-        super::fixture::with_account(&pair.here, "alice").await;
-        super::fixture::with_account(&pair.there, "bob").await;
+        with_account(&pair.here, "alice").await;
+        with_account(&pair.there, "bob").await;
         let list = alice.creates("12", Preset::Private).await;
-        let lists = &pair.here.engine.context.policy_lists;
-        lists.follow(list.clone());
+        pair.here = following(&pair.here, &list);
+        pair.connect(&pair.here);
+        let alice = pair.here.person("alice");
         let open = alice.creates("12", Preset::Public).await;
         let theirs = bob.creates("12", Preset::Private).await;
         let (here, there) = (name(&pair.here), name(&pair.there));
@@ -73,6 +104,8 @@ async fn whom_a_list_bans_neither_invites_nor_is_invited_nor_comes_in() {
             assert!(is_forbidden(&entered), "{entity}: {entered:?}");
             let invited = alice.invites(&open, &bob).await;
             assert!(is_forbidden(&invited), "{entity}: {invited:?}");
+            let new = alice.creates_inviting(&bob).await;
+            assert!(!alice.has_member(&new, &bob).await, "{entity}");
             let invites = bob.invites(&theirs, &alice).await;
             assert!(is_forbidden(&invites), "{entity}: {invites:?}");
             let inbound = pair.here.engine.inbound();
@@ -100,11 +133,16 @@ async fn whom_a_list_bans_neither_invites_nor_is_invited_nor_comes_in() {
 #[tokio::test]
 async fn rooms_that_a_list_bans_are_not_entered_and_ones_own_users_are_not_matched() {
     for house in houses().await {
-        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let alice = house.person("alice");
         let list = alice.creates("12", Preset::Private).await;
-        house.engine.context.policy_lists.follow(list.clone());
         let bad = alice.creates("12", Preset::Public).await;
+        // This one is there when the server starts.
         alice.rules(&list, "room", bad.as_str(), "m.ban").await;
+        let house = following(&house, &list);
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let via = house.engine.server_name().to_owned();
+        let entered = bob.enters(&bad, via).await;
+        assert!(is_forbidden(&entered), "{entered:?}");
         alice.rules(&list, "user", "@*:*", "m.ban").await;
         alice.rules(&list, "server", "*", "m.ban").await;
         let own = house.engine.server_name().to_owned();

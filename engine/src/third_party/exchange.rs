@@ -94,8 +94,8 @@ impl Rooms {
     /// address. Nothing happens to one who is invited or joined already.
     ///
     /// # Errors
-    /// [`Error::Forbidden`], [`Error::Denied`]: the proof is none, the key by which it was signed is not valid any more, or
-    /// the invite was taken back. [`Error::InviteBlocked`]: the user wants no invite. [`Error::Unreachable`]: another
+    /// [`Error::Forbidden`], [`Error::Denied`]: the proof is none, the key by which it was signed is not valid any more, the
+    /// invite was taken back, or a policy list shuts out the user or the room. [`Error::InviteBlocked`]: the user wants no invite. [`Error::Unreachable`]: another
     /// server is needed, and gives no usable answer.
     pub(crate) async fn exchange(&self, exchange: Exchange) -> Result<()> {
         if let Some(room) = self.find(&exchange.room).await?
@@ -141,6 +141,8 @@ impl RoomHandle {
         context
             .check_invite(&exchange.sender, &exchange.user)
             .await?;
+        context.check_listed_user(&exchange.user).await?;
+        context.check_listed_room(&self.meta.id).await?;
         let draft = self.invite_of(&exchange, &issued).await?;
         // First the rules, the signature among them: no key is asked about that has signed nothing.
         let attempt = draft.clone();
