@@ -53,6 +53,14 @@ pub async fn changed(
     Ok(receipts.all(db).await?)
 }
 
+/// The last receipts of all, in any room, newest first, at most `limit`. One query, on the index (position).
+pub async fn latest(db: &impl ConnectionTrait, limit: Limit) -> Result<Vec<StoredReceipt>> {
+    let receipts = receipt::Entity::find()
+        .order_by_desc(receipt::Column::Position)
+        .limit(limit.get());
+    Ok(receipts.all(db).await?)
+}
+
 /// Receipts that were sent after `from` (exclusive), in any room, by position, at most `limit`: one page of what a server
 /// has missed. One query, on the index (position).
 pub async fn page_after(

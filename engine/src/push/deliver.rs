@@ -32,7 +32,8 @@ use crate::{Engine, Result, context::Context};
 /// How many users are told at once.
 const USERS_TOGETHER: usize = 32;
 
-/// By how many of their pushers a user is told at once: one that takes its time holds up no other.
+/// By how many of their pushers a user is told at once: one that takes its time holds up no other in what is known when their
+/// turn begins. What comes meanwhile waits for it, for a turn and one request at most.
 const PUSHERS_TOGETHER: usize = 8;
 
 /// How long a user is told until it is another's turn: longer than one gateway may take.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ruma::{
-    EventId, OwnedUserId, UInt, UserId,
+    EventId, OwnedEventId, OwnedUserId, UInt, UserId,
     power_levels::NotificationPowerLevels,
     push::{FlattenedJson, PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
     room_version_rules::{AuthorizationRules, RoomPowerLevelsRules},
@@ -216,14 +216,30 @@ impl Context {
         Ok(())
     }
 
+    /// Waits once more for what had been read before it came when the server stopped, as far as the last receipts tell. What
+    /// has been followed long since is among it, and costs a place.
+    pub(super) async fn await_again(&self) -> Result<()> {
+        for receipt in receipts::latest(self.store.reader(), Limit::MAX).await? {
+            if let (Ok(event_id), Ok(user)) = (
+                OwnedEventId::try_from(receipt.event_id),
+                UserId::parse(receipt.user_id),
+            ) && is_local(self, &user)
+            {
+                self.scores.awaited.insert(event_id, ());
+            }
+        }
+        Ok(())
+    }
+
     /// Those of this server who have read an event before it came. One query if anybody may have, none otherwise.
     async fn follow_awaited(&self, news: &News<'_>, followed: &mut Followed) -> Result<()> {
         let event_id = news.event.id();
-        if self.scores.awaited.remove(event_id).is_none() {
+        if self.scores.awaited.get(event_id).is_none() {
             return Ok(());
         }
         // What they have read since takes the place of it.
         let receipts = receipts::of_events(self.store.reader(), &[event_id.as_str()]).await?;
+        self.scores.awaited.remove(event_id);
         for receipt in receipts.iter().filter(|receipt| receipt.room == news.room) {
             if let Ok(user) = UserId::parse(receipt.user_id.as_str())
                 && is_local(self, &user)

@@ -121,7 +121,8 @@ pub(crate) struct Scores {
     pub(super) tallies: Cache<(OwnedUserId, RoomRow), Arc<Tally>>,
     /// How many notifications a room has got since old ones were last looked for.
     pub(super) grown: Mutex<HashMap<RoomRow, u64>>,
-    /// Events that users of this server have read, as they say, and that are not here yet.
+    /// Events that users of this server have read, as they say, and that are not here yet. What is forgotten of them is unread
+    /// when it comes, until the next receipt.
     pub(super) awaited: Cache<OwnedEventId, ()>,
     recent: Mutex<Recent>,
     unwritten: Mutex<Unwritten>,
@@ -212,6 +213,7 @@ impl Context {
         let mut at = match *work {
             Some(at) => at,
             None => {
+                self.await_again().await?;
                 let floor = notifications::floor(self.store.reader()).await?;
                 let floor = floor.unwrap_or(Position::ZERO);
                 let mut recent = lock(&self.scores.recent);
@@ -253,7 +255,8 @@ impl Context {
             let is_full = unwritten.is_full();
             drop(unwritten);
             if is_full {
-                self.write_followed();
+                // Nobody waits for it.
+                drop(self.write_followed());
             }
         }
         drop(recent);
@@ -264,20 +267,22 @@ impl Context {
 
     /// Returns once all that was followed is in the store. One write.
     pub(super) async fn written_down(&self) -> Result<()> {
-        self.write_followed();
-        // What was handed over before may still be on its way: come behind it.
-        self.store.write(Write::default()).await?;
+        match self.write_followed() {
+            Some(written) => drop(written.await?),
+            // What was handed over before may still be on its way: come behind it.
+            None => drop(self.store.write(Write::default()).await?),
+        }
         Ok(())
     }
 
-    /// Hands over what was followed, in the order of the calls.
-    fn write_followed(&self) {
+    /// Hands over what was followed, if anything was, in the order of the calls. What is lost in a crash is followed again
+    /// from the stored log.
+    fn write_followed(
+        &self,
+    ) -> Option<impl Future<Output = storage::Result<storage::Committed>> + Send + use<>> {
         let mut unwritten = lock(&self.scores.unwritten);
         let plain = unwritten.take();
-        if !plain.is_empty() {
-            // Nobody waits for it. What is lost in a crash is followed again from the stored log.
-            drop(self.store.enqueue(Write::plain(plain)));
-        }
+        (!plain.is_empty()).then(|| self.store.enqueue(Write::plain(plain)))
     }
 }
 
@@ -289,7 +294,12 @@ impl Engine {
             tokio::select! {
                 () = self.context.scores.queue.more.notified() => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.context.write_followed();
+                    if let Some(written) = self.context.write_followed()
+                        && let Err(error) = written.await
+                    {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, "notifications are lost: they cannot be written");
+                    }
                     continue;
                 }
             }

@@ -30,7 +30,8 @@ struct Waiting {
 
 #[derive(Default)]
 struct Gateway {
-    busy: usize,
+    /// Who is told there, each by how many of their pushers.
+    told: BTreeMap<OwnedUserId, usize>,
     /// Who found no place there.
     put_off: BTreeSet<OwnedUserId>,
 }
@@ -39,6 +40,7 @@ struct Gateway {
 pub(super) struct Place<'a> {
     turns: &'a Turns,
     gateway: String,
+    user: OwnedUserId,
 }
 
 impl Turns {
@@ -69,14 +71,15 @@ impl Turns {
     pub(super) fn place(&self, gateway: &str, user: &OwnedUserId) -> Option<Place<'_>> {
         let mut gateways = lock(&self.gateways);
         let at = gateways.entry(gateway.to_owned()).or_default();
-        if at.busy >= GATEWAY_TOGETHER {
+        if !at.told.contains_key(user) && at.told.len() >= GATEWAY_TOGETHER {
             at.put_off.insert(user.clone());
             return None;
         }
-        at.busy += 1;
+        *at.told.entry(user.clone()).or_default() += 1;
         Some(Place {
             turns: self,
             gateway: gateway.to_owned(),
+            user: user.clone(),
         })
     }
 
@@ -85,7 +88,7 @@ impl Turns {
         let mut woken = Vec::new();
         lock(&self.gateways).retain(|_, at| {
             woken.extend(at.called());
-            at.busy > 0 || !at.put_off.is_empty()
+            !at.told.is_empty() || !at.put_off.is_empty()
         });
         if !woken.is_empty() {
             self.wake(woken);
@@ -96,7 +99,7 @@ impl Turns {
 impl Gateway {
     /// As many of those who were put off as there are places.
     fn called(&mut self) -> Vec<OwnedUserId> {
-        let free = GATEWAY_TOGETHER.saturating_sub(self.busy);
+        let free = GATEWAY_TOGETHER.saturating_sub(self.told.len());
         let called = std::iter::from_fn(|| self.put_off.pop_first());
         called.take(free).collect()
     }
@@ -108,9 +111,14 @@ impl Drop for Place<'_> {
         let Some(at) = gateways.get_mut(&self.gateway) else {
             return;
         };
-        at.busy = at.busy.saturating_sub(1);
+        if let Some(count) = at.told.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                at.told.remove(&self.user);
+            }
+        }
         let called = at.called();
-        if at.busy == 0 && at.put_off.is_empty() {
+        if at.told.is_empty() && at.put_off.is_empty() {
             gateways.remove(&self.gateway);
         }
         drop(gateways);
@@ -150,6 +158,9 @@ mod tests {
             .map(|n| turns.place("slow", &user(&n.to_string())))
             .collect();
         assert!(places.iter().all(Option::is_some));
+        let second = turns.place("slow", &user("0"));
+        assert!(second.is_some(), "another pusher of one who is there");
+        drop(second);
         assert!(turns.place("slow", &user("late")).is_none());
         assert!(turns.place("quick", &user("late")).is_some());
         assert_eq!(turns.next(&none), None);

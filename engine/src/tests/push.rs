@@ -10,7 +10,7 @@ use spec::{json::Object, object};
 
 use super::{
     backfill::scrolled,
-    federation::pairs,
+    federation::{name, pairs},
     fixture::{House, Person, houses, target},
 };
 use crate::{
@@ -59,7 +59,7 @@ impl Person {
 }
 
 /// The events on the first page of what has notified somebody.
-async fn listed(whom: &Person) -> Vec<OwnedEventId> {
+pub(super) async fn listed(whom: &Person) -> Vec<OwnedEventId> {
     let ask = NotificationsAsk::default();
     let page = whom.engine.notifications(&whom.requester, &ask).await;
     let ids = page
@@ -136,7 +136,7 @@ async fn counts_come_with_the_event_and_go_with_what_is_read() {
     }
 }
 
-/// RCPT-02: a receipt may come before its event, and counts when that comes.
+/// RCPT-02: a receipt may come before its event, and counts when that comes, also after a restart.
 #[tokio::test]
 async fn what_was_read_before_it_came_is_read() {
     for pair in pairs().await {
@@ -156,6 +156,20 @@ async fn what_was_read_before_it_came_is_read() {
         pair.deliver(&pair.there, &pair.here, &both).await;
         // The last word is that she has read the first one.
         assert_eq!(unread().await, 1);
+
+        let third = bob.says(&room, "three").await.unwrap();
+        let read = handle.set_receipt(&alice.requester, "m.read", &third, ReceiptThread::Main);
+        read.await.unwrap();
+        // What notifies is written down, and with it that the receipt was followed.
+        let carol = pair.here.person("carol");
+        let invited = carol.creates("12", Preset::Private).await;
+        let invite = carol.invites(&invited, &alice).await.unwrap();
+        assert_eq!(listed(&alice).await[0], invite);
+        let again = House::named(pair.here.engine.context.store.clone(), name(&pair.here));
+        pair.connect(&again);
+        pair.deliver(&pair.there, &again, &[third]).await;
+        let alice = again.person("alice");
+        assert_eq!(counts(&alice.syncs(None).await, &room), Some((0, 0)));
     }
 }
 
@@ -621,14 +635,21 @@ async fn what_is_redacted_is_unread_no_more() {
 #[tokio::test]
 async fn history_and_what_is_soft_failed_notify_nobody() {
     for pair in pairs().await {
-        let (room, alice, bob) = pair.joined_room("12").await;
-        let mentions = alice
-            .sends_content(&room, mention("before you came", &bob))
-            .await;
+        let (alice, bob) = (pair.here.person("alice"), pair.there.person("bob"));
+        let room = alice.creates("12", Preset::Public).await;
+        let early = alice.sends_content(&room, mention("before you came", &bob));
+        let early = early.await;
+        let via = vec![name(&pair.here)];
+        let join = bob
+            .engine
+            .join(&bob.requester, &room, via, None, Object::new());
+        join.await.unwrap();
+        let mentions = alice.sends_content(&room, mention("now that you are here", &bob));
+        let mentions = mentions.await;
         let since = bob.syncs(None).await.next_batch;
         let found = scrolled(&bob, &room, Direction::Backward).await;
         assert!(!found.contains(&mentions), "it was not brought yet");
-        assert!(found.len() > 5, "history was fetched");
+        assert!(found.contains(&early), "history was fetched");
         assert!(listed(&bob).await.is_empty());
         pair.deliver(&pair.here, &pair.there, std::slice::from_ref(&mentions))
             .await;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::{
     federation::{Pair, name, pairs, settled, state},
     fixture::{House, Person, bodies},
+    push::listed,
     wire::{Lie, key_of},
 };
 use crate::{Preset, inbound::receive::Within};
@@ -388,6 +389,8 @@ async fn rejected_auth_events_reject_what_they_permit() {
         assert_eq!(outcome(&pair.here, &later).await, Some(Outcome::Accepted));
         let seen = bodies(&alice.syncs(Some(&since)).await, &forger.room);
         assert_eq!(seen, ["later"]);
+        // PUSH-05: who was not heard rings at nobody's.
+        assert_eq!(listed(&alice).await, [later.id()]);
     }
 }
 
