@@ -39,12 +39,20 @@ const ENDPOINTS: [(Method, &str); 22] = [
 ];
 
 /// Those that need no token, which must not close them.
-const OPEN: [(Method, &str); 5] = [
+const OPEN: [(Method, &str); 7] = [
     (Method::GET, "versions"),
     (Method::GET, "profile/{user_id}"),
     (Method::GET, PROFILE_FIELD),
     (Method::GET, "publicRooms"),
     (Method::GET, "room_summary/{room_id_or_alias}"),
+    (
+        Method::GET,
+        "unstable/im.nheko.summary/rooms/{room_id_or_alias}/summary",
+    ),
+    (
+        Method::GET,
+        "unstable/im.nheko.summary/summary/{room_id_or_alias}",
+    ),
 ];
 
 const PROFILE_FIELD: &str = "profile/{user_id}/{field}";

@@ -65,16 +65,10 @@ pub(crate) async fn handle(
         conn_id: query.conn_id,
     });
     let entry = entry.ok_or_else(|| ApiError::limit_exceeded(FULL_PAUSE))?;
-    let shaken = actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]);
-    let (response, session, stream) = match shaken {
-        Ok(shaken) => shaken,
-        Err(error) => {
-            shared.sockets.leave(&entry);
-            return Err(ApiError::invalid_param(format!(
-                "The WebSocket handshake is broken: {error}"
-            )));
-        }
-    };
+    let (response, session, stream) =
+        actix_ws::handle_with_protocols(&request, payload, &[handshake::PROTOCOL]).map_err(
+            |error| ApiError::invalid_param(format!("The WebSocket handshake is broken: {error}")),
+        )?;
     let names = match query.under_old_name && !query.use_state_after {
         true => Names::Old,
         false => Names::Stable,

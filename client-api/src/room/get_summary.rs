@@ -8,8 +8,8 @@ use crate::{error::ApiError, extract::MaybeAuthed, reply::Reply};
 
 /// As clients call it that know it from before it was specified (MSC3266); the second name is older still.
 pub(crate) const UNSTABLE_PATHS: [&str; 2] = [
-    "/_matrix/client/unstable/im.nheko.summary/rooms/{roomIdOrAlias}/summary",
-    "/_matrix/client/unstable/im.nheko.summary/summary/{roomIdOrAlias}",
+    "/_matrix/client/unstable/im.nheko.summary/rooms/{room_id_or_alias}/summary",
+    "/_matrix/client/unstable/im.nheko.summary/summary/{room_id_or_alias}",
 ];
 
 /// Answers with what a room shows.

@@ -173,7 +173,7 @@ impl Connection {
         };
         let end = served.err().unwrap_or(End::Gone);
         tracing::debug!(user = %self.client.requester.user_id, ?end, "a socket closes");
-        shared.sockets.leave(&entry);
+        drop(entry);
         // A client that does not read does not read this either.
         let _ = timeout(WRITE_MAX, self.session.close(end.reason())).await;
     }

@@ -52,12 +52,24 @@ impl Drop for Place {
     }
 }
 
-/// A socket's entry in the registry.
+/// A socket's entry in the registry, gone when it is dropped. One that took its place stays.
 pub(super) struct Entry {
+    open: Arc<Mutex<Open>>,
     name: Name,
     ticket: u64,
     /// Resolves when a newer socket takes the place.
     pub(super) replaced: oneshot::Receiver<()>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let mut open = lock(&self.open);
+        let last = open.sockets.get(&self.name);
+        if last.is_some_and(|(ticket, _)| *ticket == self.ticket) {
+            open.sockets.remove(&self.name);
+            fewer(&mut open.of_users, &self.name.user_id);
+        }
+    }
 }
 
 impl Default for Registry {
@@ -84,6 +96,7 @@ impl Registry {
             let _ = older.send(());
         }
         Some(Entry {
+            open: Arc::clone(&self.open),
             name,
             ticket,
             replaced,
@@ -96,19 +109,6 @@ impl Registry {
             open: Arc::clone(&self.open),
             user_id: user_id.clone(),
         })
-    }
-
-    /// Removes a socket that has closed. One that took its place stays.
-    pub(super) fn leave(&self, entry: &Entry) {
-        let mut open = self.open();
-        if open
-            .sockets
-            .get(&entry.name)
-            .is_some_and(|(ticket, _)| *ticket == entry.ticket)
-        {
-            open.sockets.remove(&entry.name);
-            fewer(&mut open.of_users, &entry.name.user_id);
-        }
     }
 
     /// Tells all who wait that the server stops.
@@ -168,7 +168,7 @@ mod tests {
         let mut other = enter("second window");
         let mut second = enter("");
         assert!(first.replaced.try_recv().is_ok());
-        registry.leave(&first);
+        drop(first);
         let _third = enter("");
         assert!(second.replaced.try_recv().is_ok(), "it was still entered");
         assert!(other.replaced.try_recv().is_err());
@@ -185,17 +185,17 @@ mod tests {
                 conn_id: conn_id.to_string(),
             })
         };
-        let open: Vec<_> = (0..OPEN_MAX).map(|n| enter(&alice, n)).collect();
+        let mut open: Vec<_> = (0..OPEN_MAX).map(|n| enter(&alice, n)).collect();
         assert!(open.iter().all(Option::is_some));
         assert!(enter(&alice, OPEN_MAX).is_none());
         assert!(enter(&bob, 0).is_some(), "others are not concerned");
         let replaces = enter(&alice, 0).expect("the same once more");
-        registry.leave(open[0].as_ref().expect("the first"));
+        drop(open.remove(0));
         assert!(
             enter(&alice, OPEN_MAX).is_none(),
             "one was replaced, none left"
         );
-        registry.leave(&replaces);
+        drop(replaces);
         assert!(enter(&alice, OPEN_MAX).is_some());
 
         let mut streams: Vec<_> = (0..OPEN_MAX).map(|_| registry.stream(&alice)).collect();

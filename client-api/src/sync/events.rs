@@ -1,7 +1,7 @@
 //! `GET /_matrix/client/unstable/org.matrix.msc2108/sync/sse`: sync as a stream of server-sent events, MSC2108. For
 //! clients behind a proxy that lets no WebSocket through.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -12,7 +12,7 @@ use engine::{Engine, SyncAsk};
 use futures_util::{Stream, stream};
 use ruma::api::client::sync::sync_events::v3::Request;
 
-use super::{News, filter, look, presence, wants_state_after, with_old_names};
+use super::{Asked, News, look, read, with_old_names};
 use crate::{
     Shared,
     error::ApiError,
@@ -43,24 +43,22 @@ pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
     request: HttpRequest,
-    Authed {
-        requester, body, ..
-    }: Authed<Request>,
+    asked: Authed<Request>,
 ) -> Result<HttpResponse, ApiError> {
-    let under_old_name = !body.use_state_after && wants_state_after(&request)?;
     let token = extract::token(&request, shared.settings.token_in_query)?;
     let token = token.ok_or_else(ApiError::missing_token)?;
     let last = request.headers().get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()).map(str::to_owned);
-    let (filter, relations) = filter(&engine, &requester, &request, body.filter).await?;
+    let Asked {
+        requester,
+        ask,
+        under_old_name,
+    } = read(&engine, &shared, &request, asked).await?;
+    let ask = Arc::unwrap_or_clone(ask);
     let ask = SyncAsk {
-        since: last.or(body.since),
-        filter,
-        relations,
+        since: last.or(ask.since),
         timeout: Duration::ZERO,
-        full_state: body.full_state,
-        use_state_after: body.use_state_after || under_old_name,
-        presence: presence(&body.set_presence)?,
+        ..ask
     };
     let place = shared.sockets.stream(&requester.user_id);
     let place = place.ok_or_else(|| ApiError::limit_exceeded(FULL_PAUSE))?;
