@@ -298,7 +298,7 @@ impl Presence {
     }
 
     /// Those rooms of the settings that this server knows. A query if there are any.
-    async fn quiet_rooms(&self) -> Result<BTreeSet<RoomRow>> {
+    pub(crate) async fn quiet_rooms(&self) -> Result<BTreeSet<RoomRow>> {
         let ids: Vec<&str> = self
             .settings
             .quiet_rooms

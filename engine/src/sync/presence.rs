@@ -80,7 +80,8 @@ impl Build<'_> {
             let met = presence.sharing(&self.by.user_id, there, &entered).await?;
             users.extend(met.into_iter().filter(|user| *user != self.by.user_id));
         }
-        self.presence_events(users, joined, &gone(changes)).await
+        let gone = gone(changes, &presence.quiet_rooms().await?);
+        self.presence_events(users, joined, &gone).await
     }
 
     /// Those who are there and came in where so much has happened that the changes do not have all of it. One query for 256 of
@@ -167,9 +168,10 @@ impl Build<'_> {
     }
 }
 
-/// Those who left a room by these changes.
-fn gone(changes: &Changes) -> BTreeSet<OwnedUserId> {
-    let events = changes.rooms.values().flat_map(|change| &change.events);
+/// Those who left a room by these changes, by one in which people are seen.
+fn gone(changes: &Changes, quiet: &BTreeSet<RoomRow>) -> BTreeSet<OwnedUserId> {
+    let loud = changes.rooms.iter().filter(|(row, _)| !quiet.contains(row));
+    let events = loud.flat_map(|(_, change)| &change.events);
     let members = events.filter_map(|placed| new_membership(&placed.event));
     members
         .filter(|member| matches!(member.membership, Membership::Leave | Membership::Ban))

@@ -14,24 +14,28 @@ use storage::{
 use super::{Connection, Generation, Opened, Sent, SentRoom, Shown};
 use crate::{Error, Result, sync::sliding::ask::RoomConfig};
 
-/// How many ways in which rooms are wanted may be stored of a connection. With more, old ones are among them, and all is written
-/// anew.
+/// How many ways in which rooms are wanted may come to those that were in use when all was written last. Then all is written
+/// anew, without those that are in use no more.
 const CONFIGS_MAX: usize = 64;
 
 /// The ways in which rooms are wanted; rooms name them by their place.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Configs(Vec<Arc<RoomConfig>>);
+pub(super) struct Configs {
+    known: Vec<Arc<RoomConfig>>,
+    /// How many there were when all was written last.
+    live: usize,
+}
 
 impl Configs {
     /// The place of a configuration.
     fn place(&mut self, config: &Arc<RoomConfig>) -> usize {
         let known = self
-            .0
+            .known
             .iter()
             .position(|known| Arc::ptr_eq(known, config) || known == config);
         known.unwrap_or_else(|| {
-            self.0.push(Arc::clone(config));
-            self.0.len() - 1
+            self.known.push(Arc::clone(config));
+            self.known.len() - 1
         })
     }
 }
@@ -55,10 +59,10 @@ pub(super) fn answered(
     now_ms: i64,
 ) -> Result<(Configs, SlidingAnswered)> {
     let is_new = opened.from.is_none();
-    let whole = is_new || opened.configs.0.len() > CONFIGS_MAX;
+    let whole = is_new || opened.configs.known.len() > opened.configs.live + CONFIGS_MAX;
     let (mut configs, mut rooms) = (opened.configs.clone(), Vec::new());
     if whole {
-        configs.0.clear();
+        configs.known.clear();
         let used = number(opened.generation);
         rooms = changed(
             opened.number,
@@ -70,7 +74,10 @@ pub(super) fn answered(
     let next = number(opened.next);
     let differences = (&opened.sent, sent);
     rooms.extend(changed(opened.number, next, differences, &mut configs)?);
-    let written: Vec<&RoomConfig> = configs.0.iter().map(AsRef::as_ref).collect();
+    if whole {
+        configs.live = configs.known.len();
+    }
+    let written: Vec<&RoomConfig> = configs.known.iter().map(AsRef::as_ref).collect();
     let name = &opened.turn.name;
     let connection = StoredConnection {
         user_id: name.user_id.to_string(),
@@ -134,7 +141,11 @@ fn changed(
 pub(super) fn read(stored: &StoredConnection, rooms: &[StoredRoom]) -> Result<Connection> {
     let configs: Vec<RoomConfig> =
         serde_json::from_str(&stored.configs).map_err(|_| Error::UnknownPos)?;
-    let configs = Configs(configs.into_iter().map(Arc::new).collect());
+    let configs = Configs {
+        known: configs.into_iter().map(Arc::new).collect(),
+        // All is written once more after a start.
+        live: 0,
+    };
     let mut used = Sent::new();
     let in_used = |room: &&StoredRoom| room.generation <= stored.used;
     for room in rooms.iter().filter(in_used) {
@@ -178,7 +189,7 @@ fn put(sent: &mut Sent, stored: &StoredRoom, configs: &Configs) -> Result<()> {
     let room = SentRoom {
         shown,
         upto,
-        config: configs.0.get(config).ok_or(Error::UnknownPos)?.clone(),
+        config: configs.known.get(config).ok_or(Error::UnknownPos)?.clone(),
         start,
         is_dm,
         members: members.into_iter().collect(),
@@ -234,11 +245,15 @@ mod tests {
         issued.remove(&RoomRow(3));
         let mut configs = Configs::default();
         let mut rooms = changed(6, 8, (&Sent::new(), &used), &mut configs).expect("JSON");
-        assert_eq!((rooms.len(), configs.0.len()), (3, 2));
+        assert_eq!((rooms.len(), configs.known.len()), (3, 2));
         let more = changed(6, 9, (&used, &issued), &mut configs).expect("JSON");
-        assert_eq!((more.len(), configs.0.len()), (2, 2), "only what differs");
+        assert_eq!(
+            (more.len(), configs.known.len()),
+            (2, 2),
+            "only what differs"
+        );
         rooms.extend(more);
-        let written: Vec<&RoomConfig> = configs.0.iter().map(AsRef::as_ref).collect();
+        let written: Vec<&RoomConfig> = configs.known.iter().map(AsRef::as_ref).collect();
         let stored = StoredConnection {
             user_id: String::new(),
             device_id: String::new(),
