@@ -141,7 +141,7 @@ impl Events {
             .collect())
     }
 
-    /// Reads into memory, in one query, what is shown with these events: those that they replaced or that emptied them.
+    /// Reads into memory, in one query, what is shown with these events: those that emptied them.
     pub(crate) async fn warm(
         &self,
         metas: &RoomMetas,
@@ -149,8 +149,7 @@ impl Events {
     ) -> Result<()> {
         let known = known.into_iter();
         let rows: BTreeSet<EventRow> = known
-            .flat_map(|known| [known.replaces, known.redacted_by])
-            .flatten()
+            .filter_map(|known| known.redacted_by)
             .filter(|row| self.cache.get(row).is_none())
             .collect();
         let rows: Vec<EventRow> = rows.into_iter().collect();

@@ -2,7 +2,8 @@
 //! and rooms that nobody here wants to see any more.
 //!
 //! A message that has had its time is hidden from clients at once, and deleted later, in steps. State is kept: the room needs
-//! it. So is the last event, upon which the next one builds.
+//! it. So is the last event, upon which the next one builds. The same rounds forget connections of sliding sync that nobody
+//! has used for long.
 
 mod forgotten;
 mod messages;

@@ -438,7 +438,7 @@ impl<'a> Search<'a> {
                     .values()
                     .copied()
                     .collect();
-                let rendered = room.render_state(self.by, *access, &rows).await?;
+                let rendered = view.render_rows(&rows).await?;
                 state.insert(room.meta.id.clone(), rendered);
             }
         }

@@ -22,7 +22,7 @@ const DEVICES_MAX: usize = 20_000;
 /// How many transaction IDs of one device are known. For a device that has used more, the store is asked each time.
 const OF_DEVICE_MAX: usize = 20_000;
 
-/// How many transaction IDs are known of all devices: some 16 bytes each. When there are more, all are forgotten.
+/// How many transaction IDs may come in, some 16 bytes each, before all are forgotten: no more are ever known at once.
 const IDS_MAX: usize = 1_000_000;
 
 /// The transaction IDs that devices have used, as far as they are in memory.
@@ -30,7 +30,7 @@ pub(crate) struct Transactions {
     store: Store,
     hasher: RandomState,
     devices: Cache<(OwnedUserId, String), Arc<Mutex<Used>>>,
-    /// How many are known, with those that the cache has dropped since.
+    /// How many have come in since all were forgotten, with those of devices that are not known any more.
     ids: AtomicUsize,
 }
 

@@ -1,6 +1,6 @@
 //! Messages that say themselves when they are to go: MSC2228.
 
-use crate::{event::Event, json::Value};
+use crate::event::Event;
 
 /// The keys that say it: that of the proposal, and the one that is in use.
 const KEYS: [&str; 2] = ["m.self_destruct_after", "org.matrix.self_destruct_after"];
@@ -11,6 +11,5 @@ pub fn due_ts(event: &Event) -> Option<i64> {
         return None;
     }
     let content = event.content();
-    let due = KEYS.iter().find_map(|key| content.get(*key));
-    due.and_then(Value::as_i64)
+    KEYS.iter().find_map(|key| content.get(*key)?.as_i64())
 }

@@ -188,6 +188,11 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
+    /// Whether it counts, and stands in the timeline.
+    pub(crate) fn has_place(&self) -> bool {
+        self.outcome == Outcome::Accepted && self.place != Place::Outlier
+    }
+
     /// What users are from now on, each with the event that says so, the newest last.
     pub fn memberships(&self) -> impl Iterator<Item = (EventRow, &NewMembership)> {
         let own = self.membership.iter().map(|member| (self.row, member));
@@ -547,7 +552,8 @@ pub enum Plain {
     },
     /// A filter; replaces the one of the same user and ID.
     Filter(filter::Model),
-    /// What a client of sliding sync has been sent; replaces the row of the same user, device and name.
+    /// What a client of sliding sync has with an answer. If it does not go on from what is kept of its connection, that is
+    /// forgotten instead.
     SlidingConnection(SlidingAnswered),
     /// A client of sliding sync is forgotten.
     SlidingConnectionDelete {

@@ -105,7 +105,7 @@ impl RoomHandle {
                 .render_all_with(&before, &bundles, Shape::Whole)
                 .await?,
             events_after: view.render_all_with(&after, &bundles, Shape::Whole).await?,
-            state: self.render_state(by, access, &rows).await?,
+            state: view.render_rows(&rows).await?,
         })
     }
 

@@ -13,10 +13,7 @@ use storage::{
     timeline::{self, Gap, Nearest, Spot},
 };
 
-use super::{
-    access::Access,
-    view::{Seen, View},
-};
+use super::view::{Seen, View};
 use crate::{
     Requester, Result,
     events::Placed,
@@ -110,7 +107,7 @@ impl RoomHandle {
         let mut view = View::new(self, by, access).await?;
         let walked = self.walk(&mut view, from, &ask, bounds, limit).await?;
         let state = if !ask.filter.lazy_load_options.is_disabled() {
-            self.senders_of(by, access, &walked.seen).await?
+            self.senders_of(&mut view, &walked.seen).await?
         } else {
             Vec::new()
         };
@@ -225,8 +222,7 @@ impl RoomHandle {
     /// The members who sent these events, as they are in the current state.
     pub(super) async fn senders_of<T>(
         &self,
-        by: &Requester,
-        access: Access,
+        view: &mut View<'_>,
         seen: &[Seen],
     ) -> Result<Vec<Raw<T>>> {
         let senders: BTreeSet<OwnedUserId> = seen
@@ -236,7 +232,7 @@ impl RoomHandle {
         let rows = self
             .member_rows(&self.current_state().await?, &senders)
             .await?;
-        self.render_state(by, access, &rows).await
+        view.render_rows(&rows).await
     }
 
     /// The member events of some users in a state.

@@ -83,7 +83,14 @@ impl View<'_> {
         Ok(seen)
     }
 
-    /// Events of a state that the reader may see, in the same order.
+    /// Events of a state that the reader may see, by their rows, in the same order.
+    pub(crate) async fn render_rows<T>(&mut self, rows: &[EventRow]) -> Result<Vec<Raw<T>>> {
+        let context = &self.room.context;
+        let found = context.events.get_many(&context.metas, rows).await?;
+        self.render_state(&found, Shape::Whole).await
+    }
+
+    /// The same of events that are known.
     pub(crate) async fn render_state<T>(
         &mut self,
         found: &[Arc<KnownEvent>],

@@ -7,8 +7,8 @@ use storage::EventRow;
 
 use super::{access::Access, view::View};
 use crate::{
-    Error, Requester, Result, Subject, context::Context, events::KnownEvent, render::Shape,
-    rooms::RoomHandle, states::StateMap,
+    Error, Requester, Result, Subject, context::Context, events::KnownEvent, rooms::RoomHandle,
+    states::StateMap,
 };
 
 impl Context {
@@ -81,9 +81,7 @@ impl RoomHandle {
         access: Access,
         rows: &[EventRow],
     ) -> Result<Vec<Raw<T>>> {
-        let (events, metas) = (&self.context.events, &self.context.metas);
-        let found = events.get_many(metas, rows).await?;
         let mut view = View::new(self, by, access).await?;
-        view.render_state(&found, Shape::Whole).await
+        view.render_rows(rows).await
     }
 }

@@ -85,7 +85,16 @@ impl Engine {
             }
             let unreadable = self.context.metas.unreadable().await?;
             by_room.retain(|room, _| !unreadable.contains(room));
-            for (room, due) in by_room {
+            for (room, mut due) in by_room {
+                let Some(stored) = rooms::by_row(db, room).await? else {
+                    continue;
+                };
+                let last = stored.extremities()?;
+                due.retain(|event| !last.contains(event));
+                if due.is_empty() {
+                    // The room need not be woken for that.
+                    continue;
+                }
                 let room = self.rooms().by_row(room).await?;
                 let step = room
                     .run(move |room| Box::pin(async move { room.delete(&due).await }))

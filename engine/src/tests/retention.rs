@@ -243,7 +243,7 @@ async fn a_room_that_somebody_returned_to_stays() {
     }
 }
 
-/// MSC2228, of local and remote senders: hidden when it is due, and deleted later; never state.
+/// MSC2228: hidden when it is due, and deleted later; never state.
 #[tokio::test]
 async fn messages_go_when_they_say_so() {
     for house in keeping().await {
@@ -288,5 +288,16 @@ async fn messages_go_when_they_say_so() {
         let handle = alice.room(&room).await;
         let name = handle.state_event(&alice.requester, "m.room.name", "");
         name.await.unwrap();
+        let redact = Redact {
+            event_id: stays[0].clone(),
+            content: spec::json::Object::new(),
+            txn_id: None,
+        };
+        handle.redact(&alice.requester, redact).await.unwrap();
+        let left = purges::self_destructing(db, i64::MAX, purges::FIRST, Limit::new(9)).await;
+        assert!(
+            left.unwrap().is_empty(),
+            "a redacted message says nothing any more"
+        );
     }
 }

@@ -6,7 +6,7 @@ use spec::relation::{self, Relation as Content};
 use crate::{
     id::{EventRow, Position, RoomRow, SnapshotRow},
     timeline::Spot,
-    write::{NewEvent, Outcome, Place},
+    write::{NewEvent, Place},
 };
 
 /// A row of `relations`: an accepted event of the timeline that relates to another event, its parent. Redaction deletes it.
@@ -51,7 +51,7 @@ pub struct Model {
 impl Model {
     /// The row of a new event; `None` if the event relates to nothing, or has no place in the timeline.
     pub(crate) fn of(new: &NewEvent) -> Option<Self> {
-        if new.outcome != Outcome::Accepted || new.place == Place::Outlier {
+        if !new.has_place() {
             return None;
         }
         let event = &new.event;

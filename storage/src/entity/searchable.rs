@@ -9,7 +9,7 @@ use spec::{
 
 use crate::{
     id::{EventRow, RoomRow},
-    write::{NewEvent, Outcome, Place},
+    write::NewEvent,
 };
 
 /// The longest text that is searched, in bytes: the rest of a longer one is not found. Some pages of a book, so that one
@@ -49,8 +49,7 @@ impl Model {
     /// The row of a new event; `None` if there is nothing to search in it, it has no place in the timeline, or it is an edit,
     /// whose text is found with the event that it replaces.
     pub(crate) fn of(new: &NewEvent) -> Option<Self> {
-        let has_place = new.outcome == Outcome::Accepted && new.place != Place::Outlier;
-        if !has_place || relation::may_replace(&new.event) {
+        if !new.has_place() || relation::may_replace(&new.event) {
             return None;
         }
         Self::with_text((new.room, new.row), &new.event, (new.row, &new.event))

@@ -5,7 +5,7 @@ use spec::self_destruct;
 
 use crate::{
     id::{EventRow, RoomRow},
-    write::{NewEvent, Outcome, Place},
+    write::NewEvent,
 };
 
 /// A row of `self_destructs`: such a message with a place in its room. It goes with the message, or with its redaction.
@@ -24,8 +24,7 @@ pub struct Model {
 impl Model {
     /// The row of a new event, if it has one.
     pub(crate) fn of(new: &NewEvent) -> Option<Self> {
-        let has_place = new.outcome == Outcome::Accepted && new.place != Place::Outlier;
-        let due_ts = self_destruct::due_ts(&new.event).filter(|_| has_place)?;
+        let due_ts = self_destruct::due_ts(&new.event).filter(|_| new.has_place())?;
         Some(Self {
             event: new.row,
             room: new.room,
