@@ -107,16 +107,8 @@ impl Neighbourhood {
     /// If its files are gone.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {
-        let chain = CertificateDer::pem_file_iter(self.file("cert.pem")).expect("a file");
-        let chain = chain.collect::<Result<_, _>>().expect("certificates");
-        let key = PrivateKeyDer::from_pem_file(self.file("key.pem")).expect("a key");
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .expect("a certificate and its key");
-        TlsAcceptor::from(Arc::new(config))
+        let (certificate, key) = (self.file("cert.pem"), self.file("key.pem"));
+        acceptor(Path::new(&certificate), Path::new(&key))
     }
 
     /// A file of the machine: `cert.pem` or `key.pem`.
@@ -144,4 +136,18 @@ fn free_port() -> u16 {
     let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     let mut candidates = std::iter::repeat_with(|| rand::random_range(10_000..32_000));
     candidates.find(free).expect("a free port")
+}
+
+/// What accepts TLS with a certificate, from PEM files.
+pub(crate) fn acceptor(certificate: &Path, key: &Path) -> TlsAcceptor {
+    let chain = CertificateDer::pem_file_iter(certificate).expect("a file");
+    let chain = chain.collect::<Result<_, _>>().expect("certificates");
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .expect("a certificate and its key");
+    TlsAcceptor::from(Arc::new(config))
 }

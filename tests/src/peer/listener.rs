@@ -1,6 +1,6 @@
 //! Where others ask: TLS, HTTP, and all the ways of answering badly.
 
-use std::{collections::BTreeMap, convert::Infallible, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -12,16 +12,12 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::Peer;
+use crate::federation::acceptor;
 
 /// The pause between two bytes of [`Reply::Trickle`]: short enough that no timeout of a connection ends it.
 const TRICKLE: Duration = Duration::from_millis(50);
@@ -55,6 +51,8 @@ pub enum Reply {
     Json(u16, Value),
     /// A status and any bytes, which claim to be JSON.
     Bytes(u16, Vec<u8>),
+    /// A status that sends elsewhere: to this address.
+    Elsewhere(u16, String),
     /// The question is read, and nothing follows.
     Silence,
     /// 200, and then a space now and then, without an end.
@@ -163,15 +161,7 @@ pub(super) async fn bind() -> (TcpListener, u16) {
 
 /// Answers for as long as the runtime of the test lives.
 pub(super) fn serve(peer: Peer, listener: TcpListener, certificate: &Path, key: &Path) {
-    let chain = vec![CertificateDer::from_pem_file(certificate).expect("a certificate")];
-    let key = PrivateKeyDer::from_pem_file(key).expect("its key");
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("the versions of TLS")
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .expect("a certificate with its key");
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(certificate, key);
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
             tokio::spawn(connection(peer.clone(), acceptor.clone(), tcp));
@@ -200,9 +190,15 @@ async fn connection(peer: Peer, acceptor: TlsAcceptor, tcp: TcpStream) {
 type Body = BoxBody<Bytes, Infallible>;
 
 async fn respond(reply: Reply) -> io::Result<Response<Body>> {
+    let response = Response::builder().header("content-type", "application/json");
     let (status, body) = match reply {
         Reply::Json(status, body) => (status, Full::from(body.to_string()).boxed()),
         Reply::Bytes(status, body) => (status, Full::from(body).boxed()),
+        Reply::Elsewhere(status, address) => {
+            let response = response.status(status).header("location", address);
+            let body = Full::from(Bytes::new()).boxed();
+            return response.body(body).map_err(io::Error::other);
+        }
         Reply::Silence => std::future::pending().await,
         Reply::Trickle => {
             let ticks = stream::unfold((), |()| async {
@@ -220,10 +216,8 @@ async fn respond(reply: Reply) -> io::Result<Response<Body>> {
         }
         Reply::HangUp => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    let response = Response::builder()
-        .status(status)
-        .header("content-type", "application/json");
-    response.body(body).map_err(io::Error::other)
+    let response = response.status(status).body(body);
+    response.map_err(io::Error::other)
 }
 
 fn flowing(chunks: impl stream::Stream<Item = Bytes> + Send + Sync + 'static) -> Body {

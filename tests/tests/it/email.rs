@@ -9,7 +9,7 @@ use tests::{
     eventually::eventually,
     federation::Neighbourhood,
     mail::{Letter, Privacy},
-    server::{Settings, binary},
+    server::binary,
 };
 
 const SET: &str = "/_matrix/client/v3/pushers/set";
@@ -30,8 +30,6 @@ async fn with_mail() -> Option<(TestServer, MailServer)> {
 
 /// A server that sends e-mails as soon as it can by the mail server at `address`, with these further settings.
 async fn sending_by(address: &str, further: &str) -> Option<TestServer> {
-    let name = format!("rookery-it-{:016x}.toml", rand::random::<u64>());
-    let file = std::env::temp_dir().join(name);
     let text = format!(
         r#"
         [email]
@@ -42,14 +40,7 @@ async fn sending_by(address: &str, further: &str) -> Option<TestServer> {
         public_url = "https://rookery.test"
         "#
     );
-    std::fs::write(&file, text).expect("a file");
-    let mut settings = Settings::open().await;
-    let path = file.display().to_string();
-    settings.flags.extend(["--config".to_owned(), path]);
-    let server = TestServer::start_with(settings).await;
-    // Nobody misses it if it stays.
-    let _ = std::fs::remove_file(&file);
-    server
+    TestServer::start_configured(&text).await
 }
 
 /// The administrator of the server that runs notes an address.

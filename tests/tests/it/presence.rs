@@ -185,18 +185,28 @@ async fn in_a_quiet_room_nobody_is_seen_from_another_server() {
     ) else {
         return;
     };
-    let [alice, bob] = [here.user("alice").await, there.user("bob").await];
+    let [alice, dave] = here.users(["alice", "dave"]).await;
+    let bob = there.user("bob").await;
     let quiet = alice.creates_room().public().await;
     here.stop().await;
     settings(&machine, &format!("quiet_rooms = [\"{}\"]", quiet.id));
     here.restart().await;
     bob.joins_via(&quiet, alice.server_name()).await.ok();
+    let beside = dave.creates_room().public().await;
+    bob.joins_via(&beside, dave.server_name()).await.ok();
     sets(&alice, &json!({"presence": "online", "status_msg": "a"})).await;
     sets(&bob, &json!({"presence": "online", "status_msg": "b"})).await;
+    sets(&dave, &json!({"presence": "online"})).await;
     let said = alice.says(&quiet, "hello").await;
     bob.syncs_until(&quiet, &said).await;
     let said = bob.says(&quiet, "hello yourself").await;
     alice.syncs_until(&quiet, &said).await;
+    // Hers was before his, so that it would be there by then.
+    eventually("the presence by a room that is not quiet", async || {
+        let seen = bob.get(status(&dave)).await.ok();
+        (seen["presence"] != "offline").then_some(())
+    })
+    .await;
     let seen = bob.get(status(&alice)).await.ok();
     assert_eq!(seen["presence"], "offline", "{seen}");
     let refused = alice.get(status(&bob)).await;

@@ -64,6 +64,32 @@ async fn a_gateway_hears_what_it_missed_also_after_a_restart() {
     assert_eq!(heard["devices"][0]["data"], json!({"brand": "x"}));
 }
 
+/// PUSH-13: who answers with another address has not answered, and that is not asked.
+#[tokio::test]
+async fn a_gateway_that_sends_elsewhere_is_asked_again() {
+    let machine = Neighbourhood::new();
+    let Some(server) = machine.server().await else {
+        return;
+    };
+    let gateway = machine.peer().await;
+    let other = machine.peer().await;
+    let there = format!("https://{}/_matrix/push/v1/notify", other.name());
+    gateway.answers("notify", move |_| Reply::Elsewhere(307, there.clone()));
+    let [alice, bob] = server.users(["alice", "bob"]).await;
+    let room = alice.creates_room().with([&bob]).await;
+    bob.post(SET, &pusher(gateway.name())).await.ok();
+    let event = alice.says(&room, "hello").await;
+    gets(&gateway, &event).await;
+    let before = gateway.asked("notify").len();
+    gateway.answers("notify", |_| Reply::ok(json!({"rejected": []})));
+    eventually("another try", async || {
+        (gateway.asked("notify").len() > before).then_some(())
+    })
+    .await;
+    gets(&gateway, &event).await;
+    assert!(other.asked("notify").is_empty());
+}
+
 #[tokio::test]
 async fn pushers_are_listed_and_deleted_and_end_with_their_session() {
     let server = TestServer::start().await;
