@@ -173,10 +173,7 @@ pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiErr
     let shared = shared(request)?;
     let found = token(request, shared.settings.token_in_query)?;
     let token = found.ok_or_else(ApiError::missing_token)?;
-    let engine = request
-        .app_data::<web::Data<Engine>>()
-        .ok_or_else(ApiError::failure)?;
-    let requester = engine.authenticate(&token).await?;
+    let requester = engine(request)?.authenticate(&token).await?;
     if requester.guest {
         check_guest(request)?;
     }
@@ -187,7 +184,7 @@ pub(crate) async fn requester(request: &HttpRequest) -> Result<Requester, ApiErr
             .map_err(ApiError::limit_exceeded)?;
     }
     let address = address(request);
-    engine
+    engine(request)?
         .accounts()
         .seen(&requester, address, || user_agent(request));
     Ok(requester)
@@ -200,6 +197,11 @@ fn check_guest(request: &HttpRequest) -> Result<(), ApiError> {
     let matched = extensions.get::<Matched>().ok_or_else(ApiError::failure)?;
     let arguments = matched.arguments.iter().map(|(_, value)| value.as_str());
     guests::check(request.method(), &matched.pattern, arguments)
+}
+
+/// The engine of this server.
+pub(crate) fn engine(request: &HttpRequest) -> Result<&web::Data<Engine>, ApiError> {
+    request.app_data().ok_or_else(ApiError::failure)
 }
 
 /// What all requests share.

@@ -40,7 +40,7 @@ mod voip;
 
 use std::sync::Arc;
 
-use actix_web::{http::Method, web};
+use actix_web::{dev::fn_service, http::Method, web};
 use engine::Engine;
 
 use self::main_runtime::MainRuntime;
@@ -105,7 +105,7 @@ impl ClientApi {
             .app_data(self.engine.clone())
             .app_data(self.shared.clone());
         for prefix in PREFIXES {
-            config.service(web::scope(prefix).default_service(web::to(dispatch::dispatch)));
+            config.service(web::scope(prefix).default_service(fn_service(dispatch::dispatch)));
         }
     }
 }

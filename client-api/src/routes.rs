@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use actix_web::{FromRequest, Handler, Responder, http::Method};
 use ruma::api::{
     Metadata,
-    client::relations::{
-        get_relating_events, get_relating_events_with_rel_type,
-        get_relating_events_with_rel_type_and_event_type,
+    client::{
+        relations::{
+            get_relating_events, get_relating_events_with_rel_type,
+            get_relating_events_with_rel_type_and_event_type,
+        },
+        sync::sync_events,
     },
     path_builder::PathBuilder as _,
 };
@@ -157,14 +160,16 @@ fn aliases(router: &mut Router) {
 }
 
 fn waiting(router: &mut Router) {
-    router.endpoint(sync::handle);
+    router.typed::<sync_events::v3::Request>(&Endpoint::waiting(None, sync::handle));
     let path = "/_matrix/client/unstable/org.matrix.msc2108/sync/sse";
     let requests = Some(Class::Requests);
     router.custom(&Method::GET, &[path], requests, sync::events::handle);
     let path = "/_matrix/client/v4/sync";
-    router.custom(&Method::POST, &[path], None, sync::sliding::handle_current);
+    let endpoint = Endpoint::waiting(None, sync::sliding::handle_current);
+    router.add(Method::POST, path, endpoint);
     let path = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
-    router.custom(&Method::POST, &[path], None, sync::sliding::handle_legacy);
+    let endpoint = Endpoint::waiting(None, sync::sliding::handle_legacy);
+    router.add(Method::POST, path, endpoint);
     router.endpoint(presence::get_presence::handle);
     router.limited(Some(Class::Requests), presence::set_presence::handle);
     let paths = [
@@ -347,9 +352,13 @@ impl Router {
         Args: FromRequest + Asks,
         F::Output: Responder,
     {
-        let endpoint = Endpoint::new(class, handler);
-        let method = method_of::<Args::Request>();
-        for path in paths_of::<Args::Request>() {
+        self.typed::<Args::Request>(&Endpoint::new(class, handler));
+    }
+
+    /// Adds an endpoint under the paths of a ruma request.
+    fn typed<R: Metadata>(&mut self, endpoint: &Endpoint) {
+        let method = method_of::<R>();
+        for path in paths_of::<R>() {
             self.add(method.clone(), &path, endpoint.clone());
         }
     }

@@ -79,6 +79,7 @@ pub(crate) async fn handle(
         names,
     };
     let connection = Connection::new(engine, shared, client, ask, session, stream);
+    let connection = Box::new(connection);
     actix_web::rt::spawn(connection.run(first, entry));
     Ok(response)
 }

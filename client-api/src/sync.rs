@@ -5,8 +5,9 @@ pub(crate) mod sliding;
 
 use std::{sync::Arc, time::Duration};
 
-use actix_web::{HttpRequest, web};
+use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use engine::{Engine, PresenceState, RelationFilter, Requester, SyncAsk};
+use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::{
     OutgoingResponseExt as _,
     client::{
@@ -17,17 +18,20 @@ use ruma::api::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Shared, error::ApiError, extract::Authed, reply::Written, room::written_filter};
+use crate::{
+    Shared,
+    error::ApiError,
+    extract::{self, Authed},
+    reply::Written,
+    room::written_filter,
+};
 
 /// Answers with what is new since a token; waits for it where nothing is yet.
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
-    request: HttpRequest,
-    asked: Authed<Request>,
+    asked: Asked,
 ) -> Result<Written, ApiError> {
-    // On the heap for the time that it takes: what waits has to be small.
-    let asked = Box::pin(read(&engine, &shared, &request, asked)).await?;
     let Asked {
         requester,
         ask,
@@ -50,16 +54,25 @@ pub(crate) async fn handle(
 }
 
 /// A request to sync.
-struct Asked {
+pub(crate) struct Asked {
     requester: Requester,
     ask: Arc<SyncAsk>,
     /// Whether `state_after` is asked for by its old name.
     under_old_name: bool,
 }
 
+impl FromRequest for Asked {
+    type Error = ApiError;
+    type Future = LocalBoxFuture<'static, Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let asked = Authed::from_request(request, payload);
+        let request = request.clone();
+        async move { read(&request, asked.await?).await }.boxed_local()
+    }
+}
+
 async fn read(
-    engine: &web::Data<Engine>,
-    shared: &Shared,
     request: &HttpRequest,
     Authed {
         requester, body, ..
@@ -67,13 +80,17 @@ async fn read(
 ) -> Result<Asked, ApiError> {
     let under_old_name = !body.use_state_after && wants_state_after(request)?;
     let presence = presence(&body.set_presence)?;
-    let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
+    let timeout_max = extract::shared(request)?.settings.sync_timeout_ms_max;
+    let engine = extract::engine(request)?;
     let (filter, relations) = filter(engine, &requester, request, body.filter).await?;
     let ask = SyncAsk {
         since: body.since,
         filter,
         relations,
-        timeout: body.timeout.unwrap_or_default().min(timeout_max),
+        timeout: body
+            .timeout
+            .unwrap_or_default()
+            .min(Duration::from_millis(timeout_max)),
         full_state: body.full_state,
         use_state_after: body.use_state_after || under_old_name,
         presence,

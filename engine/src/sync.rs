@@ -43,7 +43,7 @@ use self::{
     token::SyncToken,
 };
 use crate::{
-    PresenceState, RelationFilter, Requester, Result,
+    Error, PresenceState, RelationFilter, Requester, Result,
     notifier::{Follower, Glance},
     render::Shape,
     rooms::Rooms,
@@ -139,24 +139,24 @@ pub(crate) async fn sync(rooms: &Rooms, by: &Requester, ask: &SyncAsk) -> Result
         if !std::mem::replace(&mut has_begun, true) {
             build.begin_lazily();
         }
-        let building = async {
-            match from {
-                Some(from) => build.incremental(from, &joined).await,
-                None => build.initial(&joined).await,
-            }
+        let building = async move {
+            let response = match from {
+                Some(from) => build.incremental(from, &joined).await?,
+                None => build.initial(&joined).await?,
+            };
+            let ends = from.is_none() || ask.full_state || Instant::now() >= deadline;
+            Ok::<_, Error>((ends || has_news(&response)).then(|| Box::new(response)))
         };
-        let response = Box::new(Box::pin(building).await?);
-        drop(joined);
-        if from.is_none() || ask.full_state || has_news(&response) || Instant::now() >= deadline {
-            let mut response = *response;
+        if let Some(mut response) = Box::pin(building).await? {
             if let Some(fields) = &ask.filter.event_fields {
                 fields::trim(&mut response, fields);
             }
-            return Ok(response);
+            return Ok(*response);
         }
         tokio::select! {
             () = follower.rung() => {}
-            () = tokio::time::sleep_until(deadline) => return Ok(*response),
+            // Where there is no news, there is nothing but the place to go on from.
+            () = tokio::time::sleep_until(deadline) => return Ok(Response::new(to.to_string())),
         }
     }
 }

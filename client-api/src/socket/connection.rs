@@ -164,7 +164,9 @@ impl Connection {
     }
 
     /// Runs until the socket closes.
-    pub(super) async fn run(mut self, first: Option<News>, mut entry: Entry) {
+    ///
+    /// Here and below, what takes only a moment is on the heap for that: what thousands of sockets keep has to be small.
+    pub(super) async fn run(mut self: Box<Self>, first: Option<News>, mut entry: Entry) {
         let shared = self.shared.clone();
         let served = tokio::select! {
             served = self.serve(first) => served,
@@ -183,7 +185,7 @@ impl Connection {
         if let Some(first) = first {
             // It comes in any case: it tells the client that it is up to date.
             let is_empty = false;
-            self.push(News { is_empty, ..first }).await?;
+            Box::pin(self.push(News { is_empty, ..first })).await?;
         }
         let mut look: Option<Look> = None;
         let mut work: Option<Work> = None;
@@ -210,20 +212,20 @@ impl Connection {
                 _ = check.tick() => Event::CheckDue,
             };
             match event {
-                Event::Message(message) => self.hear(message).await?,
+                Event::Message(message) => Box::pin(self.hear(message)).await?,
                 Event::Done(id, result) => {
                     work = None;
-                    self.answer(id.as_deref(), result).await?;
+                    Box::pin(self.answer(id.as_deref(), result)).await?;
                 }
                 Event::News(news) => {
                     look = None;
                     let news = news.map_err(|_| End::Failed)?;
                     self.check_token().await?;
-                    self.push(news).await?;
+                    Box::pin(self.push(news)).await?;
                 }
                 Event::Slid(name, found) => {
                     self.check_token().await?;
-                    self.slid(&name, found).await?;
+                    Box::pin(self.slid(&name, found)).await?;
                 }
                 Event::PingDue => {
                     ping_at = next_ping();

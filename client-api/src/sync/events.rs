@@ -10,13 +10,12 @@ use actix_web::{
 };
 use engine::{Engine, SyncAsk};
 use futures_util::{Stream, stream};
-use ruma::api::client::sync::sync_events::v3::Request;
 
-use super::{Asked, News, look, read, with_old_names};
+use super::{Asked, News, look, with_old_names};
 use crate::{
     Shared,
     error::ApiError,
-    extract::{self, Authed},
+    extract,
     socket::{FULL_PAUSE, Place},
 };
 
@@ -43,7 +42,7 @@ pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
     request: HttpRequest,
-    asked: Authed<Request>,
+    asked: Asked,
 ) -> Result<HttpResponse, ApiError> {
     let token = extract::token(&request, shared.settings.token_in_query)?;
     let token = token.ok_or_else(ApiError::missing_token)?;
@@ -53,7 +52,7 @@ pub(crate) async fn handle(
         requester,
         ask,
         under_old_name,
-    } = read(&engine, &shared, &request, asked).await?;
+    } = asked;
     let ask = Arc::unwrap_or_clone(ask);
     let ask = SyncAsk {
         since: last.or(ask.since),

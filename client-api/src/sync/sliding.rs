@@ -5,7 +5,7 @@ mod current;
 mod legacy;
 mod write;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
 use engine::{
@@ -33,18 +33,20 @@ async fn look(
     write: fn(&SlidingAnswer) -> serde_json::Result<Vec<u8>>,
 ) -> Result<Found, ApiError> {
     let timeout_max = Duration::from_millis(shared.settings.sync_timeout_ms_max);
-    let ask = SlidingAsk {
+    let ask = Arc::new(SlidingAsk {
         timeout: ask.timeout.min(timeout_max),
         ..ask
-    };
-    let at_once = SlidingAsk {
-        timeout: Duration::ZERO,
-        ..ask.clone()
-    };
+    });
     tokio::select! {
-        found = slide(shared, engine, requester, ask, write) => found,
+        found = slide(shared, engine, requester, Arc::clone(&ask), write) => found,
         // A server that stops lets nobody wait: they come back to the next one.
-        () = shared.sockets.stopping() => slide(shared, engine, requester, at_once, write).await,
+        () = shared.sockets.stopping() => {
+            let at_once = SlidingAsk {
+                timeout: Duration::ZERO,
+                ..Arc::unwrap_or_clone(ask)
+            };
+            slide(shared, engine, requester, Arc::new(at_once), write).await
+        }
     }
 }
 
@@ -58,7 +60,7 @@ pub(crate) async fn look_current(
     requester: &Requester,
     ask: SlidingAsk,
 ) -> Result<Found, ApiError> {
-    slide(shared, engine, requester, ask, write::current).await
+    slide(shared, engine, requester, Arc::new(ask), write::current).await
 }
 
 /// What a look found.
@@ -76,7 +78,7 @@ async fn slide(
     shared: &Shared,
     engine: &web::Data<Engine>,
     requester: &Requester,
-    ask: SlidingAsk,
+    ask: Arc<SlidingAsk>,
     write: fn(&SlidingAnswer) -> serde_json::Result<Vec<u8>>,
 ) -> Result<Found, ApiError> {
     let (engine, requester) = (engine.clone(), requester.clone());

@@ -13,7 +13,7 @@ mod required;
 mod room;
 mod windows;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use futures_util::future::try_join_all;
 use ruma::OwnedRoomId;
@@ -57,6 +57,9 @@ const BEHIND_MAX: i64 = 4_096;
 /// do not drive each other round and round.
 const SUPERSEDED_PAUSE: Duration = Duration::from_secs(1);
 
+/// What of an ordinary sync bears on the parts that are built alike: nothing. Once for all who wait, since it is large.
+static PLAIN: LazyLock<SyncAsk> = LazyLock::new(SyncAsk::default);
+
 /// One look for what is new on a connection.
 struct Slide<'a> {
     build: Build<'a>,
@@ -85,7 +88,6 @@ pub(crate) async fn slide(
     let _syncing = context
         .presence
         .begin(&by.user_id, by.device(), ask.presence);
-    let plain = SyncAsk::default();
     loop {
         // The counter first: what changes between the two lines is seen now and, harmlessly, once more.
         let ephemeral = context.ephemeral.last();
@@ -104,7 +106,7 @@ pub(crate) async fn slide(
         let build = Build {
             rooms,
             by,
-            ask: &plain,
+            ask: &PLAIN,
             from,
             to,
             own_presence: None,
@@ -115,9 +117,7 @@ pub(crate) async fn slide(
             ask,
             opened: &opened,
         };
-        let looked = Box::new(Box::pin(slide.look(&glance)).await?);
-        drop(glance);
-        let (mut answer, sent) = *looked;
+        let (answer, sent) = Box::pin(slide.look(glance)).await?;
         if from.is_none() || answer.has_news() || Instant::now() >= deadline {
             // Without news nothing is noted either, so that the client is not two answers behind when it loses one; unless
             // it would stay so far behind that what changed since has to be looked up in the store.
@@ -128,15 +128,13 @@ pub(crate) async fn slide(
                 && !sent.ptr_eq(&opened.sent)
                 && let Some(pos) = opened.pos()
             {
-                answer.pos = pos;
-                return Ok(answer);
+                return Ok(SlidingAnswer { pos, ..*answer });
             }
             let issued = Box::pin(connections.issue(&opened, sent, to));
             let Some(pos) = issued.await? else {
                 return superseded(&opened).await;
             };
-            answer.pos = pos;
-            return Ok(answer);
+            return Ok(SlidingAnswer { pos, ..*answer });
         }
         drop((answer, sent));
         tokio::select! {
@@ -158,9 +156,9 @@ async fn superseded(opened: &Opened) -> Result<SlidingAnswer> {
 
 impl Slide<'_> {
     /// What is new now, and what the client has with it.
-    async fn look(mut self, glance: &Glance) -> Result<(SlidingAnswer, Sent)> {
+    async fn look(mut self, glance: Glance) -> Result<(Box<SlidingAnswer>, Sent)> {
         let listings = &self.build.rooms.context.listings;
-        let listing = listings.of(&self.build, glance).await?;
+        let listing = listings.of(&self.build, &glance).await?;
         let mut sent = self.opened.sent.clone();
         let listing = self.with_lost(listing, &mut sent).await?;
         let windows = self.windows(&listing).await?;
@@ -181,7 +179,7 @@ impl Slide<'_> {
             rooms,
             pos: String::new(),
         };
-        Ok((answer, sent))
+        Ok((Box::new(answer), sent))
     }
 
     /// Whether a wanted room may have a timeline in this answer.

@@ -119,9 +119,13 @@ struct Extension {
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
-    RawAuthed { requester, ask }: RawAuthed,
+    RawAuthed {
+        requester,
+        ask: asked,
+    }: RawAuthed,
 ) -> Result<Written, ApiError> {
-    let ask = read(ask.json()?)?;
+    let ask = read(asked.json()?)?;
+    drop(asked);
     let found = look(&shared, &engine, &requester, ask, write::current).await?;
     Ok(Written(found.json))
 }

@@ -77,9 +77,13 @@ struct Filters {
 pub(crate) async fn handle(
     engine: web::Data<Engine>,
     shared: web::Data<Shared>,
-    RawAuthed { requester, ask }: RawAuthed,
+    RawAuthed {
+        requester,
+        ask: asked,
+    }: RawAuthed,
 ) -> Result<Written, ApiError> {
-    let ask = read(&requester, ask.query()?, ask.json()?)?;
+    let ask = read(&requester, asked.query()?, asked.json()?)?;
+    drop(asked);
     let found = look(&shared, &engine, &requester, ask, write::legacy).await?;
     Ok(Written(found.json))
 }
