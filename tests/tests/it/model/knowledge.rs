@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use tests::{Room, User};
+use tests::{Room, User, path::v3};
 
 /// The type and state key of a piece of state.
 pub(super) type Place = (String, String);
@@ -27,8 +27,8 @@ pub(super) struct Known {
     pub(super) redacted: BTreeSet<String>,
     /// Those that came as news, and were not looked up.
     pub(super) heard: BTreeSet<String>,
-    /// The events before which something is missing that was not to be had, and where it goes on there.
-    open: Vec<(String, String)>,
+    /// The events before which there may be more that was not to be had.
+    open: Vec<String>,
     /// The event that a user has read: by kind, user and thread.
     pub(super) receipts: BTreeMap<(String, String, String), String>,
     pub(super) typing: BTreeSet<String>,
@@ -95,23 +95,19 @@ impl Known {
             news.retain(|event| !self.timeline.contains(&text(event, "event_id")));
         }
         let first = news.first().map(|event| text(event, "event_id"));
-        let mut open = match (&told.gap, &first) {
-            // Before the first that it hears there may be more, though not for it.
-            (None, Some(first)) if self.timeline.is_empty() => {
-                told.start.map(|start| (first.clone(), start))
-            }
-            _ => None,
-        };
+        // Before the first that it hears there may be more, though not for it.
+        let is_first = told.gap.is_none() && told.start.is_some() && self.timeline.is_empty();
+        let mut open = first.clone().filter(|_| is_first);
         // A client that has the event in front of the timeline already needs nothing more.
         if let Some(from) = &told.gap
             && (news.len() == told.timeline.len() || self.timeline.is_empty())
         {
-            let (missed, rest) = self.history(user, room, from).await;
+            let (missed, is_open) = self.history(user, room, from).await;
             let first = missed
                 .first()
                 .map(|event| text(event, "event_id"))
                 .or(first);
-            open = first.zip(rest);
+            open = first.filter(|_| is_open);
             let missed = self.note(&missed);
             self.timeline.extend(missed);
         }
@@ -134,22 +130,20 @@ impl Known {
         }
     }
 
-    /// What lies before a token that is not known yet, oldest first; and where that goes on, if there is more that may not be
-    /// seen now.
-    async fn history(&self, user: &User, room: &str, from: &str) -> (Vec<Value>, Option<String>) {
+    /// What lies before a token that is not known yet, oldest first; and whether there may be more that may not be seen now.
+    async fn history(&self, user: &User, room: &str, from: &str) -> (Vec<Value>, bool) {
         let (room, mut from) = (
             Room {
                 id: room.to_owned(),
             },
             from.to_owned(),
         );
-        let (mut missed, mut rest) = (Vec::new(), None);
-        loop {
+        let mut missed = Vec::new();
+        let is_open = loop {
             let page = user.messages(&room, "b").query("from", &from).await;
             // Who is no longer in the room may not be shown any more of it.
             if page.status == 403 {
-                rest = Some(from);
-                break;
+                break true;
             }
             let page = page.ok();
             let chunk = page["chunk"].as_array().cloned().unwrap_or_default();
@@ -158,23 +152,26 @@ impl Known {
             missed.extend(chunk.iter().take(end.unwrap_or(chunk.len())).cloned());
             match page["end"].as_str() {
                 Some(next) if end.is_none() => next.clone_into(&mut from),
-                _ => break,
+                // A room that is open to the world shows less to it than to who comes in.
+                _ => break end.is_none() && self.membership != "join",
             }
-        }
+        };
         missed.reverse();
-        (missed, rest)
+        (missed, is_open)
     }
 
     /// Who has come in may see what was missing before.
     async fn closes_gaps(&mut self, user: &User, room: &str) {
-        for (event, from) in std::mem::take(&mut self.open) {
-            let (missed, rest) = self.history(user, room, &from).await;
+        for event in std::mem::take(&mut self.open) {
+            let path = v3(&["rooms", room, "context", &event]);
+            let context = user.get(path).query("limit", 0).await.ok();
+            let (missed, is_open) = self.history(user, room, &text(&context, "start")).await;
             let at = self.timeline.iter().position(|known| *known == event);
             let at = at.expect("it was heard of");
             let missed = self.note(&missed);
             let first = missed.first().cloned().unwrap_or(event);
             self.timeline.splice(at..at, missed);
-            self.open.extend(rest.map(|rest| (first, rest)));
+            self.open.extend(Some(first).filter(|_| is_open));
         }
     }
 
