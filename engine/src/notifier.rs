@@ -53,7 +53,7 @@ struct Inner {
 /// What a user sees at one moment: the position, and the rooms that they were joined to then.
 pub(crate) struct Glance {
     pub(crate) position: Position,
-    pub(crate) joined: imbl::HashSet<RoomRow>,
+    pub(crate) joined: Arc<BTreeSet<RoomRow>>,
 }
 
 impl Notifier {

@@ -20,7 +20,7 @@ mod summary;
 pub(crate) mod token;
 mod unread;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use ruma::{
@@ -167,7 +167,9 @@ impl Rooms {
         let unreadable = self.context.metas.unreadable().await?;
         let mut glance = self.context.notifier.glance(follower);
         for row in unreadable {
-            glance.joined.remove(row);
+            if glance.joined.contains(row) {
+                Arc::make_mut(&mut glance.joined).remove(row);
+            }
         }
         Ok(glance)
     }
@@ -183,7 +185,7 @@ fn has_news(response: &Response) -> bool {
 
 impl Build<'_> {
     /// Everything: all joined rooms, invites and knocks, and the left rooms if the filter wants them.
-    async fn initial(&self, joined: &imbl::HashSet<RoomRow>) -> Result<Response> {
+    async fn initial(&self, joined: &BTreeSet<RoomRow>) -> Result<Response> {
         let mut response = Response::new(self.to.to_string());
         let rows: Vec<RoomRow> = joined.iter().copied().collect();
         let extras = self.all_extras(&rows).await?;
@@ -237,11 +239,7 @@ impl Build<'_> {
     }
 
     /// What changed after `from`.
-    async fn incremental(
-        &self,
-        from: SyncToken,
-        joined: &imbl::HashSet<RoomRow>,
-    ) -> Result<Response> {
+    async fn incremental(&self, from: SyncToken, joined: &BTreeSet<RoomRow>) -> Result<Response> {
         let mut response = Response::new(self.to.to_string());
         let mut changes = Changes::collect(self, from, joined).await?;
         if self.ask.full_state {

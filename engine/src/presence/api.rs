@@ -204,7 +204,7 @@ impl Presence {
         &self,
         by: &UserId,
         users: BTreeSet<OwnedUserId>,
-        joined: &imbl::HashSet<RoomRow>,
+        joined: &BTreeSet<RoomRow>,
     ) -> Result<Vec<OwnedUserId>> {
         let users: Vec<OwnedUserId> = users.into_iter().collect();
         let rooms = self.rooms_of(&users).await?;

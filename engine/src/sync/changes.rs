@@ -1,6 +1,6 @@
 //! What changed for one user in (from, to]: from the notifier's memory, or from the log in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 use ruma::{OwnedUserId, UserId};
@@ -81,7 +81,7 @@ impl Changes {
     pub(super) async fn collect(
         build: &Build<'_>,
         from: SyncToken,
-        joined: &imbl::HashSet<RoomRow>,
+        joined: &BTreeSet<RoomRow>,
     ) -> Result<Self> {
         let relevant = |logged: &Logged| match logged {
             Logged::Event(new) => {
@@ -179,7 +179,7 @@ impl Changes {
     async fn from_store(
         build: &Build<'_>,
         from: Position,
-        joined: &imbl::HashSet<RoomRow>,
+        joined: &BTreeSet<RoomRow>,
     ) -> Result<Self> {
         let context = &build.rooms.context;
         let db = context.store.reader();

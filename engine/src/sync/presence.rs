@@ -31,7 +31,7 @@ impl Build<'_> {
     /// Of a first sync: all who are there and share a room with the user.
     pub(super) async fn all_presence(
         &self,
-        joined: &imbl::HashSet<RoomRow>,
+        joined: &BTreeSet<RoomRow>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
         let presence = &self.rooms.context.presence;
         let users = presence.present().into_iter().collect();
@@ -43,7 +43,7 @@ impl Build<'_> {
     pub(super) async fn changed_presence(
         &self,
         since: SyncToken,
-        joined: &imbl::HashSet<RoomRow>,
+        joined: &BTreeSet<RoomRow>,
         changes: &Changes,
         own: Option<i64>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
@@ -69,7 +69,7 @@ impl Build<'_> {
             }
         }
         users.extend(self.long_joined(since.position, changes).await?);
-        let entered: imbl::HashSet<RoomRow> = changes
+        let entered: BTreeSet<RoomRow> = changes
             .rooms
             .iter()
             .filter(|(_, change)| change.entered)
@@ -114,7 +114,7 @@ impl Build<'_> {
     async fn presence_events(
         &self,
         users: BTreeSet<OwnedUserId>,
-        joined: &imbl::HashSet<RoomRow>,
+        joined: &BTreeSet<RoomRow>,
         gone: &BTreeSet<OwnedUserId>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
         let wanted = &self.ask.filter.presence;
