@@ -2,6 +2,7 @@
 
 mod forwarded;
 mod observe;
+mod parts;
 
 use std::io;
 use std::net::SocketAddr;
@@ -94,6 +95,7 @@ pub(crate) fn bind(listener: Listener<'_>, configure: &Configure) -> Result<Boun
     .keep_alive(KEEP_ALIVE)
     // Who hangs up waits for nothing any more: a sync that nobody reads must not go on.
     .h1_allow_half_closed(false)
+    .h1_write_buffer_size(parts::WRITTEN_BYTES)
     .tcp_nodelay(true)
     .disable_signals()
     .shutdown_timeout(DRAIN_SECONDS);

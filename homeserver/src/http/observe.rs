@@ -18,6 +18,8 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::{debug, error};
 
+use super::parts;
+
 /// Measures and logs the request; a panic in its handler becomes a 500.
 pub(super) async fn observe(
     request: ServiceRequest,
@@ -50,7 +52,7 @@ pub(super) async fn observe(
     }
     record(&method, endpoint, status, elapsed);
     debug!(%method, path, status = status.as_u16(), ms = elapsed.as_millis(), "answered");
-    Ok(answer)
+    Ok(answer.map_body(|_, body| parts::small(body)))
 }
 
 /// The pattern of the path that was asked, for labels: no identifiers in it.
