@@ -79,7 +79,6 @@ pub(crate) async fn handle(
         names,
     };
     let connection = Connection::new(engine, shared, client, ask, session, stream);
-    let connection = Box::new(connection);
-    actix_web::rt::spawn(connection.run(first, entry));
+    actix_web::rt::spawn(Box::new(connection).run(first, entry));
     Ok(response)
 }

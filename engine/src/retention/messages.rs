@@ -85,17 +85,16 @@ impl Engine {
             }
             let unreadable = self.context.metas.unreadable().await?;
             by_room.retain(|room, _| !unreadable.contains(room));
-            for (room, mut due) in by_room {
-                let Some(stored) = rooms::by_row(db, room).await? else {
-                    continue;
-                };
+            let rows: Vec<RoomRow> = by_room.keys().copied().collect();
+            for stored in rooms::by_rows(db, &rows).await? {
                 let last = stored.extremities()?;
+                let mut due = by_room.remove(&stored.id).unwrap_or_default();
                 due.retain(|event| !last.contains(event));
                 if due.is_empty() {
                     // The room need not be woken for that.
                     continue;
                 }
-                let room = self.rooms().by_row(room).await?;
+                let room = self.rooms().by_row(stored.id).await?;
                 let step = room
                     .run(move |room| Box::pin(async move { room.delete(&due).await }))
                     .await?;

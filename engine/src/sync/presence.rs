@@ -80,7 +80,13 @@ impl Build<'_> {
             let met = presence.sharing(&self.by.user_id, there, &entered).await?;
             users.extend(met.into_iter().filter(|user| *user != self.by.user_id));
         }
-        let gone = gone(changes, &presence.quiet_rooms().await?);
+        let mut departures = departures(changes);
+        if !users.is_empty() && !departures.is_empty() {
+            // There nobody was seen.
+            let quiet = presence.quiet_rooms().await?;
+            departures.retain(|(room, _)| !quiet.contains(room));
+        }
+        let gone = departures.into_iter().map(|(_, user)| user).collect();
         self.presence_events(users, joined, &gone).await
     }
 
@@ -168,13 +174,14 @@ impl Build<'_> {
     }
 }
 
-/// Those who left a room by these changes, by one in which people are seen.
-fn gone(changes: &Changes, quiet: &BTreeSet<RoomRow>) -> BTreeSet<OwnedUserId> {
-    let loud = changes.rooms.iter().filter(|(row, _)| !quiet.contains(row));
-    let events = loud.flat_map(|(_, change)| &change.events);
-    let members = events.filter_map(|placed| new_membership(&placed.event));
-    members
-        .filter(|member| matches!(member.membership, Membership::Leave | Membership::Ban))
-        .map(|member| member.user_id)
+/// Those who left by these changes, each with the room.
+fn departures(changes: &Changes) -> Vec<(RoomRow, OwnedUserId)> {
+    let rooms = changes.rooms.iter();
+    let events =
+        rooms.flat_map(|(room, change)| change.events.iter().map(|placed| (*room, placed)));
+    events
+        .filter_map(|(room, placed)| Some((room, new_membership(&placed.event)?)))
+        .filter(|(_, member)| matches!(member.membership, Membership::Leave | Membership::Ban))
+        .map(|(room, member)| (room, member.user_id))
         .collect()
 }

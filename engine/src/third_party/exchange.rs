@@ -95,8 +95,8 @@ impl Rooms {
     ///
     /// # Errors
     /// [`Error::Forbidden`], [`Error::Denied`]: the proof is none, the key by which it was signed is not valid any more, the
-    /// invite was taken back, or a policy list shuts out the user or the room. [`Error::InviteBlocked`]: the user wants no invite. [`Error::Unreachable`]: another
-    /// server is needed, and gives no usable answer.
+    /// invite was taken back, or a policy list shuts out the user or the room. [`Error::InviteBlocked`]: the user wants no
+    /// invite. [`Error::Unreachable`]: another server is needed, and gives no usable answer.
     pub(crate) async fn exchange(&self, exchange: Exchange) -> Result<()> {
         if let Some(room) = self.find(&exchange.room).await?
             && room.is_resident().await?

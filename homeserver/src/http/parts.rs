@@ -12,6 +12,7 @@ use actix_web::web::Bytes;
 /// How much is gathered before it is written. The buffer begins with 8 KiB, and has room for one more part and its frame.
 pub(super) const WRITTEN_BYTES: usize = 4_096;
 
+/// The largest part.
 const PART_BYTES: usize = 3_584;
 
 /// A body whose parts are small, however it came.

@@ -125,6 +125,7 @@ pub(crate) async fn handle(
     }: RawAuthed,
 ) -> Result<Written, ApiError> {
     let ask = read(asked.json()?)?;
+    // The body is a part of what the connection reads into, which would be kept while the client waits.
     drop(asked);
     let found = look(&shared, &engine, &requester, ask, write::current).await?;
     Ok(Written(found.json))

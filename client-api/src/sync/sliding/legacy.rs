@@ -83,6 +83,7 @@ pub(crate) async fn handle(
     }: RawAuthed,
 ) -> Result<Written, ApiError> {
     let ask = read(&requester, asked.query()?, asked.json()?)?;
+    // The body is a part of what the connection reads into, which would be kept while the client waits.
     drop(asked);
     let found = look(&shared, &engine, &requester, ask, write::legacy).await?;
     Ok(Written(found.json))
