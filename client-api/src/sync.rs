@@ -3,7 +3,10 @@
 pub(crate) mod events;
 pub(crate) mod sliding;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use engine::{Engine, PresenceState, RelationFilter, Requester, SyncAsk};
@@ -218,6 +221,9 @@ fn with_states_of_left_rooms(json: &[u8]) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&body)
 }
 
+/// The filter of clients that name none: one for all of them.
+static EVERYTHING: LazyLock<Arc<FilterDefinition>> = LazyLock::new(Arc::default);
+
 /// The filter that a client named or wrote out, and what it says of relations in timelines.
 ///
 /// # Errors
@@ -227,13 +233,14 @@ pub(crate) async fn filter(
     requester: &Requester,
     request: &HttpRequest,
     filter: Option<Filter>,
-) -> Result<(FilterDefinition, RelationFilter), ApiError> {
+) -> Result<(Arc<FilterDefinition>, RelationFilter), ApiError> {
     match filter {
-        None => Ok(Default::default()),
+        None => Ok((Arc::clone(&EVERYTHING), RelationFilter::default())),
         Some(Filter::FilterDefinition(filter)) => {
             let written = written_filter(request);
             let relations = written.map(|written| RelationFilter::of_timeline(&written));
-            Ok((filter, relations.transpose()?.unwrap_or_default()))
+            let relations = relations.transpose()?.unwrap_or_default();
+            Ok((Arc::new(filter), relations))
         }
         // What begins with a brace was meant to be a filter.
         Some(Filter::FilterId(id)) if id.starts_with('{') => {
@@ -242,14 +249,15 @@ pub(crate) async fn filter(
                 Ok(_) => ApiError::bad_json("The filter has values of the wrong kind"),
             })
         }
-        Some(Filter::FilterId(id)) => {
-            match engine.accounts().filter_definition(requester, &id).await {
-                Err(engine::Error::NotFound(_)) => Err(ApiError::invalid_param(format!(
-                    "You have no filter with the ID \"{id}\""
-                ))),
-                found => Ok(found?),
+        Some(Filter::FilterId(id)) => match engine.accounts().sync_filter(requester, &id).await {
+            Err(engine::Error::NotFound(_)) => Err(ApiError::invalid_param(format!(
+                "You have no filter with the ID \"{id}\""
+            ))),
+            found => {
+                let found = found?;
+                Ok((Arc::clone(&found.definition), found.relations.clone()))
             }
-        }
+        },
         Some(_) => Err(ApiError::invalid_param(
             "The filter is neither an ID nor a filter",
         )),

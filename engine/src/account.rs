@@ -3,7 +3,7 @@
 //! [`Accounts`] is all that there is to ask; a file beside this one is one thing that it can do. It knows nothing of
 //! rooms: what a change of an account means for them (a new display name, a deactivation) is done above it, by the
 //! [`Engine`](crate::Engine). A decision is read from the store, made here and written in one piece; what is kept in
-//! memory is only what may be lost: the sessions of user-interactive authentication, nonces, and a cache of tokens.
+//! memory is only what may be lost: the sessions of user-interactive authentication, nonces, caches of tokens and filters.
 
 mod administer;
 mod authenticate;
@@ -56,7 +56,7 @@ use self::{
     lanes::Lanes, password::Passwords, seen::Seen, shared_secret::Nonces, token::Cache,
     uia::Sessions,
 };
-use crate::{Clock, ProfileSettings, Result, chance::Chance};
+use crate::{Clock, ProfileSettings, Result, chance::Chance, filter::Filters};
 
 /// Who may register an account without an administrator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,6 +133,7 @@ struct Inner {
     sessions: Sessions,
     nonces: Nonces,
     tokens: Cache,
+    filters: Filters,
     seen: Seen,
     /// Whether an account is known to exist: none but the first asks the store.
     has_accounts: tokio::sync::Mutex<bool>,
@@ -167,6 +168,7 @@ impl Accounts {
                 sessions: Sessions::default(),
                 nonces: Nonces::default(),
                 tokens,
+                filters: Filters::default(),
                 seen: Seen::default(),
                 has_accounts: tokio::sync::Mutex::new(false),
                 refreshing: Lanes::default(),
@@ -197,6 +199,11 @@ impl Accounts {
     /// The store that the accounts are in.
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    /// The filters that were named lately.
+    pub(crate) fn filters(&self) -> &Filters {
+        &self.inner.filters
     }
 
     /// Waits until nobody else changes what is kept for `user_id`, and keeps others away until the guard is dropped.

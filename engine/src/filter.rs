@@ -3,8 +3,11 @@
 //! A filter is kept as the client wrote it, keys that we do not know included. Its id is made from its content, so that
 //! a client that uploads the same filter at each start gets the same id, and one row.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use ruma::{RoomId, UserId, api::client::filter::FilterDefinition};
+use quick_cache::sync::Cache;
+use ruma::{OwnedUserId, RoomId, UserId, api::client::filter::FilterDefinition};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use storage::{Plain, entity, filters};
@@ -13,6 +16,49 @@ use crate::{Error, RelationFilter, Requester, Result, Subject, account::Accounts
 
 /// Length of a filter id: 96 bits of the hash, which only the filters of one user share.
 const ID_BYTES: usize = 12;
+
+/// How many filters are remembered, by who named them and by what they say.
+const NAMED_MAX: usize = 20_000;
+const PARSED_MAX: usize = 1_000;
+/// The longest that is remembered. Those of clients have some 200 bytes.
+const REMEMBERED_BYTES_MAX: usize = 2_048;
+
+/// A filter of sync, to filter with.
+#[derive(Clone, Debug, Default)]
+pub struct SyncFilter {
+    /// What it says.
+    pub definition: Arc<FilterDefinition>,
+    /// What it says of relations in timelines.
+    pub relations: RelationFilter,
+}
+
+/// The filters that were named lately: each sync names one, and nobody changes it. The same text is kept once, whoever
+/// wrote it, since all who use a client use its filter.
+pub(crate) struct Filters {
+    named: Cache<(OwnedUserId, String), Arc<SyncFilter>>,
+    parsed: Cache<String, Arc<SyncFilter>>,
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self {
+            named: Cache::new(NAMED_MAX),
+            parsed: Cache::new(PARSED_MAX),
+        }
+    }
+}
+
+impl Filters {
+    /// What `json`, named by `name`, says.
+    fn remember(&self, name: (OwnedUserId, String), json: String) -> Result<Arc<SyncFilter>> {
+        if json.len() > REMEMBERED_BYTES_MAX {
+            return parse(&json);
+        }
+        let parsed = self.parsed.get_or_insert_with(&json, || parse(&json))?;
+        self.named.insert(name, Arc::clone(&parsed));
+        Ok(parsed)
+    }
+}
 
 impl Accounts {
     /// Stores a filter of `by`, and returns its id.
@@ -49,24 +95,27 @@ impl Accounts {
         serde_json::from_str(&json).map_err(damaged)
     }
 
-    /// A filter of `by` to filter with, and what it says of relations in timelines.
+    /// A filter of `by` to filter with. No query where it was named lately.
     ///
     /// # Errors
     /// [`Error::NotFound`]: there is none with this id.
-    pub async fn filter_definition(
-        &self,
-        by: &Requester,
-        id: &str,
-    ) -> Result<(FilterDefinition, RelationFilter)> {
+    pub async fn sync_filter(&self, by: &Requester, id: &str) -> Result<Arc<SyncFilter>> {
+        let name = (by.user_id.clone(), id.to_owned());
+        if let Some(parsed) = self.filters().named.get(&name) {
+            return Ok(parsed);
+        }
         let json = filters::find(self.store().reader(), &by.user_id, id).await?;
         let json = json.ok_or(Error::NotFound(Subject::Filter))?;
-        let filter = serde_json::from_str(&json).map_err(damaged)?;
-        // Not all its keys were checked when it came.
-        Ok((
-            filter,
-            RelationFilter::of_timeline(&json).unwrap_or_default(),
-        ))
+        self.filters().remember(name, json)
     }
+}
+
+fn parse(json: &str) -> Result<Arc<SyncFilter>> {
+    Ok(Arc::new(SyncFilter {
+        definition: serde_json::from_str(json).map_err(damaged)?,
+        // Not all its keys were checked when it came.
+        relations: RelationFilter::of_timeline(json).unwrap_or_default(),
+    }))
 }
 
 fn check_own(by: &Requester, user_id: &UserId) -> Result<()> {

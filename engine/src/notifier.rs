@@ -4,6 +4,7 @@
 //! answers. So whoever was told that a write succeeded finds it in the next sync. Nothing is announced before its commit.
 
 mod audience;
+mod currents;
 mod hub;
 mod log;
 
@@ -17,7 +18,12 @@ use storage::{Logged, Position, RoomRow, Store, members, members::Membership};
 use tokio::sync::Notify;
 
 pub(crate) use self::hub::Follower;
-use self::{audience::Audience, hub::Hub, log::Log};
+use self::{
+    audience::Audience,
+    currents::{Current, Currents},
+    hub::Hub,
+    log::Log,
+};
 use crate::Result;
 
 /// The number of hubs that may stay without a waiter before idle ones are dropped.
@@ -42,6 +48,7 @@ pub(crate) struct Notifier {
 
 struct Inner {
     log: Log,
+    currents: Currents,
     hubs: HashMap<OwnedUserId, Arc<Hub>>,
     by_room: HashMap<RoomRow, Vec<Arc<Hub>>>,
     /// What rings for those who wait for one room, as long as somebody does.
@@ -62,6 +69,7 @@ impl Notifier {
         let log = Log::starting_at(store.position());
         let inner = Inner {
             log,
+            currents: Currents::new(),
             hubs: HashMap::new(),
             by_room: HashMap::new(),
             bells: HashMap::new(),
@@ -130,6 +138,18 @@ impl Notifier {
         self.inner().log.range(from, to, relevant)
     }
 
+    /// The current state of `room` at `position`, and since when; `None` where that is not in memory.
+    pub(crate) fn current_at(&self, room: RoomRow, position: Position) -> Option<Current> {
+        self.inner().currents.at(room, position)
+    }
+
+    /// Takes in what the store says of `room` at `position`.
+    pub(crate) fn learn_current(&self, room: RoomRow, position: Position, current: Current) {
+        let mut inner = self.inner();
+        let now = inner.log.last();
+        inner.currents.learn(room, position, current, now);
+    }
+
     /// Wakes those who wait, look for presence, and share a room with one of these users.
     ///
     /// At most [`PRESENCE_WAKES_MAX`]: who is left out learns of it with what wakes them next.
@@ -178,6 +198,9 @@ impl storage::Listener for Notifier {
         let mut inner = self.inner();
         for (position, logged) in news {
             inner.log.push(*position, logged.clone());
+            if let Logged::Event(new) = &**logged {
+                inner.currents.push(*position, new);
+            }
             inner.announce(logged);
         }
     }

@@ -64,8 +64,8 @@ const ROOMS_TOGETHER: usize = 4;
 pub struct SyncAsk {
     /// Where the client is; `None` for everything.
     pub since: Option<String>,
-    /// What it wants to see.
-    pub filter: FilterDefinition,
+    /// What it wants to see; the same for many, so that it is kept once.
+    pub filter: Arc<FilterDefinition>,
     /// Which events of timelines by their relations.
     pub relations: RelationFilter,
     /// Whether to send the whole state of all rooms, changed or not.

@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/events`: client-server API, deprecated, and with `room_id` "Room previews".
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
 use engine::{Engine, Requester, SyncAsk};
@@ -91,7 +91,7 @@ async fn now(
 ) -> Result<String, ApiError> {
     let mut ask = SyncAsk::default();
     // Nothing of any room.
-    ask.filter.room.rooms = Some(Vec::new());
+    Arc::make_mut(&mut ask.filter).room.rooms = Some(Vec::new());
     Ok(sync::look(shared, engine, requester, ask).await?.next_batch)
 }
 

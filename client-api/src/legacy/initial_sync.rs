@@ -1,6 +1,6 @@
 //! `GET /_matrix/client/v3/initialSync`: client-server API, deprecated.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
 use engine::{Engine, SyncAsk};
@@ -39,8 +39,9 @@ pub(crate) async fn handle(
         ..SyncAsk::default()
     };
     let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
-    ask.filter.room.timeline.limit = Some(limit.into());
-    ask.filter.room.include_leave = query.archived;
+    let filter = Arc::make_mut(&mut ask.filter);
+    filter.room.timeline.limit = Some(limit.into());
+    filter.room.include_leave = query.archived;
     let news = sync::look(&shared, &engine, &requester, ask).await?;
     let mut body: Value =
         serde_json::from_slice(&news.json).map_err(|cause| ApiError::internal(&cause))?;

@@ -129,8 +129,15 @@ impl RoomHandle {
     /// The state at a position of the log. Before the first event that this server has of the room, the state that it
     /// was given when it came in.
     pub(crate) async fn state_at(&self, position: Position) -> Result<StateMap> {
+        let notifier = &self.context.notifier;
+        if let Some((_, current)) = notifier.current_at(self.meta.row, position) {
+            return self.context.states.get(current).await;
+        }
         let db = self.context.store.reader();
         if let Some(latest) = events::latest(db, self.meta.row, position).await? {
+            if let Some(since) = latest.position {
+                notifier.learn_current(self.meta.row, position, (since, latest.current));
+            }
             return self.context.states.get(latest.current).await;
         }
         let first = Limit::from(1);

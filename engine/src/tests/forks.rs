@@ -1,5 +1,7 @@
 //! Forks that are resolved: what changes without an event of its own, and who hears of it.
 
+use std::sync::Arc;
+
 use ruma::{OwnedEventId, OwnedRoomId, api::client::sync::sync_events::v3::Response};
 use spec::{json::Object, object};
 use storage::Store;
@@ -150,7 +152,8 @@ async fn state_that_a_resolution_puts_back_is_told() {
             }
             // Also where the filter wants nothing of the timeline.
             let mut ask = since(&start);
-            ask.filter.room.timeline.types = Some(vec!["m.room.message".to_owned()]);
+            Arc::make_mut(&mut ask.filter).room.timeline.types =
+                Some(vec!["m.room.message".to_owned()]);
             for response in heard(&pair.there, &bob, &ask).await {
                 assert_eq!(topics(&response, &room).0, ["old"], "{version}");
                 let again = bob.syncs(Some(&response.next_batch)).await;
@@ -237,7 +240,7 @@ async fn a_gap_makes_the_timeline_limited_and_nothing_from_before_it_is_shown() 
             .await;
         settled(&pair.here).await;
         let mut ask = since(&start);
-        ask.filter.room.timeline.limit = Some(100_u32.into());
+        Arc::make_mut(&mut ask.filter).room.timeline.limit = Some(100_u32.into());
         for response in heard(&pair.here, &alice, &ask).await {
             let timeline = &response.rooms.join[&room].timeline;
             assert!(timeline.limited);

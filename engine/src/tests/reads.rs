@@ -1,11 +1,31 @@
 //! What a sync costs the database: nothing, as long as all that is new is in memory.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use serde_json::json;
 use storage::testing::open_each;
 
 use super::fixture::{House, bodies};
-use crate::{Preset, ReceiptThread, SyncAsk};
+use crate::{
+    Preset, ReceiptThread, SyncAsk,
+    sync::sliding::{ListAsk, RoomConfig, SlidingAsk},
+};
+
+/// A request for all rooms.
+fn slid(pos: Option<&str>) -> SlidingAsk {
+    let list = ListAsk {
+        config: RoomConfig {
+            timeline_limit: 10,
+            ..RoomConfig::default()
+        },
+        ..ListAsk::default()
+    };
+    SlidingAsk {
+        pos: pos.map(str::to_owned),
+        lists: [("all".to_owned(), list)].into(),
+        ..SlidingAsk::default()
+    }
+}
 
 #[tokio::test]
 async fn an_incremental_sync_of_what_is_in_memory_reads_nothing() {
@@ -19,6 +39,11 @@ async fn an_incremental_sync_of_what_is_in_memory_reads_nothing() {
             rooms.push(room);
         }
         let mut since = bob.syncs(None).await.next_batch;
+        let accounts = house.engine.accounts();
+        let filter = json!({"room": {"state": {"lazy_load_members": true}}});
+        let lazily = accounts.create_filter(&bob.requester, &bob.requester.user_id, &filter);
+        let lazily = lazily.await.unwrap();
+        let mut pos = (bob.engine.slide(&bob.requester, &slid(None)).await.unwrap()).pos;
         // In the first round some is remembered that the second one needs.
         for round in 0..2 {
             for room in &rooms {
@@ -41,20 +66,40 @@ async fn an_incremental_sync_of_what_is_in_memory_reads_nothing() {
                 .unwrap();
             let context = &house.engine.context;
             context.scored(context.notifier.position()).await.unwrap();
+            let mut next = None;
+            for (lazy, use_state_after) in
+                [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let before = store.reads();
+                let filter = match lazy {
+                    true => accounts.sync_filter(&bob.requester, &lazily).await.unwrap(),
+                    false => Arc::default(),
+                };
+                let ask = SyncAsk {
+                    since: Some(since.clone()),
+                    filter: Arc::clone(&filter.definition),
+                    use_state_after,
+                    ..SyncAsk::default()
+                };
+                let sync = bob.engine.sync(&bob.requester, &ask).await.unwrap();
+                let reads = store.reads() - before;
+                assert_eq!(sync.rooms.join.len(), rooms.len());
+                assert_eq!(bodies(&sync, &rooms[1]), ["hello"]);
+                let unread = &sync.rooms.join[&rooms[1]].unread_notifications;
+                assert_eq!(unread.notification_count, Some((round + 1_u32).into()));
+                assert!(!sync.rooms.join[&rooms[0]].ephemeral.is_empty());
+                let how = format!("{reads} statements, {lazy}, {use_state_after}");
+                assert!(round == 0 || reads == 0, "{how}");
+                next = Some(sync.next_batch);
+            }
+            since = next.unwrap();
             let before = store.reads();
-            let ask = SyncAsk {
-                since: Some(since.clone()),
-                ..SyncAsk::default()
-            };
-            let sync = bob.engine.sync(&bob.requester, &ask).await.unwrap();
+            let ask = slid(Some(&pos));
+            let answer = bob.engine.slide(&bob.requester, &ask).await.unwrap();
             let reads = store.reads() - before;
-            assert_eq!(sync.rooms.join.len(), rooms.len());
-            assert_eq!(bodies(&sync, &rooms[1]), ["hello"]);
-            let unread = &sync.rooms.join[&rooms[1]].unread_notifications;
-            assert_eq!(unread.notification_count, Some((round + 1_u32).into()));
-            assert!(!sync.rooms.join[&rooms[0]].ephemeral.is_empty());
-            assert!(round == 0 || reads == 0, "{reads} statements");
-            since = sync.next_batch;
+            assert_eq!(answer.rooms.len(), rooms.len());
+            assert!(round == 0 || reads == 0, "{reads} statements, sliding");
+            pos = answer.pos;
         }
         assert!(store.reads() > 0, "statements are counted");
     }

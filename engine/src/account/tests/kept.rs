@@ -1,5 +1,7 @@
 //! What is kept for a user: profile (PROF-01, PROF-03), account data (ACCD-01), filters (FILT-01).
 
+use std::sync::Arc;
+
 use serde_json::{json, value::RawValue};
 
 use super::fixture::servers;
@@ -151,6 +153,7 @@ async fn account_data_is_replaced_whole_and_is_nobody_elses() {
 async fn the_same_filter_has_the_same_id() {
     for server in servers().await {
         let (alice, bob) = (server.person("alice").await, server.person("bob").await);
+        let carol = server.person("carol").await;
         let accounts = &server.accounts;
         let filter = json!({"room": {"timeline": {"limit": 5}}, "org.example": true});
         let id = accounts
@@ -175,8 +178,16 @@ async fn the_same_filter_has_the_same_id() {
             accounts.filter(&alice, &alice.user_id, &id).await.unwrap(),
             filter
         );
-        let (read, _) = accounts.filter_definition(&alice, &id).await.unwrap();
-        assert_eq!(read.room.timeline.limit, Some(5_u8.into()));
+        let read = accounts.sync_filter(&alice, &id).await.unwrap();
+        assert_eq!(read.definition.room.timeline.limit, Some(5_u8.into()));
+        // Who writes the same gets the same, and only who has written it.
+        let none = accounts.sync_filter(&bob, &id).await;
+        assert!(matches!(none, Err(Error::NotFound(Subject::Filter))));
+        let same = accounts
+            .create_filter(&carol, &carol.user_id, &filter)
+            .await;
+        let theirs = accounts.sync_filter(&carol, &same.unwrap()).await.unwrap();
+        assert!(Arc::ptr_eq(&read, &theirs));
 
         let unknown = accounts.filter(&bob, &bob.user_id, &id).await;
         assert!(

@@ -563,7 +563,7 @@ fn with_limit(config: &Arc<RoomConfig>) -> SyncAsk {
     let limit = u32::try_from(config.timeline_limit).unwrap_or(u32::MAX);
     filter.room.timeline.limit = Some(limit.into());
     SyncAsk {
-        filter,
+        filter: Arc::new(filter),
         ..SyncAsk::default()
     }
 }
