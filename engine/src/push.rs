@@ -19,6 +19,7 @@ mod gateway;
 mod kind;
 mod list;
 mod mail;
+mod notify;
 mod outcome;
 mod payload;
 mod pending;

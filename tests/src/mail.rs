@@ -30,14 +30,6 @@ pub enum Privacy {
     StartTls(TlsAcceptor),
 }
 
-/// What came of a part of a conversation.
-enum Next<S> {
-    /// It is over.
-    Over,
-    /// It goes on encrypted.
-    Encrypt(S),
-}
-
 impl Letter {
     /// The value of a header, with its folded lines.
     #[must_use]
@@ -112,39 +104,34 @@ impl MailServer {
             Privacy::Tls(acceptor) => (acceptor, connection),
             Privacy::None => {
                 self.converse(connection, greeting, &["mail.example"], false)
-                    .await?;
+                    .await;
                 return Some(());
             }
             Privacy::StartTls(acceptor) => {
                 let abilities = ["mail.example", "STARTTLS"];
-                match self
+                let connection = self
                     .converse(connection, greeting, &abilities, false)
-                    .await?
-                {
-                    Next::Over => return Some(()),
-                    Next::Encrypt(connection) => {
-                        let encrypted = acceptor.accept(connection).await.ok()?;
-                        self.converse(encrypted, "", &["mail.example"], true)
-                            .await?;
-                        return Some(());
-                    }
-                }
+                    .await?;
+                let encrypted = acceptor.accept(connection).await.ok()?;
+                self.converse(encrypted, "", &["mail.example"], true).await;
+                return Some(());
             }
         };
         let encrypted = acceptor.accept(connection).await.ok()?;
         self.converse(encrypted, greeting, &["mail.example"], true)
-            .await?;
+            .await;
         Some(())
     }
 
-    /// Greets, and answers until the client goes or wants to go on encrypted. `abilities` is what a client is told first.
+    /// Greets, and answers until the client goes, or wants to go on encrypted: then what it goes on with. `abilities` is what
+    /// a client is told first.
     async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
         greeting: &str,
         abilities: &[&str],
         encrypted: bool,
-    ) -> Option<Next<S>> {
+    ) -> Option<S> {
         let mut stream = BufReader::new(stream);
         stream.write_all(greeting.as_bytes()).await.ok()?;
         stream.flush().await.ok()?;
@@ -174,7 +161,7 @@ impl MailServer {
                 }
                 "STARTTLS" if abilities.contains(&"STARTTLS") => {
                     says(&mut stream, "220 go on").await?;
-                    return Some(Next::Encrypt(stream.into_inner()));
+                    return Some(stream.into_inner());
                 }
                 "EHLO" => {
                     let (last, first) = abilities.split_last()?;
@@ -185,13 +172,13 @@ impl MailServer {
                 }
                 "QUIT" => {
                     says(&mut stream, "221 bye").await?;
-                    return Some(Next::Over);
+                    return None;
                 }
                 _ => "250 mail.example".to_owned(),
             };
             says(&mut stream, &answer).await?;
         }
-        Some(Next::Over)
+        None
     }
 }
 

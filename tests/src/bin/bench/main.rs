@@ -13,6 +13,7 @@ mod federation;
 mod idle;
 mod paging;
 mod person;
+mod presence;
 mod rooms;
 mod samples;
 mod search;
@@ -77,7 +78,8 @@ struct Arguments {
     /// Messages that the `paging` measure goes back through, and the `search` measure searches.
     #[arg(long, value_name = "COUNT", default_value_t = 5_000)]
     history: usize,
-    /// Numbers of members of the rooms that the `federation` measure joins; the first one is that of the `rooms` measure,
+    /// Numbers of members of the rooms that the `federation` measure joins; the first one is that of the `rooms` and
+    /// `presence` measures,
     /// the largest one that of the `crowd` measure.
     #[arg(long, value_name = "COUNT", value_delimiter = ',', default_values_t = [1_000, 10_000])]
     members: Vec<usize>,
@@ -103,6 +105,8 @@ enum Measure {
     Arrival,
     /// Sending into a room of the largest number of members.
     Crowd,
+    /// What changes of presence cost.
+    Presence,
     /// Rooms created per second.
     Creation,
     /// A room of many members: joining it, and who is in it; a page of a directory of many rooms.
@@ -120,11 +124,12 @@ enum Measure {
 }
 
 impl Measure {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Startup,
         Self::Sends,
         Self::Arrival,
         Self::Crowd,
+        Self::Presence,
         Self::Creation,
         Self::Rooms,
         Self::Sync,
@@ -184,6 +189,7 @@ async fn measure(arguments: &Arguments, source: Source, table: &mut Table) -> Re
             Measure::Sends => sends::measure(&server, arguments, table).await?,
             Measure::Arrival => arrival::measure(&server, arguments, table).await?,
             Measure::Crowd => arrival::measure_among_many(&server, arguments, table).await?,
+            Measure::Presence => presence::measure(&server, arguments, table).await?,
             Measure::Creation => creation::measure(&server, arguments, table).await?,
             Measure::Rooms => rooms::measure(&server, arguments, table).await?,
             Measure::Sync => sync::measure(&server, arguments, table).await?,

@@ -86,6 +86,11 @@ struct Room {
 }
 
 #[derive(Deserialize)]
+struct Whoami {
+    user_id: String,
+}
+
+#[derive(Deserialize)]
 struct Sync {
     next_batch: String,
 }
@@ -212,6 +217,22 @@ impl Person {
             .request(Method::GET, path, token, "")
             .await?
             .success(path)
+    }
+
+    /// Who it is.
+    pub(crate) async fn user_id(&mut self) -> Result<String> {
+        let answer = self.get("/_matrix/client/v3/account/whoami").await?;
+        Ok(serde_json::from_slice::<Whoami>(&answer)?.user_id)
+    }
+
+    /// A `PUT` whose answer says nothing.
+    pub(crate) async fn put(&mut self, path: &str, body: &Value) -> Result<()> {
+        let token = Some(&self.authorization);
+        self.connection
+            .request(Method::PUT, path, token, body.to_string())
+            .await?
+            .success(path)?;
+        Ok(())
     }
 
     /// What a `POST` answers.

@@ -262,17 +262,35 @@ impl Server {
 
     /// Resident memory of the server in bytes, if its process is known.
     pub(crate) fn memory(&self) -> Option<u64> {
-        let pid = self
-            .child
-            .as_ref()
-            .and_then(Child::id)
-            .or(self.source.pid)?;
+        let pid = self.pid()?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let line = status
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:"))?;
         let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
         Some(kibibytes * 1024)
+    }
+
+    /// What the server has had of the processors so far, if its process is known.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        /// Linux tells it in hundredths of a second, whatever the kernel counts in.
+        const TICK: Duration = Duration::from_millis(10);
+        let pid = self.pid()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the name, in parentheses, and may have anything in it.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<u32>);
+        let (user, system) = (ticks.next()?.ok()?, ticks.next()?.ok()?);
+        Some(TICK * (user + system))
+    }
+
+    fn pid(&self) -> Option<u32> {
+        let child = self.child.as_ref().and_then(Child::id);
+        child.or(self.source.pid)
     }
 
     fn log(&self) -> Result<std::fs::File> {

@@ -215,9 +215,7 @@ impl Watcher {
         self.knowledge
             .hears(&answer["extensions"]["account_data"]["global"]);
     }
-}
 
-impl Watcher {
     /// Whether it hears only of receipts for events that it is shown, and of those that come.
     pub(super) fn is_sliding(&self) -> bool {
         matches!(
