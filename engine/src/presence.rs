@@ -20,11 +20,14 @@ use spec::json::Object;
 use storage::{Listener, Logged, Position, RoomRow, Store, members, rooms};
 use tokio::sync::{Notify, OnceCell};
 
-pub(crate) use self::person::{Names, Shown};
 pub use self::{api::PresenceStatus, person::PresenceState};
 use self::{
     person::Update,
-    table::{Change, Table},
+    table::{Change, Numbered, Table, meet},
+};
+pub(crate) use self::{
+    person::{Names, Shown},
+    table::Among,
 };
 use crate::{
     Clock, Result,
@@ -249,6 +252,29 @@ impl Presence {
         self.table().changed_since(since)
     }
 
+    /// Of these users `by` and those who share one of `rooms`, which are not quiet for them, each with the number of their
+    /// last change. One query for those whose rooms are not in memory.
+    pub(crate) async fn near(
+        &self,
+        among: Among,
+        by: &UserId,
+        rooms: &BTreeSet<RoomRow>,
+    ) -> Result<Numbered> {
+        let (mut near, unread) = self.table().near(among, by, rooms);
+        if !unread.is_empty() {
+            let ids: Vec<OwnedUserId> = unread.iter().map(|(user, _)| user.clone()).collect();
+            let read = self.rooms_of(&ids).await?;
+            let shares = |user: &OwnedUserId| read.get(user).is_some_and(|own| meet(own, rooms));
+            near.extend(unread.into_iter().filter(|(user, _)| shares(user)));
+        }
+        Ok(near)
+    }
+
+    /// The number of a user's last change; zero if nothing is known of them.
+    pub(crate) fn last_change(&self, user: &UserId) -> i64 {
+        self.table().last_change(user)
+    }
+
     /// All who are not offline.
     pub(crate) fn present(&self) -> Vec<OwnedUserId> {
         self.table().present()
@@ -284,14 +310,13 @@ impl Presence {
         }
         let mut table = self.table();
         for (user, generation) in missing {
-            // Who is in no room is asked about again: perhaps this server has not entered theirs yet.
-            let rooms = match read.remove(user.as_str()).map(Arc::new) {
-                Some(rooms) => {
-                    table.set_rooms(&user, generation, &rooms);
-                    rooms
-                }
-                None => RoomSet::default(),
-            };
+            let found = read.remove(user.as_str()).map(Arc::new);
+            // Who is of another server and in no room is asked about again: perhaps this one has not entered theirs yet.
+            let is_known = found.is_some() || user.server_name() == self.own;
+            let rooms = found.unwrap_or_default();
+            if is_known {
+                table.set_rooms(&user, generation, &rooms);
+            }
             known.insert(user, rooms);
         }
         Ok(known)

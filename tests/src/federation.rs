@@ -58,6 +58,16 @@ impl Neighbourhood {
         TestServer::start_with(settings).await
     }
 
+    /// The same with what a configuration file says.
+    ///
+    /// # Panics
+    /// If the file cannot be written.
+    pub async fn server_configured(&self, text: &str) -> Option<TestServer> {
+        let file = self.file(&format!("{:016x}.toml", rand::random::<u64>()));
+        fs::write(&file, text).expect("a file");
+        self.server_with(&["--config", &file]).await
+    }
+
     /// A server that others reach through a switch: when that is cut, they cannot.
     pub async fn server_behind_switch(&self) -> Option<(TestServer, Switch)> {
         let mut settings = Settings::open().await;

@@ -13,6 +13,7 @@ use storage::RoomRow;
 use super::{
     Presence, PresenceNews, PresenceState, Shown,
     person::{Update, Word},
+    table::meet,
 };
 use crate::{Engine, Error, Requester, Result, inbound::Inbound};
 
@@ -210,8 +211,7 @@ impl Presence {
         let rooms = self.rooms_of(&users).await?;
         let shares = |user: &OwnedUserId| {
             let rooms: Option<&Arc<BTreeSet<RoomRow>>> = rooms.get(user);
-            let is_shared =
-                rooms.is_some_and(|rooms| rooms.iter().any(|room| joined.contains(room)));
+            let is_shared = rooms.is_some_and(|rooms| meet(rooms, joined));
             is_shared || user == by
         };
         Ok(users.iter().filter(|user| shares(user)).cloned().collect())

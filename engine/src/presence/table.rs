@@ -6,6 +6,7 @@ use std::{
 };
 
 use ruma::{OwnedUserId, UserId};
+use storage::RoomRow;
 
 use super::{
     RoomSet,
@@ -38,6 +39,18 @@ struct Entry {
     /// Grows with each change of the rooms.
     generation: u64,
 }
+
+/// Whose presence is looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum Among {
+    /// All who are not offline.
+    Present,
+    /// All whose presence has changed after this number.
+    ChangedSince(i64),
+}
+
+/// Users, each with the number of their last change.
+pub(super) type Numbered = Vec<(OwnedUserId, i64)>;
 
 /// A change that others see.
 pub(super) struct Change {
@@ -179,6 +192,48 @@ impl Table {
             .collect()
     }
 
+    /// Of these users `by` and those who share one of `rooms`; and those of whom it has to be read in which rooms they are.
+    ///
+    /// Every client asks for this whenever it is woken: only what it gets is copied.
+    pub(super) fn near(
+        &self,
+        among: Among,
+        by: &UserId,
+        rooms: &BTreeSet<RoomRow>,
+    ) -> (Numbered, Numbered) {
+        let (mut near, mut unread) = (Vec::new(), Vec::new());
+        let mut look = |user: &OwnedUserId, entry: &Entry| {
+            let is_near = user == by || entry.rooms.as_ref().is_some_and(|own| meet(own, rooms));
+            if is_near {
+                near.push((user.clone(), entry.changed));
+            } else if entry.rooms.is_none() && !rooms.is_empty() {
+                unread.push((user.clone(), entry.changed));
+            }
+        };
+        match among {
+            Among::Present => {
+                let there = self.users.iter();
+                there
+                    .filter(|(_, entry)| entry.shown.state != PresenceState::Offline)
+                    .for_each(|(user, entry)| look(user, entry));
+            }
+            Among::ChangedSince(since) => {
+                let changes = self.changes.range(since.saturating_add(1)..);
+                for user in changes.map(|(_, user)| user) {
+                    if let Some(entry) = self.users.get(user) {
+                        look(user, entry);
+                    }
+                }
+            }
+        }
+        (near, unread)
+    }
+
+    /// The number of a user's last change; zero if nothing is known of them.
+    pub(super) fn last_change(&self, user: &UserId) -> i64 {
+        self.users.get(user).map_or(0, |entry| entry.changed)
+    }
+
     /// All who are not offline.
     pub(super) fn present(&self) -> Vec<OwnedUserId> {
         let there = self.users.iter();
@@ -225,4 +280,13 @@ impl Table {
     pub(super) fn has_untold(&self) -> bool {
         !self.untold.is_empty()
     }
+}
+
+/// Whether two sets have a room in common.
+pub(super) fn meet(one: &BTreeSet<RoomRow>, other: &BTreeSet<RoomRow>) -> bool {
+    let (few, many) = match one.len() < other.len() {
+        true => (one, other),
+        false => (other, one),
+    };
+    few.iter().any(|room| many.contains(room))
 }

@@ -14,7 +14,7 @@ use storage::{
 use super::{Build, changes::Changes, filter, token::SyncToken};
 use crate::{
     Error, Result,
-    presence::{PresenceState, PresenceStatus, Shown},
+    presence::{Among, PresenceState, PresenceStatus, Shown},
     room::new_membership,
 };
 
@@ -34,7 +34,8 @@ impl Build<'_> {
         joined: &BTreeSet<RoomRow>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
         let presence = &self.rooms.context.presence;
-        let users = presence.present().into_iter().collect();
+        let there = presence.near(Among::Present, &self.by.user_id, joined);
+        let users = there.await?.into_iter().map(|(user, _)| user).collect();
         self.presence_events(users, joined, &BTreeSet::new()).await
     }
 
@@ -51,8 +52,10 @@ impl Build<'_> {
             return Ok(Vec::new());
         }
         let presence = &self.rooms.context.presence;
-        let changed = presence.changed_since(since.ephemeral).into_iter();
+        let changed = Among::ChangedSince(since.ephemeral);
+        let changed = presence.near(changed, &self.by.user_id, joined).await?;
         let mut users: BTreeSet<OwnedUserId> = changed
+            .into_iter()
             .filter(|(user, number)| Some(*number) != own || *user != self.by.user_id)
             .map(|(user, _)| user)
             .collect();
@@ -76,17 +79,21 @@ impl Build<'_> {
             .map(|(room, _)| *room)
             .collect();
         if !entered.is_empty() {
-            let there = presence.present().into_iter().collect();
-            let met = presence.sharing(&self.by.user_id, there, &entered).await?;
-            users.extend(met.into_iter().filter(|user| *user != self.by.user_id));
+            let met = presence.near(Among::Present, &self.by.user_id, &entered);
+            let met = met.await?.into_iter().map(|(user, _)| user);
+            users.extend(met.filter(|user| *user != self.by.user_id));
         }
         let mut departures = departures(changes);
-        if !users.is_empty() && !departures.is_empty() {
+        departures.retain(|(_, user)| {
+            *user != self.by.user_id && presence.last_change(user) > since.ephemeral
+        });
+        if !departures.is_empty() {
             // There nobody was seen.
             let quiet = presence.quiet_rooms().await?;
             departures.retain(|(room, _)| !quiet.contains(room));
         }
-        let gone = departures.into_iter().map(|(_, user)| user).collect();
+        let gone: BTreeSet<OwnedUserId> = departures.into_iter().map(|(_, user)| user).collect();
+        users.extend(gone.iter().cloned());
         self.presence_events(users, joined, &gone).await
     }
 

@@ -7,7 +7,7 @@ use storage::testing::open_each;
 
 use super::fixture::{House, bodies};
 use crate::{
-    Preset, ReceiptThread, SyncAsk,
+    PresenceState, Preset, ReceiptThread, SyncAsk,
     sync::sliding::{ListAsk, RoomConfig, SlidingAsk},
 };
 
@@ -102,5 +102,39 @@ async fn an_incremental_sync_of_what_is_in_memory_reads_nothing() {
             pos = answer.pos;
         }
         assert!(store.reads() > 0, "statements are counted");
+    }
+}
+
+#[tokio::test]
+async fn strangers_who_come_and_go_cost_a_sync_nothing() {
+    for store in open_each().await.expect("the databases for tests open") {
+        let house = House::on(store.clone());
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let room = alice.creates("12", Preset::Public).await;
+        bob.joins(&room).await.unwrap();
+        let mut since = bob.syncs(None).await.next_batch;
+        for round in 0..2 {
+            for n in 0..50 {
+                let stranger = house.person(&format!("stranger{n}"));
+                for state in [PresenceState::Busy, PresenceState::Online] {
+                    let done = stranger
+                        .engine
+                        .set_presence(&stranger.requester, state, None);
+                    done.unwrap();
+                }
+            }
+            let state = match round {
+                0 => PresenceState::Busy,
+                _ => PresenceState::Online,
+            };
+            (alice.engine.set_presence(&alice.requester, state, None)).unwrap();
+            let before = store.reads();
+            let sync = bob.syncs(Some(&since)).await;
+            let reads = store.reads() - before;
+            assert_eq!(sync.presence.events.len(), 1, "that of alice");
+            // In the first round it is learned that they are in no room.
+            assert!(round == 0 || reads == 0, "{reads} statements");
+            since = sync.next_batch;
+        }
     }
 }

@@ -35,6 +35,7 @@ mod notices;
 mod openid;
 mod operation;
 mod outage;
+mod policy_lists;
 mod presence;
 mod previews;
 mod profile;

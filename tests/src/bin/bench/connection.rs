@@ -1,5 +1,7 @@
 //! One kept-alive HTTP/1.1 connection: the cheapest client that a server cannot tell from a real one.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -10,6 +12,9 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 
+/// How long a connection may be silent. Servers close it at some time, and it may be while the next request is under way.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// A connection to one server, for one request at a time.
 ///
 /// A dropped request future leaves the connection unusable, as the answer is still on its way.
@@ -17,6 +22,7 @@ use crate::Result;
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
+    used: Instant,
 }
 
 /// A whole answer.
@@ -32,6 +38,7 @@ impl Connection {
         Ok(Self {
             sender: connect(address).await?,
             host: HeaderValue::from_str(address)?,
+            used: Instant::now(),
         })
     }
 
@@ -60,8 +67,7 @@ impl Connection {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, "application/json");
         }
-        if self.sender.is_closed() {
-            // The server does not keep a silent connection for ever.
+        if self.sender.is_closed() || self.used.elapsed() > SILENCE_MAX {
             self.sender = connect(self.host.to_str()?).await?;
         }
         self.sender.ready().await?;
@@ -71,6 +77,7 @@ impl Connection {
             .await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
+        self.used = Instant::now();
         Ok(Answer { status, body })
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::arrival::{send_steadily, wait};
 use crate::person::{Card, Names, Person, escaped};
@@ -20,6 +20,7 @@ const CHANGING: usize = 50;
 /// 50 changes a second.
 const CHANGE_EVERY: Duration = Duration::from_millis(20);
 const SEND_EVERY: Duration = Duration::from_millis(50);
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// A room of as many members as are asked for: the same load with and without changes of presence.
 pub(crate) async fn measure(
@@ -54,6 +55,8 @@ pub(crate) async fn measure(
             let since = person.catches_up().await?;
             tasks.spawn(wait(person, since, base));
         }
+        // That they have come is told by then.
+        sleep(SETTLE).await;
         let before = server.processor_time();
         let sending = send_steadily(&mut sender, &room, SEND_EVERY, base, lasting);
         let changed = if changes {
