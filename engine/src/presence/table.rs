@@ -45,8 +45,8 @@ struct Entry {
 pub(crate) enum Among {
     /// All who are not offline.
     Present,
-    /// All whose presence has changed after this number.
-    ChangedSince(i64),
+    /// All whose last change has a number after the first of these and up to the second.
+    Changed(i64, i64),
 }
 
 /// Users, each with the number of their last change.
@@ -217,8 +217,9 @@ impl Table {
                     .filter(|(_, entry)| entry.shown.state != PresenceState::Offline)
                     .for_each(|(user, entry)| look(user, entry));
             }
-            Among::ChangedSince(since) => {
-                let changes = self.changes.range(since.saturating_add(1)..);
+            Among::Changed(after, upto) => {
+                let changes = self.changes.range(after.saturating_add(1)..);
+                let changes = changes.take_while(|(number, _)| **number <= upto);
                 for user in changes.map(|(_, user)| user) {
                     if let Some(entry) = self.users.get(user) {
                         look(user, entry);

@@ -52,7 +52,8 @@ impl Build<'_> {
             return Ok(Vec::new());
         }
         let presence = &self.rooms.context.presence;
-        let changed = Among::ChangedSince(since.ephemeral);
+        // What has changed since the answer's place was taken rings, and comes next: else it would be told twice.
+        let changed = Among::Changed(since.ephemeral, self.to.ephemeral);
         let changed = presence.near(changed, &self.by.user_id, joined).await?;
         let mut users: BTreeSet<OwnedUserId> = changed
             .into_iter()
