@@ -44,11 +44,11 @@ pub(crate) async fn handle(
         .limits
         .take_for_user(Class::Requests, &requester.user_id)
         .map_err(ApiError::limit_exceeded)?;
-    let (filter, relations) = sync::filter(&engine, &requester, &request, query.filter).await?;
+    let filter = sync::filter(&engine, &requester, &request, query.filter).await?;
     let ask = SyncAsk {
         since: query.since,
-        filter,
-        relations,
+        filter: filter.definition,
+        relations: filter.relations,
         timeout: Duration::ZERO,
         full_state: false,
         use_state_after: query.use_state_after || query.under_old_name,

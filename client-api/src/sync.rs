@@ -9,7 +9,7 @@ use std::{
 };
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
-use engine::{Engine, PresenceState, RelationFilter, Requester, SyncAsk};
+use engine::{Engine, PresenceState, RelationFilter, Requester, SyncAsk, SyncFilter};
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use ruma::api::{
     OutgoingResponseExt as _,
@@ -85,11 +85,11 @@ async fn read(
     let presence = presence(&body.set_presence)?;
     let timeout_max = extract::shared(request)?.settings.sync_timeout_ms_max;
     let engine = extract::engine(request)?;
-    let (filter, relations) = filter(engine, &requester, request, body.filter).await?;
+    let filter = filter(engine, &requester, request, body.filter).await?;
     let ask = SyncAsk {
         since: body.since,
-        filter,
-        relations,
+        filter: filter.definition,
+        relations: filter.relations,
         timeout: body
             .timeout
             .unwrap_or_default()
@@ -233,14 +233,19 @@ pub(crate) async fn filter(
     requester: &Requester,
     request: &HttpRequest,
     filter: Option<Filter>,
-) -> Result<(Arc<FilterDefinition>, RelationFilter), ApiError> {
+) -> Result<SyncFilter, ApiError> {
     match filter {
-        None => Ok((Arc::clone(&EVERYTHING), RelationFilter::default())),
+        None => Ok(SyncFilter {
+            definition: Arc::clone(&EVERYTHING),
+            relations: RelationFilter::default(),
+        }),
         Some(Filter::FilterDefinition(filter)) => {
             let written = written_filter(request);
             let relations = written.map(|written| RelationFilter::of_timeline(&written));
-            let relations = relations.transpose()?.unwrap_or_default();
-            Ok((Arc::new(filter), relations))
+            Ok(SyncFilter {
+                definition: Arc::new(filter),
+                relations: relations.transpose()?.unwrap_or_default(),
+            })
         }
         // What begins with a brace was meant to be a filter.
         Some(Filter::FilterId(id)) if id.starts_with('{') => {
@@ -253,10 +258,7 @@ pub(crate) async fn filter(
             Err(engine::Error::NotFound(_)) => Err(ApiError::invalid_param(format!(
                 "You have no filter with the ID \"{id}\""
             ))),
-            found => {
-                let found = found?;
-                Ok((Arc::clone(&found.definition), found.relations.clone()))
-            }
+            found => Ok(found?),
         },
         Some(_) => Err(ApiError::invalid_param(
             "The filter is neither an ID nor a filter",

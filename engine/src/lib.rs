@@ -64,6 +64,7 @@ pub use self::{
     directory::{PublicRooms, PublicRoomsAsk, PublicRoomsFilter},
     engine::{Engine, Settings},
     error::{Error, Result, Subject},
+    filter::SyncFilter,
     ignores::Ignored,
     mutual::MutualRooms,
     notices::{Notice, NoticeSettings},

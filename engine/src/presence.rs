@@ -23,7 +23,7 @@ use tokio::sync::{Notify, OnceCell};
 pub use self::{api::PresenceStatus, person::PresenceState};
 use self::{
     person::Update,
-    table::{Change, Numbered, Table, meet},
+    table::{Change, Numbered, Table},
 };
 pub(crate) use self::{
     person::{Names, Shown},
@@ -92,6 +92,8 @@ pub(crate) struct Presence {
     restored: OnceCell<()>,
     /// When it was stored last, in milliseconds since the epoch.
     stored_ms: AtomicI64,
+    /// Held while rooms are read for those who sync.
+    reading: tokio::sync::Mutex<()>,
     /// There is something to tell, or to wait for.
     work: Notify,
 }
@@ -134,6 +136,7 @@ impl Presence {
             table: Mutex::default(),
             restored: OnceCell::new(),
             stored_ms: AtomicI64::new(0),
+            reading: tokio::sync::Mutex::default(),
             work: Notify::new(),
         }
     }
@@ -248,26 +251,28 @@ impl Presence {
     }
 
     /// The users whose presence has changed after `since`.
-    pub(crate) fn changed_since(&self, since: i64) -> Vec<(OwnedUserId, i64)> {
+    pub(crate) fn changed_since(&self, since: i64) -> Vec<OwnedUserId> {
         self.table().changed_since(since)
     }
 
-    /// Of these users `by` and those who share one of `rooms`, which are not quiet for them, each with the number of their
-    /// last change. One query for those whose rooms are not in memory.
+    /// Those of `among` who share one of `rooms` that is not quiet, or are `by`, each with the number of their last change. One
+    /// query if the rooms of some are not in memory.
     pub(crate) async fn near(
         &self,
         among: Among,
         by: &UserId,
         rooms: &BTreeSet<RoomRow>,
     ) -> Result<Numbered> {
-        let (mut near, unread) = self.table().near(among, by, rooms);
-        if !unread.is_empty() {
-            let ids: Vec<OwnedUserId> = unread.iter().map(|(user, _)| user.clone()).collect();
-            let read = self.rooms_of(&ids).await?;
-            let shares = |user: &OwnedUserId| read.get(user).is_some_and(|own| meet(own, rooms));
-            near.extend(unread.into_iter().filter(|(user, _)| shares(user)));
+        let mut read = BTreeMap::new();
+        loop {
+            if let Some(near) = self.table().near(among, by, rooms, &read) {
+                return Ok(near);
+            }
+            // After a restart all clients lack the same: the first reads it, and the others wait for that.
+            let _turn = self.reading.lock().await;
+            let unread = self.table().unread(among);
+            read = self.rooms_of(&unread).await?;
         }
-        Ok(near)
     }
 
     /// The number of a user's last change; zero if nothing is known of them.

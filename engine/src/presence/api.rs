@@ -127,8 +127,7 @@ impl Engine {
     pub async fn presence_since(&self, since: i64) -> Result<(i64, Vec<PresenceNews>)> {
         let last = self.context.ephemeral.last();
         let changed = self.context.presence.changed_since(since);
-        let users = changed.into_iter().map(|(user, _)| user).collect();
-        Ok((last, self.presence_news(users).await?))
+        Ok((last, self.presence_news(changed).await?))
     }
 
     /// That of all users of this server who are there.

@@ -45,8 +45,8 @@ struct Entry {
 pub(crate) enum Among {
     /// All who are not offline.
     Present,
-    /// All whose last change has a number after the first of these and up to the second.
-    Changed(i64, i64),
+    /// All whose last change has a number after this.
+    ChangedSince(i64),
 }
 
 /// Users, each with the number of their last change.
@@ -185,14 +185,13 @@ impl Table {
         self.users.get(user).map(|entry| entry.shown.clone())
     }
 
-    pub(super) fn changed_since(&self, since: i64) -> Vec<(OwnedUserId, i64)> {
-        let changes = self.changes.range(since.saturating_add(1)..);
-        changes
-            .map(|(number, user)| (user.clone(), *number))
-            .collect()
+    pub(super) fn changed_since(&self, since: i64) -> Vec<OwnedUserId> {
+        let changed = self.among(Among::ChangedSince(since));
+        changed.map(|(user, _)| user.clone()).collect()
     }
 
-    /// Of these users `by` and those who share one of `rooms`; and those of whom it has to be read in which rooms they are.
+    /// Those of `among` who share one of `rooms`, or are `by`; `None` if it is neither here nor in `read` in which rooms one
+    /// of them is.
     ///
     /// Every client asks for this whenever it is woken: only what it gets is copied.
     pub(super) fn near(
@@ -200,34 +199,37 @@ impl Table {
         among: Among,
         by: &UserId,
         rooms: &BTreeSet<RoomRow>,
-    ) -> (Numbered, Numbered) {
-        let (mut near, mut unread) = (Vec::new(), Vec::new());
-        let mut look = |user: &OwnedUserId, entry: &Entry| {
-            let is_near = user == by || entry.rooms.as_ref().is_some_and(|own| meet(own, rooms));
+        read: &BTreeMap<OwnedUserId, RoomSet>,
+    ) -> Option<Numbered> {
+        let mut near = Vec::new();
+        for (user, entry) in self.among(among) {
+            let is_near = user == by
+                || !rooms.is_empty()
+                    && meet(entry.rooms.as_ref().or_else(|| read.get(user))?, rooms);
             if is_near {
                 near.push((user.clone(), entry.changed));
-            } else if entry.rooms.is_none() && !rooms.is_empty() {
-                unread.push((user.clone(), entry.changed));
-            }
-        };
-        match among {
-            Among::Present => {
-                let there = self.users.iter();
-                there
-                    .filter(|(_, entry)| entry.shown.state != PresenceState::Offline)
-                    .for_each(|(user, entry)| look(user, entry));
-            }
-            Among::Changed(after, upto) => {
-                let changes = self.changes.range(after.saturating_add(1)..);
-                let changes = changes.take_while(|(number, _)| **number <= upto);
-                for user in changes.map(|(_, user)| user) {
-                    if let Some(entry) = self.users.get(user) {
-                        look(user, entry);
-                    }
-                }
             }
         }
-        (near, unread)
+        Some(near)
+    }
+
+    /// Those of `among` whose rooms are not here.
+    pub(super) fn unread(&self, among: Among) -> Vec<OwnedUserId> {
+        let unread = self.among(among).filter(|(_, entry)| entry.rooms.is_none());
+        unread.map(|(user, _)| user.clone()).collect()
+    }
+
+    fn among(&self, among: Among) -> Box<dyn Iterator<Item = (&OwnedUserId, &Entry)> + '_> {
+        match among {
+            Among::Present => {
+                let is_there = |entry: &Entry| entry.shown.state != PresenceState::Offline;
+                Box::new(self.users.iter().filter(move |(_, entry)| is_there(entry)))
+            }
+            Among::ChangedSince(since) => {
+                let changes = self.changes.range(since.saturating_add(1)..);
+                Box::new(changes.filter_map(|(_, user)| Some((user, self.users.get(user)?))))
+            }
+        }
     }
 
     /// The number of a user's last change; zero if nothing is known of them.
@@ -237,8 +239,7 @@ impl Table {
 
     /// All who are not offline.
     pub(super) fn present(&self) -> Vec<OwnedUserId> {
-        let there = self.users.iter();
-        let there = there.filter(|(_, entry)| entry.shown.state != PresenceState::Offline);
+        let there = self.among(Among::Present);
         there.map(|(user, _)| user.clone()).collect()
     }
 

@@ -36,7 +36,7 @@ impl Build<'_> {
         let presence = &self.rooms.context.presence;
         let there = presence.near(Among::Present, &self.by.user_id, joined);
         let users = there.await?.into_iter().map(|(user, _)| user).collect();
-        self.presence_events(users, joined, &BTreeSet::new()).await
+        self.presence_events(users, joined, BTreeSet::new()).await
     }
 
     /// Of a later sync: those whose presence has changed, and those who are there and whom the user meets anew, because one
@@ -52,8 +52,7 @@ impl Build<'_> {
             return Ok(Vec::new());
         }
         let presence = &self.rooms.context.presence;
-        // What has changed since the answer's place was taken rings, and comes next: else it would be told twice.
-        let changed = Among::Changed(since.ephemeral, self.to.ephemeral);
+        let changed = Among::ChangedSince(since.ephemeral);
         let changed = presence.near(changed, &self.by.user_id, joined).await?;
         let mut users: BTreeSet<OwnedUserId> = changed
             .into_iter()
@@ -93,9 +92,8 @@ impl Build<'_> {
             let quiet = presence.quiet_rooms().await?;
             departures.retain(|(room, _)| !quiet.contains(room));
         }
-        let gone: BTreeSet<OwnedUserId> = departures.into_iter().map(|(_, user)| user).collect();
-        users.extend(gone.iter().cloned());
-        self.presence_events(users, joined, &gone).await
+        let gone = departures.into_iter().map(|(_, user)| user).collect();
+        self.presence_events(users, joined, gone).await
     }
 
     /// Those who are there and came in where so much has happened that the changes do not have all of it. One query for 256 of
@@ -129,10 +127,10 @@ impl Build<'_> {
         &self,
         users: BTreeSet<OwnedUserId>,
         joined: &BTreeSet<RoomRow>,
-        gone: &BTreeSet<OwnedUserId>,
+        gone: BTreeSet<OwnedUserId>,
     ) -> Result<Vec<Raw<PresenceEvent>>> {
         let wanted = &self.ask.filter.presence;
-        if users.is_empty() || !is_wanted(wanted) {
+        if users.is_empty() && gone.is_empty() || !is_wanted(wanted) {
             return Ok(Vec::new());
         }
         let context = &self.rooms.context;
@@ -140,7 +138,6 @@ impl Build<'_> {
             let shown = context.presence.shown(user).unwrap_or_default();
             shown.state == PresenceState::Offline
         };
-        let gone: Vec<OwnedUserId> = users.intersection(gone).cloned().collect();
         let sharing = context
             .presence
             .sharing(&self.by.user_id, users, joined)

@@ -1,13 +1,15 @@
 //! What a sync costs the database: nothing, as long as all that is new is in memory.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
 use storage::testing::open_each;
 
 use super::fixture::{House, bodies};
 use crate::{
-    PresenceState, Preset, ReceiptThread, SyncAsk,
+    PresenceState, Preset, ReceiptThread, SyncAsk, SyncFilter,
+    presence::Among,
     sync::sliding::{ListAsk, RoomConfig, SlidingAsk},
 };
 
@@ -73,11 +75,11 @@ async fn an_incremental_sync_of_what_is_in_memory_reads_nothing() {
                 let before = store.reads();
                 let filter = match lazy {
                     true => accounts.sync_filter(&bob.requester, &lazily).await.unwrap(),
-                    false => Arc::default(),
+                    false => SyncFilter::default(),
                 };
                 let ask = SyncAsk {
                     since: Some(since.clone()),
-                    filter: Arc::clone(&filter.definition),
+                    filter: filter.definition,
                     use_state_after,
                     ..SyncAsk::default()
                 };
@@ -136,5 +138,26 @@ async fn strangers_who_come_and_go_cost_a_sync_nothing() {
             assert!(round == 0 || reads == 0, "{reads} statements");
             since = sync.next_batch;
         }
+    }
+}
+
+#[tokio::test]
+async fn all_who_come_back_after_a_restart_have_the_rooms_of_others_read_once() {
+    for store in open_each().await.expect("the databases for tests open") {
+        let house = House::on(store.clone());
+        let (alice, bob) = (house.person("alice"), house.person("bob"));
+        let room = alice.creates("12", Preset::Public).await;
+        let row = alice.room(&room).await.meta.row;
+        for person in [&alice, &bob] {
+            let done = (person.engine).set_presence(&person.requester, PresenceState::Busy, None);
+            done.unwrap();
+        }
+        let (presence, rooms) = (&house.engine.context.presence, [row].into());
+        let look = || presence.near(Among::Present, &bob.requester.user_id, &rooms);
+        let before = store.reads();
+        for near in join_all((0..20).map(|_| look())).await {
+            assert_eq!(near.unwrap().len(), 2, "alice, who is in the room, and bob");
+        }
+        assert_eq!(store.reads() - before, 1);
     }
 }
