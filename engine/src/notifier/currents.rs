@@ -8,7 +8,8 @@ use storage::{
     write::{NewEvent, Outcome},
 };
 
-/// Of how many rooms, and how many of each: enough for the timelines of those who follow.
+/// Of how many rooms states are remembered, and how many of each: enough for the timelines of those who follow. All
+/// together take some 6 MiB.
 const ROOMS_MAX: usize = 8_192;
 const EACH_MAX: usize = 32;
 

@@ -16,7 +16,7 @@ use crate::table::Table;
 use crate::{Arguments, Result};
 
 /// 20 messages a second.
-const SEND_EVERY: Duration = Duration::from_millis(50);
+pub(crate) const SEND_EVERY: Duration = Duration::from_millis(50);
 const SYNC_TIMEOUT: Duration = Duration::from_secs(30);
 /// Clients that wait in the room of many.
 const WAITING_AMONG_MANY: usize = 100;

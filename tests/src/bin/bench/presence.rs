@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use crate::arrival::{send_steadily, wait};
+use crate::arrival::{SEND_EVERY, send_steadily, wait};
 use crate::person::{Card, Names, Person, escaped};
 use crate::samples::{Millis, Samples};
 use crate::server::Server;
@@ -19,7 +19,6 @@ const WAITING: usize = 100;
 const CHANGING: usize = 50;
 /// 50 changes a second.
 const CHANGE_EVERY: Duration = Duration::from_millis(20);
-const SEND_EVERY: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_secs(3);
 
 /// A room of as many members as are asked for: the same load with and without changes of presence.
